@@ -1,0 +1,1 @@
+"""symgrad: equations in index notation → their backward pass, printed and compiled."""

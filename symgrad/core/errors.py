@@ -1,0 +1,97 @@
+"""Every refusal of symgrad: a stable code, a place in the source, both facts and one hint.
+
+>>> source = Source("a = b +")
+>>> print(SymgradError("SG104", "an operand is missing", source.span(7, 7)))
+SG104 <text>:1:8: an operand is missing
+    a = b +
+           ^
+
+Families: SG1xx syntax, SG2xx names, SG3xx indices and shapes, SG4xx graph,
+SG5xx size, SG6xx data at the call, SG7xx files.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+__all__ = ["Source", "Span", "SymgradError", "did_you_mean"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A text given by the user, with the name it is shown under."""
+
+    text: str
+    name: str = "<text>"
+
+    def span(self, start: int, end: int) -> Span:
+        return Span(self, start, end)
+
+
+@dataclass(frozen=True)
+class Span:
+    """A half-open range of characters of a source."""
+
+    source: Source
+    start: int
+    end: int
+
+    @property
+    def line(self) -> int:
+        return self.source.text.count("\n", 0, self.start) + 1
+
+    @property
+    def column(self) -> int:
+        return self.start - (self.source.text.rfind("\n", 0, self.start) + 1) + 1
+
+    @property
+    def text(self) -> str:
+        return self.source.text[self.start : self.end]
+
+    def to(self, other: Span) -> Span:
+        return Span(self.source, self.start, other.end)
+
+    def show(self) -> str:
+        """The source line and a caret line below it; long lines are cut around the place."""
+        first = self.source.text.rfind("\n", 0, self.start) + 1
+        last = self.source.text.find("\n", first)
+        line = self.source.text[first : last if last >= 0 else None].replace("\t", " ")
+        at, width = self.start - first, max(1, min(self.end, first + len(line)) - self.start)
+        cut = max(0, at - 60)
+        line = line[cut : cut + 120]
+        line = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line)
+        return f"    {line}\n    {' ' * (at - cut)}{'^' * min(width, max(1, len(line) - at + cut))}"
+
+
+class SymgradError(ValueError):
+    """A refusal: `.code`, `.message`, `.line`, `.column`, `.filename`, `.hint`.
+
+    `line` and `column` count from 1 and are None where the input has no text (SymPy, arrays).
+    """
+
+    def __init__(self, code: str, message: str, span: Span | None = None, hint: str | None = None):
+        super().__init__(message)
+        self.code, self.message, self.span, self.hint = code, message, span, hint
+        self.line = span.line if span else None
+        self.column = span.column if span else None
+        self.filename = span.source.name if span else None
+
+    def __str__(self) -> str:
+        place = f" {self.filename}:{self.line}:{self.column}" if self.span else ""
+        lines = [f"{self.code}{place}: {self.message}"]
+        if self.span:
+            lines.append(self.span.show())
+        if self.hint:
+            lines.append(f"hint: {self.hint}")
+        return "\n".join(lines)
+
+    def __reduce__(self) -> tuple[type, tuple[object, ...]]:
+        return type(self), (self.code, self.message, self.span, self.hint)
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str | None:
+    """A hint with the nearest known name, or None."""
+    near = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.6)
+    return f"did you mean {near[0]}?" if near else None

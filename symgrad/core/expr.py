@@ -1,0 +1,228 @@
+"""Scalar expressions of the IR: plain SymPy with reductions as binders, and the walks that respect them.
+
+An access is `Symbol("J")` or `IndexedBase("alpha")[j, i]`; an index or an extent is an integer Symbol.
+A reduction inside an expression is `reduce_sum(body, (i, lo, hi), ...)`, an applied undefined function, one
+head for every row of `core/reductions.py`; its bound symbols are local, and `substitute` renames them
+rather than capture. (SymPy's own derivative of a Sum captures indices, so SymPy's Sum is not used.)
+
+>>> i, D = index_symbol("i"), index_symbol("D")
+>>> node = reduction("sum", access("x", i), [(i, 0, D)])
+>>> node.func.__name__, free_symbols(node)
+('reduce_sum', (D, x))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import sympy as sp
+from sympy import Expr, Function, Indexed, IndexedBase, Symbol
+from sympy.core.function import AppliedUndef
+
+Limits = tuple[Symbol, Expr, Expr]
+
+REDUCE = "reduce_"
+where = Function("where")
+
+
+def index_symbol(name: str) -> Symbol:
+    return Symbol(name, integer=True)
+
+
+def fresh_index(name: str) -> Symbol:
+    """An index symbol equal to no other, shown under `name` until printing names are chosen."""
+    return sp.Dummy(name, integer=True)
+
+
+def is_index(symbol: Any) -> bool:
+    return isinstance(symbol, Symbol) and bool(symbol.is_integer)
+
+
+def access(name: str, *indices: Any) -> Expr:
+    return IndexedBase(name)[indices] if indices else Symbol(name)
+
+
+def is_access(expr: Any) -> bool:
+    return isinstance(expr, Indexed) or (isinstance(expr, Symbol) and not is_index(expr))
+
+
+def name_of(read: Expr) -> str:
+    """The tensor's name in an access."""
+    return str(read.base.label) if isinstance(read, Indexed) else str(read.name)  # type: ignore[attr-defined]
+
+
+def indices_of(read: Expr) -> tuple[Expr, ...]:
+    return tuple(read.indices) if isinstance(read, Indexed) else ()
+
+
+def reduction(op: str, body: Expr, limits: Sequence[Sequence[Any]]) -> Expr:
+    """`op` over `body`; each limit is (index, lo, hi), or (index,) while its range is not known."""
+    return Function(REDUCE + op)(body, *(sp.Tuple(*limit) for limit in limits))
+
+
+def mean(body: Expr, limits: Sequence[Sequence[Any]]) -> Expr:
+    """A mean is a sum over its count."""
+    return reduction("sum", body, limits) / sp.Mul(*(hi - lo + 1 for _, lo, hi in limits))
+
+
+def is_reduction(expr: Any) -> bool:
+    return isinstance(expr, AppliedUndef) and expr.func.__name__.startswith(REDUCE)
+
+
+def split_reduction(node: Expr) -> tuple[str, Expr, tuple[Any, ...]]:
+    """(op, body, limits) of a reduction node."""
+    return node.func.__name__.removeprefix(REDUCE), node.args[0], tuple(node.args[1:])  # type: ignore
+
+
+def rebuild(expr: Any, args: Sequence[Any]) -> Any:
+    """The same head over other arguments; comparisons are not evaluated."""
+    if tuple(args) == expr.args:
+        return expr
+    if isinstance(expr, sp.core.relational.Relational):
+        return expr.func(*args, evaluate=False)
+    return expr.func(*args)
+
+
+def rewrite(expr: Any, rule: Callable[[Any], Any], enter: Callable[[Any], bool] = lambda _: True) -> Any:
+    """Bottom-up: apply `rule` to every node after its arguments; do not go into nodes where not `enter`."""
+    memo: dict[Any, Any] = {}
+
+    def walk(node: Any) -> Any:
+        if node in memo:
+            return memo[node]
+        args = node.args
+        if args and enter(node) and not isinstance(node, (IndexedBase,)):
+            new = rebuild(node, [walk(arg) for arg in args])
+        else:
+            new = node
+        memo[node] = result = rule(new)
+        return result
+
+    return walk(expr)
+
+
+def substitute(expr: Any, mapping: Mapping[Any, Any]) -> Any:
+    """Replace symbols and accesses at once; bound indices that would capture are renamed first."""
+    if not mapping:
+        return expr
+    incoming = frozenset().union(*(sp.sympify(new).free_symbols for new in mapping.values()))
+    memo: dict[Any, Any] = {}
+
+    def walk(node: Any) -> Any:
+        if node in mapping:
+            return mapping[node]
+        if not node.args:
+            return node
+        if node not in memo:
+            memo[node] = under_binder(node) if is_reduction(node) else rebuild(node, [walk(a) for a in node.args])
+        return memo[node]
+
+    def under_binder(node: Any) -> Any:
+        op, body, limits = split_reduction(node)
+        ends = [[walk(end) for end in limit[1:]] for limit in limits]
+        bound = [limit[0] for limit in limits]
+        inner = {old: new for old, new in mapping.items() if old not in bound}
+        if not any(symbol in incoming for symbol in bound):
+            names = bound
+        else:
+            names = [fresh_index(b.name) if b in incoming else b for b in bound]
+            body = substitute(body, dict(zip(bound, names, strict=True)))
+            ends = [[substitute(e, dict(zip(bound, names, strict=True))) for e in end] for end in ends]
+        body = substitute(body, inner)
+        return reduction(op, body, [(n, *e) for n, e in zip(names, ends, strict=True)])
+
+    return walk(expr)
+
+
+def rename_bound(expr: Any, names: Callable[[Any, set[str]], Any]) -> Any:
+    """Give every bound index of `expr` the symbol that `names(symbol, names in use around it)` chooses."""
+
+    def walk(node: Any, used: set[str]) -> Any:
+        if not node.args:
+            return node
+        if not is_reduction(node):
+            return rebuild(node, [walk(arg, used) for arg in node.args])
+        op, body, limits = split_reduction(node)
+        inner, mapping = set(used), {}
+        for limit in limits:
+            mapping[limit[0]] = new = names(limit[0], inner)
+            inner.add(new.name)
+        body = walk(substitute(body, mapping), inner)
+        return reduction(op, body, [(mapping[l[0]], *(substitute(e, mapping) for e in l[1:])) for l in limits])
+
+    return walk(expr, {str(s) for s in free_symbols(expr)})
+
+
+def nodes(expr: Any, enter: Callable[[Any], bool] = lambda _: True) -> Iterator[Any]:
+    """Every distinct node, arguments first, in a fixed order; accesses are leaves."""
+    seen: set[Any] = set()
+    stack: list[tuple[Any, bool]] = [(expr, False)]
+    while stack:
+        node, done = stack.pop()
+        if done:
+            yield node
+        elif node not in seen:
+            seen.add(node)
+            stack.append((node, True))
+            if node.args and not is_access(node) and enter(node):
+                stack.extend((arg, False) for arg in reversed(node.args))
+
+
+def accesses(expr: Any, enter: Callable[[Any], bool] = lambda _: True) -> tuple[Expr, ...]:
+    """The distinct accesses, in a fixed order, those inside reductions too."""
+    return tuple(node for node in nodes(expr, enter) if is_access(node))
+
+
+def reductions(expr: Any) -> tuple[Expr, ...]:
+    """The outermost reduction nodes."""
+    return tuple(n for n in nodes(expr, lambda node: not is_reduction(node)) if is_reduction(n))
+
+
+def free_symbols(expr: Any) -> tuple[Symbol, ...]:
+    """Symbols that are free in `expr` (tensors by their label), bound indices left out; sorted by name."""
+    memo: dict[Any, frozenset[Any]] = {}
+    for node in nodes(expr):
+        if is_access(node):
+            memo[node] = frozenset(node.free_symbols - {node}) if isinstance(node, Indexed) else frozenset({node})
+        elif is_reduction(node):
+            _, body, limits = split_reduction(node)
+            ends = frozenset().union(*(memo[limit] for limit in limits))
+            bound = {limit[0] for limit in limits}
+            memo[node] = (memo[body] | ends) - bound
+        elif isinstance(node, sp.Tuple) and node.args:
+            memo[node] = frozenset().union(*(memo[arg] for arg in node.args[1:]))
+        elif isinstance(node, Symbol):
+            memo[node] = frozenset({node})
+        else:
+            memo[node] = frozenset().union(*(memo.get(arg, frozenset()) for arg in node.args))
+    return tuple(sorted(memo[expr], key=lambda s: (s.name, s.sort_key())))
+
+
+def free_indices(expr: Any) -> tuple[Symbol, ...]:
+    """Integer symbols (indices and extents) that are free in `expr`."""
+    return tuple(s for s in free_symbols(expr) if is_index(s))
+
+
+def powers(expr: Expr) -> dict[Expr, Expr]:
+    """Factors of a product with their exponents; numbers stay whole."""
+    out: dict[Expr, Expr] = {}
+    for factor in sp.Mul.make_args(expr):
+        base, exponent = (factor, sp.S.One) if factor.is_number or isinstance(factor, sp.exp) else factor.as_base_exp()
+        out[base] = out.get(base, sp.S.Zero) + exponent
+    return out
+
+
+def from_powers(factors: Mapping[Expr, Expr]) -> Expr:
+    return sp.Mul(*(base**exponent for base, exponent in factors.items()))
+
+
+def position(limits: Sequence[Sequence[Any]] | Iterable[Any]) -> Expr:
+    """Which point of a reduction's range: the index itself if it is one, else a row-major count from 0."""
+    limits = [tuple(limit) for limit in limits]
+    if len(limits) == 1:
+        return limits[0][0]
+    place: Expr = sp.S.Zero
+    for symbol, lo, hi in limits:
+        place = place * (hi - lo + 1) + (symbol - lo)
+    return place

@@ -1,0 +1,227 @@
+"""The IR: a program is an unordered set of statements in index notation; its adjoint is one too.
+
+    Index(symbol, lo, hi)                      lo <= symbol <= hi, ends symbolic
+    Statement(target, value, domain, op)       target (op)= value for every point of the domain
+    Program(statements, tensors, loss, goal)
+
+An index of the domain that the target lacks is reduced by `op`. Several statements with op "sum" may
+share a target: each adds to it, and the cell starts at 0. `str(program)` is the text language again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any
+
+import sympy as sp
+from sympy import Expr, Symbol
+
+from symgrad.core.errors import Span, SymgradError, did_you_mean
+from symgrad.core.expr import accesses, indices_of, name_of
+from symgrad.core.tree import Definition, Tree
+
+ROLES = ("input", "param", "const", "defined")
+
+
+@dataclass(frozen=True)
+class Index:
+    """An index with inclusive ends."""
+
+    symbol: Symbol
+    lo: Expr
+    hi: Expr
+
+    @property
+    def extent(self) -> Expr:
+        return self.hi - self.lo + 1
+
+    @property
+    def limit(self) -> tuple[Symbol, Expr, Expr]:
+        return self.symbol, self.lo, self.hi
+
+    @property
+    def declared(self) -> bool:
+        """False where the index runs over the whole axis, whatever the arrays' extent."""
+        return not any(is_count(symbol) for symbol in self.hi.free_symbols)
+
+
+def is_count(symbol: Any) -> bool:
+    """True for |i|, the number of values of an index that no declaration gives a range."""
+    return str(symbol).startswith("|")
+
+
+def whole_axis(name: str) -> tuple[Expr, Expr]:
+    return sp.S.Zero, Symbol(f"|{name}|", integer=True) - 1
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A named quantity; `axes` empty for a scalar. `adjoint_of` is (loss, primal) for dJ/dprimal."""
+
+    name: str
+    axes: tuple[Index, ...] = ()
+    role: str = "input"
+    adjoint_of: tuple[str, str] | None = field(default=None, compare=False)
+    span: Span | None = field(default=None, compare=False)
+    declared: bool = field(default=False, compare=False)
+
+    @property
+    def extents(self) -> tuple[Expr, ...]:
+        return tuple(axis.extent for axis in self.axes)
+
+
+@dataclass(frozen=True)
+class Contribution:
+    """One term of the chain rule, `adjoint += sum over reduced of cotangent * partial`, its parts apart.
+
+    `primal` is the statement it comes from; `target` is the adjoint's access, `read` the primal's.
+    `cotangent` is the adjoint of the statement's target, 1 for the loss itself.
+    """
+
+    primal: Statement
+    read: Expr
+    result: Expr
+    target: Expr
+    cotangent: Expr
+    partial: Expr
+    reduced: tuple[Index, ...]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a statement comes from: the user's equation, or a chain-rule term of a primal statement."""
+
+    span: Span | None = None
+    written: tuple[Expr, Tree] | None = None  # the right-hand side as converted, and as typed
+    spans: Mapping[Any, Span] = field(default_factory=dict)  # accesses to their places
+    contributions: tuple[Contribution, ...] = ()
+    invented: bool = False  # a step that the user did not name
+
+    def place(self, expr: Any = None) -> Span | None:
+        return self.spans.get(expr, self.span)
+
+
+@dataclass(frozen=True)
+class Statement:
+    target: Expr
+    value: Expr
+    domain: tuple[Index, ...] = ()
+    op: str | None = None
+    origin: Origin = field(default=Origin(), compare=False)
+
+    @property
+    def name(self) -> str:
+        return name_of(self.target)
+
+    @property
+    def reduced(self) -> tuple[Index, ...]:
+        kept = set(self.target.free_symbols)
+        return tuple(index for index in self.domain if index.symbol not in kept)
+
+    @property
+    def outer(self) -> tuple[Index, ...]:
+        kept = set(self.target.free_symbols)
+        return tuple(index for index in self.domain if index.symbol in kept)
+
+    @cached_property
+    def reads(self) -> tuple[Expr, ...]:
+        return accesses(self.value)
+
+    @property
+    def read_names(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(name_of(read) for read in self.reads))
+
+    @property
+    def scatters(self) -> bool:
+        """True when the target is not simply every cell once per point of its own indices."""
+        targets = indices_of(self.target)
+        symbols = {index.symbol for index in self.domain}
+        return len(set(targets)) < len(targets) or any(t not in symbols for t in targets)
+
+    def with_value(self, value: Expr) -> Statement:
+        return self if value == self.value else replace(self, value=value)
+
+
+@dataclass(frozen=True)
+class Program:
+    """`order` remembers the order in which the user wrote terms; `names` the order of first appearance."""
+
+    statements: tuple[Statement, ...]
+    tensors: Mapping[str, Tensor]
+    loss: str | None = None
+    goal: str | None = None
+    ranges: Mapping[str, Index] = field(default_factory=dict)
+    assumptions: tuple[tuple[Expr, Expr], ...] = ()
+    written: Mapping[Any, tuple[Any, ...]] = field(default_factory=dict, compare=False)
+    functions: Mapping[str, Definition] = field(default_factory=dict, compare=False)
+
+    def __post_init__(self) -> None:
+        for name in ("tensors", "ranges", "written", "functions"):
+            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
+
+    def __str__(self) -> str:
+        from symgrad.core.source import program_text
+
+        return program_text(self)
+
+    def __hash__(self) -> int:
+        return hash((self.statements, tuple(self.tensors.items()), self.loss, self.goal))
+
+    def __iter__(self) -> Iterator[Statement]:
+        return iter(self.statements)
+
+    @cached_property
+    def defined(self) -> tuple[str, ...]:
+        """Names of all defined tensors in the order of their first statement."""
+        return tuple(dict.fromkeys(statement.name for statement in self.statements))
+
+    @cached_property
+    def free(self) -> tuple[str, ...]:
+        """Names of all that is given, in the order of declaration or first use."""
+        defined = set(self.defined)
+        return tuple(name for name in self.tensors if name not in defined)
+
+    @cached_property
+    def definitions(self) -> Mapping[str, tuple[Statement, ...]]:
+        out: dict[str, list[Statement]] = {}
+        for statement in self.statements:
+            out.setdefault(statement.name, []).append(statement)
+        return {name: tuple(found) for name, found in out.items()}
+
+    @cached_property
+    def users(self) -> Mapping[str, tuple[Statement, ...]]:
+        out: dict[str, list[Statement]] = {}
+        for statement in self.statements:
+            for name in statement.read_names:
+                out.setdefault(name, []).append(statement)
+        return {name: tuple(found) for name, found in out.items()}
+
+    @property
+    def params(self) -> tuple[str, ...]:
+        return tuple(name for name in self.free if self.tensors[name].role == "param")
+
+    def with_statements(self, statements: Iterable[Statement], more: Iterable[Tensor] = ()) -> Program:
+        """The same program with other statements and further tensors."""
+        tensors = dict(self.tensors) | {tensor.name: tensor for tensor in more}
+        return replace(self, statements=tuple(statements), tensors=tensors)
+
+    def known(self, name: str) -> str:
+        """`name`, if it is a quantity of the program; else SG203."""
+        if name in self.tensors:
+            return name
+        raise SymgradError(
+            "SG203",
+            f"there is no quantity named {name}",
+            hint=did_you_mean(name, self.tensors) or f"the model has {', '.join(self.tensors)}",
+        )
+
+    def unused_name(self, wanted: str) -> str:
+        taken = set(self.tensors) | set(self.ranges)
+        name, count = wanted, 1
+        while name in taken:
+            count += 1
+            name = f"{wanted}_{count}"
+        return name

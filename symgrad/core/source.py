@@ -1,0 +1,80 @@
+"""Program → the text language. `str(program)` parses back to the same program.
+
+>>> written_name("y_star"), written_name("x_prime")
+('y^*', "x'")
+"""
+
+from __future__ import annotations
+
+from symgrad.core.expr import reduction
+from symgrad.core.layout import Layout
+from symgrad.core.program import Program, Statement, Tensor, whole_axis
+from symgrad.core.tree import Format, Name, Tree
+
+
+def written_name(name: str) -> str:
+    """A name as the text language writes it."""
+    for ending, mark in (("_star", "^*"), ("_prime", "'")):
+        if name.endswith(ending) and len(name) > len(ending):
+            return written_name(name.removesuffix(ending)) + mark
+    return name
+
+
+class SourceFormat(Format):
+    def name(self, tree: Name) -> str:
+        return super().name(Name(written_name(tree.name), tree.indices))
+
+
+    def between(self, op: str, left: str, right: str) -> str:
+        # y^* * log(y): a star before a star would read as ^**
+        return f" * {right}" if op == "*" and left.endswith("*") else super().between(op, left, right)
+
+
+SOURCE = SourceFormat()
+
+
+def right_side(statement: Statement, layout: Layout) -> Tree:
+    """What the user typed, while the statement still means it; else the laid out value."""
+    value = statement.value
+    if statement.reduced:
+        value = reduction(statement.op or "sum", value, [index.limit for index in statement.reduced])
+    written = statement.origin.written
+    return written[1] if written and written[0] == value else layout.tree(value)
+
+
+def statement_text(statement: Statement, program: Program, layout: Layout) -> str:
+    """One equation, e.g. `a[j] = sum(alpha[j,i]*x[i] for i)`."""
+    adds = statement.op == "sum" and (not statement.reduced or len(program.definitions[statement.name]) > 1)
+    left = SOURCE.show(layout.access(statement.target))
+    ranges = []
+    for index in statement.outer:
+        declared = program.ranges.get(str(index.symbol))
+        if declared != index and (index.lo, index.hi) != whole_axis(str(index.symbol)):
+            ranges.append(f" for {SOURCE.binder(layout.binder(index.limit))}")
+    return f"{left} {'+=' if adds else '='} {SOURCE.show(right_side(statement, layout))}{''.join(ranges)}"
+
+
+def _declaration(tensor: Tensor) -> str:
+    if not tensor.axes:
+        return written_name(tensor.name)
+    return f"{written_name(tensor.name)}[{','.join(str(axis.symbol) for axis in tensor.axes)}]"
+
+
+def program_text(program: Program) -> str:
+    """The whole program; declarations first, then the equations in the user's order."""
+    layout = Layout.of(program)
+    lines = []
+    declared = [SOURCE.binder(layout.__class__(()).binder(index.limit)) for index in program.ranges.values()]
+    if declared:
+        lines.append("index " + ", ".join(declared))
+    for role in ("input", "param", "const"):
+        names = [_declaration(program.tensors[n]) for n in program.free if program.tensors[n].role == role and program.tensors[n].declared]
+        if names:
+            lines.append(f"{role} " + ", ".join(names))
+    for name, function in program.functions.items():
+        lines.append(f"{name}({', '.join(function.parameters)}) = {SOURCE.show(function.body)}")
+    lines += [f"assume {SOURCE.show(layout.tree(left))} = {SOURCE.show(layout.tree(right))}" for left, right in program.assumptions]
+    lines += [statement_text(statement, program, layout) for statement in program.statements]
+    if program.loss and program.goal:
+        lines.append(f"{program.goal} {written_name(program.loss)}")
+    return "\n".join(lines)

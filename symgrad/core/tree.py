@@ -1,0 +1,209 @@
+"""The syntax tree shared by the parsers (with positions) and the printers, and how brackets are set.
+
+A sum or a product is one node however long it is, so long equations do not nest deeply.
+
+>>> tree = Prod((("*", Num("2")), ("*", Sum(((1, Name("a")), (-1, Name("b")))))))
+>>> Format().show(tree)
+'2*(a - b)'
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from symgrad.core.errors import Span
+
+# how tightly a form binds; a child that binds less than its place asks for gets brackets
+COMPARE, ADD, BIG, MUL, NEG, POW, ATOM = 10, 20, 22, 30, 30, 40, 100
+
+
+@dataclass(frozen=True)
+class Num:
+    text: str
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class Name:
+    """A scalar, an index, or an access `name[indices]`."""
+
+    name: str
+    indices: tuple[Tree, ...] = ()
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class Sum:
+    """Terms with their signs, in the order they were written."""
+
+    terms: tuple[tuple[int, Tree], ...]
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class Prod:
+    """Factors with "*", "/" or "." (a product that is always shown, as in a chain rule) before each."""
+
+    factors: tuple[tuple[str, Tree], ...]
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class Pow:
+    base: Tree
+    exponent: Tree
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class Call:
+    """A function of the table, `where(condition, a, b)`, or one that the user defined."""
+
+    function: str
+    args: tuple[Tree, ...]
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class Binder:
+    """`i in lo..hi`; both ends None when the range is declared or comes from the arrays."""
+
+    name: str
+    lo: Tree | None = None
+    hi: Tree | None = None
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class Reduce:
+    op: str
+    body: Tree
+    binders: tuple[Binder, ...]
+    guard: Tree | None = None
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class Compare:
+    op: str
+    left: Tree
+    right: Tree
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class Definition:
+    """A function that the user defined, `sigma(u) = …`; a call of it means its body."""
+
+    parameters: tuple[str, ...]
+    body: Tree
+
+
+@dataclass(frozen=True)
+class Deriv:
+    """`d top / d bottom`; printed only."""
+
+    top: Name
+    bottom: Name
+
+
+@dataclass(frozen=True)
+class Bracket:
+    """Iverson's bracket: 1 where all conditions hold, else 0; printed only."""
+
+    conditions: tuple[Tree, ...]
+
+
+Tree: TypeAlias = (
+    Num | Name | Sum | Prod | Pow | Call | Reduce | Compare | Deriv | Bracket
+)
+
+Rendered: TypeAlias = tuple[str, int]
+
+
+class Format:
+    """One-line rendering in the text language; other formats override what they write differently."""
+
+    times, dot, minus, compare_signs = "*", "*", "-", {"=": "=="}
+
+    def show(self, tree: Tree, least: int = 0) -> str:
+        """The text of a tree, in brackets where it binds less than `least`."""
+        text, binds = self.render(tree)
+        return self.brackets(text) if binds < least else text
+
+    def render(self, tree: Tree) -> Rendered:
+        match tree:
+            case Num():
+                return self.num(tree.text), ATOM
+            case Name():
+                return self.name(tree), ATOM
+            case Sum():
+                return self.sum(tree), ADD
+            case Prod():
+                return self.prod(tree), MUL
+            case Pow():
+                return self.pow(tree)
+            case Call():
+                return self.call(tree)
+            case Reduce():
+                return self.reduce(tree)
+            case Compare():
+                sign = self.compare_signs.get(tree.op, tree.op)
+                return f"{self.show(tree.left, ADD)} {sign} {self.show(tree.right, ADD)}", COMPARE
+            case Deriv():
+                return self.deriv(tree), ATOM
+            case Bracket():
+                return f"[{', '.join(map(self.show, tree.conditions))}]", ATOM
+
+    def brackets(self, text: str) -> str:
+        return f"({text})"
+
+    def num(self, text: str) -> str:
+        return text
+
+    def name(self, tree: Name) -> str:
+        if not tree.indices:
+            return tree.name
+        return f"{tree.name}[{','.join(map(self.show, tree.indices))}]"
+
+    def sum(self, tree: Sum) -> str:
+        (sign, first), *rest = tree.terms
+        out = (self.minus if sign < 0 else "") + self.show(first, MUL if sign < 0 else BIG)
+        for sign, term in rest:
+            out += f" {self.minus if sign < 0 else '+'} {self.show(term, BIG if sign > 0 else BIG)}"
+        return out
+
+    def prod(self, tree: Prod) -> str:
+        out = ""
+        for place, (op, factor) in enumerate(tree.factors):
+            text = self.show(factor, POW if op == "/" else MUL)
+            if not place:
+                out = f"1/{text}" if op == "/" else self.show(factor, MUL)
+            else:
+                out += self.between(op, out, text)
+        return out
+
+    def between(self, op: str, left: str, right: str) -> str:
+        """The sign and the right factor, after the text of those before it."""
+        return {"*": self.times, ".": self.dot, "/": "/"}[op] + right
+
+    def pow(self, tree: Pow) -> Rendered:
+        return f"{self.show(tree.base, ATOM)}^{self.show(tree.exponent, POW)}", POW
+
+    def call(self, tree: Call) -> Rendered:
+        return f"{tree.function}({', '.join(map(self.show, tree.args))})", ATOM
+
+    def binder(self, binder: Binder) -> str:
+        if binder.lo is None or binder.hi is None:
+            return binder.name
+        return f"{binder.name} in {self.show(binder.lo)}..{self.show(binder.hi)}"
+
+    def reduce(self, tree: Reduce) -> Rendered:
+        # one "for" each: a range after several names would be read as the range of them all
+        loops = " ".join(f"for {self.binder(b)}" for b in tree.binders)
+        guard = f" if {self.show(tree.guard)}" if tree.guard else ""
+        return f"{tree.op}({self.show(tree.body)} {loops}{guard})", ATOM
+
+    def deriv(self, tree: Deriv) -> str:
+        return f"d{self.show(tree.top)}/d{self.show(tree.bottom)}"

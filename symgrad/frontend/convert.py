@@ -1,0 +1,227 @@
+"""Syntax tree → expression: names become accesses, indices or extents, functions come from the table.
+
+The order in which the terms of a sum were written is remembered, so that printers can keep it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import sympy as sp
+from sympy import Expr
+
+from symgrad.core.errors import Span, SymgradError, did_you_mean
+from symgrad.core.expr import access, index_symbol, reduction, where
+from symgrad.core.functions import FUNCTIONS
+from symgrad.core.layout import shape
+from symgrad.core.reductions import REDUCTIONS
+from symgrad.core.tree import Binder, Call, Compare, Definition, Name, Num, Pow, Prod, Reduce, Sum, Tree
+
+RELATIONS = {"=": sp.Eq, "!=": sp.Ne, "<": sp.Lt, "<=": sp.Le, ">": sp.Gt, ">=": sp.Ge}
+
+
+@dataclass
+class Converter:
+    """`scope` holds index names; `sizes` the names in ends of ranges; `spans` collects places of accesses."""
+
+    scope: frozenset[str] = frozenset()
+    sizes: frozenset[str] = frozenset()
+    quantities: frozenset[str] = frozenset()
+    functions: Mapping[str, Definition] = field(default_factory=dict)
+    written: dict[Any, tuple[Any, ...]] = field(default_factory=dict)
+    spans: dict[Any, Span] = field(default_factory=dict)
+    values: Mapping[str, Expr] = field(default_factory=dict)  # arguments of a user's function being expanded
+    expanding: tuple[str, ...] = ()
+
+    def inside(self, names: Iterable[str]) -> Converter:
+        return replace(self, scope=self.scope | set(names))
+
+    def expr(self, tree: Tree) -> Any:
+        match tree:
+            case Num():
+                return number(tree.text)
+            case Name():
+                return self.name(tree)
+            case Sum():
+                return self.sum(tree)
+            case Prod():
+                return self.prod(tree)
+            case Pow():
+                return self.pow(tree)
+            case Call():
+                return self.call(tree)
+            case Reduce():
+                return self.reduce(tree)
+            case Compare():
+                return RELATIONS[tree.op](self.expr(tree.left), self.expr(tree.right), evaluate=False)
+        raise AssertionError(tree)
+
+    def value(self, tree: Tree) -> Any:
+        """An expression that is a number, not a comparison."""
+        result = self.expr(tree)
+        if isinstance(result, sp.core.relational.Relational):
+            raise SymgradError("SG116", "a comparison stands where a number is needed", span(tree), "use where(condition, a, b)")
+        return result
+
+    def name(self, tree: Name) -> Expr:
+        if not tree.indices:
+            if tree.name in self.values:
+                return self.values[tree.name]
+            if tree.name in self.scope or tree.name in self.sizes or tree.name[0] == "|":
+                return index_symbol(tree.name)
+            if tree.name == "pi":
+                return sp.pi
+            if tree.name in FUNCTIONS or tree.name in self.functions:
+                raise SymgradError("SG206", f"{tree.name} is a function and needs an argument", tree.span, f"write {tree.name}(…)")
+        result = access(tree.name, *(self.index(index) for index in tree.indices))
+        if tree.span:
+            self.spans.setdefault(result, tree.span)
+        return result
+
+    def index(self, tree: Tree) -> Expr:
+        """Between brackets, a name that is no known quantity is an index."""
+        names = names_in(tree) - self.quantities
+        return self.inside(names).value(tree)
+
+    def sum(self, tree: Sum) -> Expr:
+        terms = [sign * self.value(term) for sign, term in tree.terms]
+        total = sp.Add(*terms)
+        if total.is_Add and len(total.args) > 1:
+            order = tuple(dict.fromkeys(shape(part) for term in terms for part in sp.Add.make_args(term)))
+            self.written.setdefault(shape(total), order)
+        return total
+
+    def prod(self, tree: Prod) -> Expr:
+        factors = []
+        for op, factor in tree.factors:
+            value = self.value(factor)
+            if op == "/" and value == 0:
+                raise SymgradError("SG117", "division by zero", span(factor))
+            factors.append(1 / value if op == "/" else value)
+        return sp.Mul(*factors)
+
+    def pow(self, tree: Pow) -> Expr:
+        base, exponent = self.value(tree.base), self.value(tree.exponent)
+        if exponent.is_Float and exponent == int(exponent):
+            exponent = sp.Integer(int(exponent))
+        if base.is_Rational and exponent.is_Rational:
+            bits = abs(exponent) * max(abs(base.p), base.q).bit_length()
+            if bits > 1024:
+                raise SymgradError("SG505", f"this power has about {int(bits)} bits, more than 1024", span(tree))
+        if base == 0 and exponent.is_negative:
+            raise SymgradError("SG117", "division by zero", span(tree))
+        return base**exponent
+
+    def call(self, tree: Call) -> Any:
+        if tree.function in self.functions:
+            return self.expand(tree)
+        if tree.function == "where":
+            return self.where(tree)
+        args = [self.value(arg) for arg in tree.args]
+        if tree.function == "sqrt" and len(args) == 1:
+            return sp.sqrt(args[0])
+        row = FUNCTIONS.get(tree.function)
+        if row is None:
+            known = [*FUNCTIONS, *self.functions, "where", "sqrt", "sum", "prod", "mean", "logsumexp"]
+            hint = did_you_mean(tree.function, known) or f"for a product write {tree.function}*(…); or define {tree.function}(u) = …"
+            raise SymgradError("SG201", f"there is no function {tree.function}", span(tree), hint)
+        if row.arity is not None and len(args) != row.arity or row.arity is None and len(args) < 2:
+            wanted = row.arity if row.arity is not None else "at least 2"
+            raise SymgradError("SG118", f"{tree.function} takes {wanted} argument(s), here it has {len(args)}", span(tree))
+        return row.head(*args)
+
+    def where(self, tree: Call) -> Expr:
+        if len(tree.args) != 3:
+            raise SymgradError("SG118", f"where takes 3 arguments, here it has {len(tree.args)}", span(tree), "write where(condition, a, b)")
+        condition = self.expr(tree.args[0])
+        if not isinstance(condition, sp.core.relational.Relational):
+            raise SymgradError("SG116", "the first argument of where must be a comparison", span(tree.args[0]), "for instance x > 0")
+        return where(condition, self.value(tree.args[1]), self.value(tree.args[2]))
+
+    def expand(self, tree: Call) -> Expr:
+        """A call of a user's function is its body with the arguments put in."""
+        name, definition = tree.function, self.functions[tree.function]
+        if name in self.expanding:
+            raise SymgradError("SG401", "these functions need each other: " + " → ".join([*self.expanding, name]), span(tree))
+        if len(tree.args) != len(definition.parameters):
+            raise SymgradError("SG118", f"{name} takes {len(definition.parameters)} argument(s), here it has {len(tree.args)}", span(tree))
+        values = dict(zip(definition.parameters, (self.value(arg) for arg in tree.args), strict=True))
+        inner = replace(self, values=values, expanding=(*self.expanding, name), scope=frozenset(), spans={})
+        return inner.value(definition.body)
+
+    def reduce(self, tree: Reduce) -> Expr:
+        names = [binder.name for binder in tree.binders]
+        for binder in tree.binders:
+            if binder.name in self.values:
+                raise SymgradError("SG302", f"the sum over {binder.name} stands inside another {binder.name}", binder.span)
+        inner = self.inside(names)
+        limits = [self.limit(binder, inner) for binder in tree.binders]
+        body = inner.value(tree.body)
+        if tree.guard is not None:
+            body = self.guarded(tree.op, inner.expr(tree.guard), body, tree.guard)
+        return reduction(tree.op, body, limits)  # a mean is resolved with the ranges, which give its count
+
+    def guarded(self, op: str, condition: Any, body: Expr, guard: Tree) -> Expr:
+        """A guard leaves the reduction's identity where it does not hold."""
+        if op not in ("sum", "prod"):
+            raise SymgradError("SG392", f"not yet: a guard in {op}", span(guard), "sum and prod take guards")
+        if not isinstance(condition, sp.core.relational.Relational):
+            raise SymgradError("SG116", "a guard must be a comparison", span(guard), "for instance: if t[j] >= t[i]")
+        return where(condition, body, sp.sympify(REDUCTIONS[op].identity))
+
+    def limit(self, binder: Binder, inner: Converter) -> tuple[Any, ...]:
+        symbol = index_symbol(binder.name)
+        if binder.span:
+            self.spans.setdefault(symbol, binder.span)
+        if binder.lo is None or binder.hi is None:
+            return (symbol,)
+        sized = replace(inner, sizes=self.sizes | names_in(binder.lo) | names_in(binder.hi))
+        return symbol, sized.value(binder.lo), sized.value(binder.hi)
+
+
+def number(text: str) -> Expr:
+    """An integer, or a decimal kept to 40 digits as it was written."""
+    if text.isdigit():
+        return sp.Integer(int(text))
+    value = sp.Float(text, 40)
+    return sp.S.Zero if value == 0 else value
+
+
+def span(tree: Tree) -> Span | None:
+    return getattr(tree, "span", None)
+
+
+def names_in(tree: Tree | None) -> frozenset[str]:
+    """Names without indices in an end of a range: extents."""
+    found: set[str] = set()
+    walk(tree, lambda node: found.add(node.name) if isinstance(node, Name) and not node.indices else None)
+    return frozenset(found)
+
+
+def walk(tree: Any, visit: Callable[[Any], Any]) -> None:
+    """Visit every node of a tree."""
+    stack = [tree]
+    while stack:
+        node = stack.pop()
+        if node is None:
+            continue
+        visit(node)
+        match node:
+            case Sum():
+                stack.extend(term for _, term in node.terms)
+            case Prod():
+                stack.extend(factor for _, factor in node.factors)
+            case Pow():
+                stack += [node.base, node.exponent]
+            case Call():
+                stack.extend(node.args)
+            case Reduce():
+                stack += [node.body, node.guard, *node.binders]
+            case Binder():
+                stack += [node.lo, node.hi]
+            case Compare():
+                stack += [node.left, node.right]
+            case Name():
+                stack.extend(node.indices)

@@ -1,0 +1,215 @@
+"""The text language → Program: statements around the expression grammar of `frontend/syntax.py`.
+
+>>> print(parse("y = sum(theta[j]*x[j] for j in 0..D); J = (y - t)^2/2"))
+y = sum(theta[j]*x[j] for j in 0..D)
+J = (y - t)^2/2
+
+Line kinds: `index`, `input`, `param`, `const`, `assume`, `minimize`, `maximize`, a function definition
+`sigma(u) = …`, and equations `a[j] = …` or `a[j] += …`. A line may go on inside brackets; `;` ends one too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sympy import Expr
+
+from symgrad.core.check import Declaration, Draft, Equation, resolve
+from symgrad.core.errors import Source, Span, SymgradError
+from symgrad.core.functions import FUNCTIONS
+from symgrad.core.program import Origin, Program
+from symgrad.core.reductions import REDUCERS
+from symgrad.core.tree import Binder, Call, Definition, Name, Reduce, Tree
+from symgrad.frontend.convert import Converter, names_in, walk
+from symgrad.frontend.syntax import Parser, Token, describe, span_of, starred_names, tokenize
+
+DECLARATIONS = ("index", "input", "param", "const", "assume", "minimize", "maximize")
+
+
+@dataclass
+class Line:
+    """An equation as read: `left op right for loops`."""
+
+    left: Name
+    op: str
+    right: Tree
+    loops: tuple[Binder, ...]
+    span: Span
+
+
+@dataclass
+class Lines:
+    """All statements of a text, still as trees."""
+
+    equations: list[Line] = field(default_factory=list)
+    functions: dict[str, Definition] = field(default_factory=dict)
+    binders: list[Binder] = field(default_factory=list)
+    declarations: list[Declaration] = field(default_factory=list)
+    assumptions: list[tuple[Tree, Tree]] = field(default_factory=list)
+    goal: tuple[str, Token] | None = None
+
+
+def parse(text: str, name: str = "<text>") -> Program:
+    """Read a model in the text language.
+
+    Raises SymgradError with the place: SG1xx syntax, SG2xx names, SG3xx indices, SG4xx graph, SG5xx size.
+    """
+    if not isinstance(text, str):
+        raise SymgradError("SG119", f"a model is a text, not {type(text).__name__}", hint="use sg.from_sympy for SymPy equations")
+    source = Source(text, name)
+    tokens = tokenize(source)
+    parser = StatementParser(tokens, starred_names(tokens))
+    return resolve(_draft(parser.lines(), source))
+
+
+class StatementParser(Parser):
+    def lines(self) -> Lines:
+        out = Lines()
+        while self.token.kind != "end":
+            if self.token.kind == "newline" or self.sees(";"):
+                self.next()
+                continue
+            self.line(out)
+            if not (self.token.kind in ("newline", "end") or self.sees(";")):
+                raise SymgradError("SG105", f"expected the end of the equation, found {describe(self.token)}", self.token.span,
+                                   "one equation a line; put an operator between factors")  # fmt: skip
+        return out
+
+    def line(self, out: Lines) -> None:
+        keyword = self.token
+        if keyword.kind == "name" and keyword.text in DECLARATIONS and not self.defines():
+            self.next()
+            self.declaration(keyword, out)
+        else:
+            self.equation(out)
+
+    def defines(self) -> bool:
+        """`index = …` defines a quantity of that name."""
+        return self.peek().text in ("=", "+=", "[")
+
+    def declaration(self, keyword: Token, out: Lines) -> None:
+        if keyword.text == "index":
+            out.binders += self.ranges()
+        elif keyword.text == "assume":
+            left = self.expression(10)
+            self.need("=", "between the two sides")
+            out.assumptions.append((left, self.expression(10)))
+        elif keyword.text in ("minimize", "maximize"):
+            self.goal(keyword, out)
+        else:
+            out.declarations.append(self.declared(keyword.text))
+            while self.take(","):
+                out.declarations.append(self.declared(keyword.text))
+
+    def goal(self, keyword: Token, out: Lines) -> None:
+        target = self.next()
+        if target.kind != "name":
+            raise SymgradError("SG105", f"expected the name of the loss, found {describe(target)}", target.span)
+        if out.goal:
+            raise SymgradError("SG404", f"the goal is named twice: {out.goal[0]} {out.goal[1].text}, {keyword.text} {target.text}", target.span)
+        out.goal = (keyword.text, target)
+
+    def declared(self, role: str) -> Declaration:
+        tree = self.named() if self.token.kind == "name" else self.prefix(0)
+        if not isinstance(tree, Name) or not all(isinstance(i, Name) and not i.indices for i in tree.indices):
+            raise SymgradError("SG105", f"expected a name such as x or x[i] after {role}", span_of(tree))
+        if self.sees("in"):
+            raise SymgradError("SG391", f"not yet: {tree.name} declared as an integer input to gather by", self.token.span)
+        _check_free_name(tree)
+        return Declaration(role, tree.name, tuple(i.name for i in tree.indices if isinstance(i, Name)), tree.span)
+
+    def equation(self, out: Lines) -> None:
+        left = self.expression(10)
+        op = self.next()
+        if op.kind != "op" or op.text not in ("=", "+="):
+            raise SymgradError("SG105", f"expected = after the left side, found {describe(op)}", op.span)
+        if self.token.kind in ("newline", "end") or self.sees(";"):
+            raise SymgradError("SG104", "an operand is missing: nothing stands right of =", op.span)
+        right = self.expression(0)
+        loops = self.loops()
+        span = span_of(left)
+        if isinstance(left, Call):
+            self.function(left, op, right, out)
+            return
+        if not isinstance(left, Name):
+            raise SymgradError("SG121", f"{span.text} cannot stand left of =", span, "a name, or a name with indices")
+        _check_free_name(left)
+        out.equations.append(Line(left, op.text, right, loops, span))
+
+    def function(self, left: Call, op: Token, right: Tree, out: Lines) -> None:
+        parameters = tuple(arg.name for arg in left.args if isinstance(arg, Name) and not arg.indices)
+        if len(parameters) < len(left.args) or op.text != "=" or len(set(parameters)) < len(parameters):
+            raise SymgradError("SG121", "a function is defined as f(u) = …, with a name for each argument", left.span)
+        if left.function in FUNCTIONS or left.function in REDUCERS or left.function in ("where", "sqrt"):
+            raise SymgradError("SG204", f"{left.function} is a function of the language already", left.span, "choose another name")
+        if left.function in out.functions:
+            raise SymgradError("SG202", f"the function {left.function} is defined twice", left.span)
+        out.functions[left.function] = Definition(parameters, right)
+
+
+def _check_free_name(name: Name) -> None:
+    if name.name in FUNCTIONS or name.name in REDUCERS or name.name in ("where", "sqrt", "pi") or name.name[0] == "|":
+        raise SymgradError("SG204", f"{name.name} is a function of the language already", name.span, "choose another name for the quantity")
+
+
+def _draft(lines: Lines, source: Source) -> Draft:
+    sizes = _size_names(lines)
+    quantities = {line.left.name for line in lines.equations} | {d.name for d in lines.declarations}
+    for name in lines.functions:
+        if name in quantities:
+            raise SymgradError("SG205", f"{name} is a function and a quantity", next(l.span for l in lines.equations + lines.declarations if _name(l) == name))  # type: ignore[operator]
+    scope = frozenset(binder.name for binder in lines.binders) - quantities
+    base = Converter(scope, sizes, frozenset(quantities), lines.functions)
+    ranges: dict[str, tuple[Expr, Expr, Span | None]] = {}
+    for binder in lines.binders:
+        if binder.name in ranges:
+            raise SymgradError("SG202", f"the index {binder.name} is declared twice", binder.span)
+        if binder.lo is None or binder.hi is None:
+            raise SymgradError("SG115", f"the index {binder.name} needs a range", binder.span, f"write index {binder.name} in 1..N")
+        ranges[binder.name] = (base.value(binder.lo), base.value(binder.hi), binder.span)
+    equations = tuple(_equation(line, base) for line in lines.equations)
+    goal, target = lines.goal if lines.goal else (None, None)
+    return Draft(
+        equations, tuple(lines.declarations), ranges, target.text if target else None, goal, target.span if target else None,
+        tuple((base.value(a), base.value(b)) for a, b in lines.assumptions), base.written, lines.functions,
+    )  # fmt: skip
+
+
+def _name(item: Line | Declaration) -> str:
+    return item.left.name if isinstance(item, Line) else item.name
+
+
+def _size_names(lines: Lines) -> frozenset[str]:
+    """Names in the ends of ranges: extents, unless they are indices themselves."""
+    binders = list(lines.binders)
+
+    def visit(node: Any) -> None:
+        if isinstance(node, Reduce):
+            binders.extend(node.binders)
+
+    for line in lines.equations:
+        walk(line.right, visit)
+        binders.extend(line.loops)
+    for pair in lines.assumptions:
+        for side in pair:
+            walk(side, visit)
+    names = {name for binder in binders for end in (binder.lo, binder.hi) for name in names_in(end)}
+    return frozenset(names - {binder.name for binder in binders})
+
+
+def _equation(line: Line, base: Converter) -> Equation:
+    left = [i for i in line.left.indices]
+    names = [i.name for i in left if isinstance(i, Name) and not i.indices]
+    spans: dict[Any, Span] = {}
+    inner = Converter(base.scope | set(names), base.sizes, base.quantities, base.functions, base.written, spans)
+    value = inner.value(line.right)
+    ranges: Mapping[str, tuple[Expr, Expr]] = {
+        b.name: (base.value(b.lo), base.value(b.hi)) for b in line.loops if b.lo is not None and b.hi is not None
+    }
+    for binder in line.loops:
+        if binder.name not in names:
+            raise SymgradError("SG310", f"{binder.name} is no index of the left side", binder.span)
+    origin = Origin(line.span, (value, line.right), spans)
+    return Equation(line.left.name, tuple(inner.value(i) for i in left), value, line.op, ranges, origin)

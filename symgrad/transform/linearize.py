@@ -1,0 +1,180 @@
+"""Statement → its linearization: the triples (target, read, partial) of dT[f] += partial * dR[g].
+
+For `T[f] op= v` and each distinct read `R[g]` in `v`, `partial` is dv/dR[g] times the reduction's weight rho
+(1 for a sum, the others for a product, [this is the first maximum], exp(v - T) for log-sum-exp).
+Forward mode places the triples, reverse mode transposes them. A reduction inside `v` is one factor
+more, its bound indices fresh, so that no index is ever captured.
+
+>>> import sympy as sp
+>>> x, y = sp.symbols("x y")
+>>> derivative(sp.log(y) * x, y)
+x/y
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import sympy as sp
+from sympy import Expr
+
+from symgrad.core.errors import SymgradError
+from symgrad.core.expr import (
+    access, accesses, fresh_index, from_powers, indices_of, is_access, is_reduction, name_of, nodes, powers,
+    reductions, split_reduction, substitute, where,
+)  # fmt: skip
+from symgrad.core.functions import BY_HEAD
+from symgrad.core.program import Index, Statement
+from symgrad.core.reductions import REDUCTIONS
+
+
+@dataclass(frozen=True)
+class Term:
+    """One triple: over `domain`, a change of `read` changes `statement.target` by `partial` times it."""
+
+    statement: Statement
+    read: Expr
+    partial: Expr
+    domain: tuple[Index, ...]
+
+
+def linearize(statement: Statement, names: frozenset[str], reuse: bool = True) -> Iterator[Term]:
+    """The triples for the reads of tensors in `names`; with `reuse` a partial may use the target's value."""
+    result = statement.target if reuse else None
+    weight: Expr = sp.S.One
+    if statement.reduced and statement.op not in (None, "sum"):
+        limits = [index.limit for index in statement.reduced]
+        weight = _weight(statement.op or "", statement.value, limits, statement.target)
+    for read, partial, inner in _terms(statement.value, names):
+        partial = _multiply(partial, weight)
+        if result is not None and not statement.reduced:
+            partial = reuse_result(partial, statement, inner)
+        yield Term(statement, read, partial, (*statement.domain, *inner))
+
+
+def _weight(op: str, body: Expr, limits: list[Any], result: Expr) -> Expr:
+    row = REDUCTIONS[op].weight
+    if row is None:
+        raise SymgradError("SG405", f"{op} has no derivative")
+    return row(body, limits, result)
+
+
+def _terms(value: Expr, names: frozenset[str]) -> Iterator[tuple[Expr, Expr, tuple[Index, ...]]]:
+    """(read, partial, bound indices) for every read; reductions are opened with fresh indices."""
+    for read in accesses(value, lambda node: not is_reduction(node)):
+        if name_of(read) in names:
+            partial = derivative(value, read)
+            if partial != 0:
+                yield read, partial, ()
+    for node in reductions(value):
+        if not any(name_of(read) in names for read in accesses(node)):
+            continue
+        outer = derivative(value, node)
+        op, body, limits = split_reduction(node)
+        if outer == 0 or REDUCTIONS[op].weight is None:
+            continue
+        fresh = {limit[0]: fresh_index(limit[0].name) for limit in limits}
+        bound = [(fresh[s], substitute(lo, fresh), substitute(hi, fresh)) for s, lo, hi in limits]
+        body = substitute(body, fresh)
+        weight = _weight(op, body, bound, node)
+        for read, partial, inner in _terms(body, names):
+            yield read, _multiply(outer, weight, partial), (*(Index(*limit) for limit in bound), *inner)
+
+
+def _multiply(*factors: Expr) -> Expr:
+    """A product in which exp(a) and exp(b) stay apart, as they do in the statements they come from."""
+    exponentials = [f for factor in factors for f in sp.Mul.make_args(factor) if isinstance(f, sp.exp)]
+    if len(exponentials) < 2:
+        return sp.Mul(*factors)
+    flat = [f for factor in factors for f in sp.Mul.make_args(factor)]
+    rest = [f for f in flat if not isinstance(f, sp.exp)]
+    return sp.Mul(*rest, *exponentials, evaluate=False)
+
+
+def derivative(expr: Expr, by: Expr) -> Expr:
+    """d expr / d by for an access or a reduction node taken as a leaf; rows of the table for functions."""
+    memo: dict[Any, Expr] = {}
+    for node in nodes(expr, lambda n: not is_reduction(n)):
+        memo[node] = sp.S.One if node == by else _rule(node, memo)
+    return memo[expr]
+
+
+def _rule(node: Any, memo: dict[Any, Expr]) -> Expr:
+    if is_access(node) or is_reduction(node) or not node.args:
+        return sp.S.Zero
+    if isinstance(node, sp.core.relational.Relational | sp.Tuple):
+        return sp.S.Zero
+    if node.func == where:
+        condition, yes, no = node.args
+        return sp.S.Zero if memo[yes] == memo[no] == 0 else where(condition, memo[yes], memo[no])
+    inner = [memo[arg] for arg in node.args]
+    if all(d == 0 for d in inner):
+        return sp.S.Zero
+    if node.is_Add:
+        return sp.Add(*inner)
+    if node.is_Mul:
+        args = node.args
+        return sp.Add(*(_multiply(d, *args[:k], *args[k + 1 :]) for k, d in enumerate(inner) if d != 0))
+    if node.is_Pow:
+        return _power_rule(node.base, node.exp, inner[0], inner[1], node)
+    row = BY_HEAD[node.func]
+    return sp.Add(*(_multiply(row.partial(k, node.args, node), d) for k, d in enumerate(inner) if d != 0))
+
+
+def _power_rule(base: Expr, exponent: Expr, dbase: Expr, dexponent: Expr, node: Expr) -> Expr:
+    by_base = exponent * base ** (exponent - 1) * dbase if dbase != 0 else sp.S.Zero
+    by_exponent = node * sp.log(base) * dexponent if dexponent != 0 else sp.S.Zero
+    return by_base + by_exponent
+
+
+def reuse_result(partial: Expr, statement: Statement, inner: tuple[Index, ...] = ()) -> Expr:
+    """Write the statement's value inside a partial by its name: 1 - tanh(a)^2 as 1 - z^2, e^b/s as y.
+
+    For a product value the factors are looked for in products too, also with the target's indices
+    renamed to the bound ones: exp(b_l)/s is y_l where y_k = exp(b_k)/s.
+    """
+    value = statement.value
+    if is_access(value) or value.is_number:
+        return partial
+    forms = [(value, statement.target)]
+    targets = indices_of(statement.target)
+    for index in inner:
+        for symbol in targets:
+            renamed = {symbol: index.symbol}
+            forms.append((substitute(value, renamed), access(statement.name, *(substitute(t, renamed) for t in targets))))
+    for form, name in forms:
+        partial = _replace(partial, form, name)
+    return partial
+
+
+def _replace(expr: Any, form: Expr, name: Expr) -> Any:
+    if expr == form:
+        return name
+    if is_reduction(expr) or is_access(expr) or not expr.args:
+        return expr
+    if expr.is_Mul and form.is_Mul:
+        rest = _divide(powers(expr), powers(form))
+        if rest is not None:
+            return _replace(from_powers(rest), form, name) * name
+    if expr.is_Mul:
+        return _multiply(*(_replace(arg, form, name) for arg in expr.args))
+    args = [_replace(arg, form, name) for arg in expr.args]
+    return expr if tuple(args) == expr.args else expr.func(*args)
+
+
+def _divide(product: dict[Expr, Expr], by: dict[Expr, Expr]) -> dict[Expr, Expr] | None:
+    """The factors left when `by` is taken out, or None where it is not contained."""
+    numbers = [base for base in by if base.is_number]
+    if numbers or len(by) < 2:
+        return None
+    out = dict(product)
+    for base, exponent in by.items():
+        have = out.get(base)
+        if have is None or not (have.is_number and exponent.is_number) or have * exponent < 0 or abs(have) < abs(exponent):
+            return None
+        out[base] = have - exponent
+    return out
+
+
