@@ -73,8 +73,9 @@ def resolve(draft: Draft) -> Program:
     ranges = _Ranges(draft)
     statements = tuple(ranges.statement(equation) for equation in draft.equations)
     tensors = _tensors(draft, ranges, statements)
+    assumptions = tuple((ranges.fill(left), ranges.fill(right)) for left, right in draft.assumptions)
     declared = {name: Index(index_symbol(name), lo, hi) for name, (lo, hi, _) in draft.ranges.items()}
-    program = Program(statements, tensors, draft.loss, draft.goal, declared, draft.assumptions, draft.written, draft.functions)
+    program = Program(statements, tensors, draft.loss, draft.goal, declared, assumptions, draft.written, draft.functions)
     if draft.loss is not None and draft.loss not in tensors:
         raise SymgradError("SG203", f"{draft.goal} names {draft.loss}, which no equation defines", draft.goal_span)
     topological_check(program)
@@ -228,11 +229,10 @@ class _Ranges:
     def statement(self, equation: Equation) -> Statement:
         ends = [equation.ranges.get(str(s)) or self.range(str(s)) for s in equation.indices]
         outer = tuple(Index(s, *e) for s, e in zip(equation.indices, ends, strict=True))
-        local = {str(index.symbol): (index.lo, index.hi) for index in outer}
-        value = self._fill(equation.value, local)
+        value = self.fill(equation.value)
         origin = equation.origin
         if origin.written:
-            origin = replace(origin, written=(value, origin.written[1]), spans={self._fill(k, local): v for k, v in origin.spans.items()})
+            origin = replace(origin, written=(value, origin.written[1]), spans={self.fill(k): v for k, v in origin.spans.items()})
         target = access(equation.name, *equation.indices)
         if not is_reduction(value):
             return Statement(target, value, outer, "sum" if equation.op == "+=" else None, origin)
@@ -241,16 +241,16 @@ class _Ranges:
             return Statement(target, value, outer, "sum", origin)
         return Statement(target, body, (*outer, *(Index(*limit) for limit in limits)), op, origin)
 
-    def _fill(self, expr: Any, local: Mapping[str, Ends]) -> Any:
+    def fill(self, expr: Any) -> Any:
         """Open limits `(i,)` become `(i, lo, hi)`."""
         if not expr.args or is_access(expr):
             return expr
         if is_reduction(expr):
             op, body, limits = split_reduction(expr)
             filled = [tuple(limit) if len(limit) == 3 else (limit[0], *self.range(str(limit[0]))) for limit in limits]
-            body = self._fill(body, local)
+            body = self.fill(body)
             return mean(body, filled) if op == "mean" else reduction(op, body, filled)
-        return rebuild(expr, [self._fill(arg, local) for arg in expr.args])
+        return rebuild(expr, [self.fill(arg) for arg in expr.args])
 
 
 def _count(rank: int) -> str:

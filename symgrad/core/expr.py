@@ -135,6 +135,22 @@ def substitute(expr: Any, mapping: Mapping[Any, Any]) -> Any:
     return walk(expr)
 
 
+def replace_nodes(expr: Any, mapping: Mapping[Any, Any]) -> Any:
+    """Replace nodes as they stand, outermost first, bound indices and all: for naming parts of an expression."""
+    memo: dict[Any, Any] = {}
+
+    def walk(node: Any) -> Any:
+        if node in mapping:
+            return mapping[node]
+        if not node.args or is_access(node):
+            return node
+        if node not in memo:
+            memo[node] = rebuild(node, [walk(arg) for arg in node.args])
+        return memo[node]
+
+    return walk(expr)
+
+
 def rename_bound(expr: Any, names: Callable[[Any, set[str]], Any]) -> Any:
     """Give every bound index of `expr` the symbol that `names(symbol, names in use around it)` chooses."""
 

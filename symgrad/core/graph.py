@@ -57,9 +57,9 @@ def top_down(program: Program, loss: str) -> list[Statement]:
     for candidate in (written[::-1], written):
         seen: set[str] = set()
         for statement in candidate:
-            if statement.name in seen:
+            if not seen.isdisjoint(statement.read_names):
                 break
-            seen.update(statement.read_names)
+            seen.add(statement.name)
         else:
             return candidate
     needs = {name: reads[::-1] for name, reads in tensor_needs(program).items()}

@@ -22,7 +22,7 @@ from sympy import Expr, Indexed
 from symgrad.core.expr import is_access, is_index, is_reduction, name_of, nodes, rewrite, split_reduction, where
 from symgrad.core.functions import BY_HEAD
 from symgrad.core.program import Index, Program, whole_axis
-from symgrad.core.tree import Binder, Bracket, Call, Compare, Deriv, Name, Num, Pow, Prod, Reduce, Sum, Tree
+from symgrad.core.tree import Binder, Bracket, Call, Compare, Deriv, Name, Num, Pow, Prod, Reduce, Sum, Tree, names_in_order
 
 COMPARISONS = {
     sp.Gt: ">", sp.Ge: ">=", sp.Lt: "<", sp.Le: "<=", sp.Eq: "=", sp.Ne: "!=",
@@ -34,13 +34,10 @@ def shape(expr: Any) -> Any:
     return rewrite(expr, lambda n: sp.Symbol(name_of(n)) if isinstance(n, Indexed) else n)
 
 
-def _flat(expr: Any) -> bool:
-    return bool(expr.is_Add) and len(expr.args) == 2 and sum(bool(a.could_extract_minus_sign()) for a in expr.args) == 1
-
-
 class Layout:
     """Chooses the written form of expressions of one program.
 
+    `chain` sorts factors along the chain rule, from the loss down, instead of by kind.
     `names` is the order of first appearance, `written` the remembered order of terms, `ranges` the declared
     index ranges (left out of the text language's reductions), `adjoints` names shown as derivatives.
     """
@@ -51,16 +48,20 @@ class Layout:
         written: Mapping[Any, tuple[Any, ...]] | None = None,
         ranges: Mapping[str, Index] | None = None,
         adjoints: Mapping[str, tuple[str, str]] | None = None,
+        chain: bool = False,
     ):
+        self.chain = chain
         self.rank = {name: place for place, name in enumerate(names)}
         self.written = written or {}
         self.ranges = ranges
+        self.display = ranges is None  # for people; else the text must read back as the same expression
         self.adjoints = adjoints or {}
 
     @classmethod
     def of(cls, program: Program, derivatives: bool = False) -> Layout:
         adjoints = {t.name: t.adjoint_of for t in program.tensors.values() if t.adjoint_of} if derivatives else {}
-        return cls(appearance(program), program.written, None if derivatives else program.ranges, adjoints)
+        ranges = None if derivatives else program.ranges
+        return cls(program.chain or appearance(program), program.written, ranges, adjoints, bool(program.chain))
 
     def tree(self, expr: Any) -> Tree:
         if expr.is_Add:
@@ -111,6 +112,9 @@ class Layout:
     # sums
 
     def _sum(self, expr: Any) -> Tree:
+        content, primitive = expr.primitive() if self.display and not self.as_written(expr) else (sp.S.One, expr)
+        if content.is_Integer and content != 1:
+            return self._prod(sp.Mul(content, primitive, evaluate=False))
         terms = []
         for term in self.ordered_terms(expr):
             sign, rest = self._sign(term)
@@ -121,18 +125,23 @@ class Layout:
         coefficient, rest = term.as_coeff_Mul()
         if not (coefficient.is_number and coefficient < 0):
             return 1, term
-        flipped = _into_denominator(rest)
+        flipped = _into_denominator(rest) if self.display else None
         return (1, -coefficient * flipped) if flipped is not None else (-1, -term)
 
+    def as_written(self, expr: Any) -> list[Any] | None:
+        """The parts of a sum or product in the user's order, where the same one was written."""
+        places = {form: place for place, form in enumerate(self.written.get(shape(expr), ()))}
+        forms = {part: shape(part) for part in expr.args}
+        if not places or not set(forms.values()) <= set(places):
+            return None
+        return sorted(expr.args, key=lambda part: places[forms[part]])
+
     def ordered_terms(self, expr: Any) -> list[Any]:
-        remembered = self.written.get(shape(expr))
+        terms = self.as_written(expr)
+        if terms is not None:
+            return terms
         terms = list(expr.args)
-        if remembered:
-            places = {form: place for place, form in enumerate(remembered)}
-            forms = {term: shape(term) for term in terms}
-            if set(forms.values()) <= set(places):
-                return sorted(terms, key=lambda t: places[forms[t]])
-        terms.sort(key=lambda t: (bool(t.is_number), self._first(t), _text_key(t)))
+        terms.sort(key=lambda t: (bool(t.is_number), self._first(t), sum(1 for _ in nodes(t)), _text_key(t)))
         for place, term in enumerate(terms):
             if self._sign(term)[0] > 0:
                 return [terms.pop(place), *terms]
@@ -148,13 +157,15 @@ class Layout:
         sign, rest = self._sign(expr)
         if sign < 0:
             return Sum(((-1, self.tree(rest)),))
-        above, below = (_product(trees) for trees in self._split(rest))
-        if below == Num("1"):
-            return above
-        return Prod((("*", above), ("/", below)))
+        above, below = self._split(rest)
+        if not below:
+            return _product(above)
+        chain = [tree for tree in above if isinstance(tree, Deriv)]
+        fraction = Prod((("*", _product([t for t in above if t not in chain])), ("/", _product(below))))
+        return _product([*chain, fraction])
 
     def _split(self, expr: Any) -> tuple[list[Tree], list[Tree]]:
-        number, rest = expr.as_coeff_Mul()
+        number, rest = self._coefficient(expr)
         above: list[Tree] = []
         below: list[Tree] = []
         if number.is_Rational:
@@ -162,7 +173,8 @@ class Layout:
             below += [Num(str(number.q))] if number.q != 1 else []
         elif number != 1:
             above.append(self._number(number))
-        for factor in sorted(sp.Mul.make_args(rest), key=self._factor_key):
+        factors = self.as_written(rest) if rest.is_Mul else None
+        for factor in factors or sorted(sp.Mul.make_args(rest), key=self._factor_key):
             if factor == 1:
                 continue
             if factor.is_Pow and self._below(factor.exp):
@@ -171,6 +183,18 @@ class Layout:
                 above.append(self.tree(factor))
         return above, below
 
+    def _coefficient(self, expr: Any) -> tuple[Any, Any]:
+        """The number before a product; for print, those common to the terms of its sums included."""
+        number, rest = expr.as_coeff_Mul()
+        if not self.display or (rest.is_Mul and self.as_written(rest)):
+            return number, rest
+        factors = []
+        for factor in sp.Mul.make_args(rest):
+            content, primitive = factor.primitive() if factor.is_Add and not self.as_written(factor) else (sp.S.One, factor)
+            number *= content if content.is_Integer else 1
+            factors.append(primitive if content.is_Integer else factor)
+        return number, factors[0] if len(factors) == 1 else sp.Mul(*factors)
+
     def _factor_key(self, factor: Any) -> tuple[Any, ...]:
         if is_access(factor):
             kind = 1 if name_of(factor) in self.adjoints else 2
@@ -178,7 +202,10 @@ class Layout:
             kind = 5
         else:
             kind = {True: 4}.get(bool(factor.is_Add), 3)
-        return (kind, self._first(factor), _text_key(factor))
+        first, count = self._first(factor)
+        if self.chain:
+            return (kind == 5, first, -count, kind, _text_key(factor))
+        return (kind, first, count, _text_key(factor))
 
     # binders and cases
 
@@ -197,13 +224,15 @@ class Layout:
         declared = self.ranges.get(name) if self.ranges is not None else None
         if declared is not None and (declared.lo, declared.hi) == tuple(ends):
             return Binder(name)
-        if self.ranges is None and not Index(symbol, *ends).declared:
+        if self.display and not Index(symbol, *ends).declared:
             return Binder(name)
         return Binder(name, self.tree(ends[0]), self.tree(ends[1]))
 
     def _where(self, expr: Any) -> Tree:
         condition, yes, no = expr.args
-        if self.ranges is None and yes == 1 and no == 0:
+        if self.display and yes == 1 and no == 0:
+            if isinstance(condition, sp.Eq) and all(map(is_index, condition.args)) and "delta" not in self.rank:
+                return Name("delta", tuple(map(self.tree, condition.args)))
             return Bracket((self.tree(condition),))
         return Call("where", (self.tree(condition), self.tree(yes), self.tree(no)))
 
@@ -211,11 +240,10 @@ class Layout:
 def _into_denominator(product: Any) -> Any:
     """-product with the sign put into a denominator that is a difference, or None."""
     for factor in sp.Mul.make_args(product):
-        if factor.is_Pow and factor.exp == -1 and _flat(factor.base) and factor.base.could_extract_minus_sign() is False:
-            base = sp.Add(*(-term for term in factor.base.args))
-            number_first = any(term.is_number and term > 0 for term in factor.base.args)
-            if number_first:
-                return product / factor / base
+        if factor.is_Pow and factor.exp == -1 and factor.base.is_Add and len(factor.base.args) == 2:
+            number, other = factor.base.as_coeff_Add()
+            if number.is_number and number > 0 and other.could_extract_minus_sign():
+                return product / factor / (-other - number)
     return None
 
 
@@ -246,5 +274,6 @@ def appearance(program: Program) -> tuple[str, ...]:
     """All names in the order in which they first appear in the equations."""
     names: dict[str, None] = {}
     for statement in program.statements:
-        names.update(dict.fromkeys([*statement.read_names, statement.name]))
+        written = statement.origin.written
+        names.update(dict.fromkeys([*(names_in_order(written[1]) if written else ()), *statement.read_names, statement.name]))
     return tuple(names)

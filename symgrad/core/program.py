@@ -157,6 +157,7 @@ class Program:
     assumptions: tuple[tuple[Expr, Expr], ...] = ()
     written: Mapping[Any, tuple[Any, ...]] = field(default_factory=dict, compare=False)
     functions: Mapping[str, Definition] = field(default_factory=dict, compare=False)
+    chain: tuple[str, ...] = field(default=(), compare=False)  # names from the loss down, where products run along a chain
 
     def __post_init__(self) -> None:
         for name in ("tensors", "ranges", "written", "functions"):

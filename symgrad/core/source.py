@@ -25,9 +25,9 @@ class SourceFormat(Format):
         return super().name(Name(written_name(tree.name), tree.indices))
 
 
-    def between(self, op: str, left: str, right: str) -> str:
+    def between(self, op: str, left: str, right: str, factor: Tree) -> str:
         # y^* * log(y): a star before a star would read as ^**
-        return f" * {right}" if op == "*" and left.endswith("*") else super().between(op, left, right)
+        return f"{left} * {right}" if op == "*" and left.endswith("*") else super().between(op, left, right, factor)
 
 
 SOURCE = SourceFormat()

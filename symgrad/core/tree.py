@@ -9,13 +9,15 @@ A sum or a product is one node however long it is, so long equations do not nest
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TypeAlias
 
 from symgrad.core.errors import Span
 
 # how tightly a form binds; a child that binds less than its place asks for gets brackets
-COMPARE, ADD, BIG, MUL, NEG, POW, ATOM = 10, 20, 22, 30, 30, 40, 100
+COMPARE, ADD, BIG, BARE, MUL, POW, ATOM = 10, 20, 22, 25, 30, 40, 100
 
 
 @dataclass(frozen=True)
@@ -122,6 +124,59 @@ Tree: TypeAlias = (
 Rendered: TypeAlias = tuple[str, int]
 
 
+def names_in_order(tree: Tree) -> Iterator[str]:
+    """Names as they stand from left to right."""
+    stack: list[Tree] = [tree]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, Name):
+            yield node.name
+        stack.extend(reversed(children(node)))
+
+
+def children(tree: Tree) -> list[Tree]:
+    match tree:
+        case Name():
+            return list(tree.indices)
+        case Sum():
+            return [term for _, term in tree.terms]
+        case Prod():
+            return [factor for _, factor in tree.factors]
+        case Pow():
+            return [tree.base, tree.exponent]
+        case Call():
+            return list(tree.args)
+        case Reduce():
+            ends = [end for b in tree.binders for end in (b.lo, b.hi) if end is not None]
+            return [tree.body, *([tree.guard] if tree.guard is not None else []), *ends]
+        case Compare():
+            return [tree.left, tree.right]
+        case Bracket():
+            return list(tree.conditions)
+    return []
+
+
+def map_tree(tree: Tree, rule: Callable[[Tree], Tree]) -> Tree:
+    """Bottom-up, `rule` on every node."""
+    again = partial(map_tree, rule=rule)
+    match tree:
+        case Name():
+            tree = replace(tree, indices=tuple(map(again, tree.indices)))
+        case Sum():
+            tree = replace(tree, terms=tuple((sign, again(term)) for sign, term in tree.terms))
+        case Prod():
+            tree = replace(tree, factors=tuple((op, again(factor)) for op, factor in tree.factors))
+        case Pow():
+            tree = replace(tree, base=again(tree.base), exponent=again(tree.exponent))
+        case Call():
+            tree = replace(tree, args=tuple(map(again, tree.args)))
+        case Reduce():
+            tree = replace(tree, body=again(tree.body), guard=tree.guard and again(tree.guard))
+        case Compare():
+            tree = replace(tree, left=again(tree.left), right=again(tree.right))
+    return rule(tree)
+
+
 class Format:
     """One-line rendering in the text language; other formats override what they write differently."""
 
@@ -130,7 +185,9 @@ class Format:
     def show(self, tree: Tree, least: int = 0) -> str:
         """The text of a tree, in brackets where it binds less than `least`."""
         text, binds = self.render(tree)
-        return self.brackets(text) if binds < least else text
+        if binds >= least:
+            return text
+        return self.closed_call(tree) if isinstance(tree, Call) else self.brackets(text)
 
     def render(self, tree: Tree) -> Rendered:
         match tree:
@@ -141,7 +198,7 @@ class Format:
             case Sum():
                 return self.sum(tree), ADD
             case Prod():
-                return self.prod(tree), MUL
+                return self.prod(tree)
             case Pow():
                 return self.pow(tree)
             case Call():
@@ -169,30 +226,36 @@ class Format:
 
     def sum(self, tree: Sum) -> str:
         (sign, first), *rest = tree.terms
-        out = (self.minus if sign < 0 else "") + self.show(first, MUL if sign < 0 else BIG)
+        out = (self.minus if sign < 0 else "") + self.show(first, BIG)
         for sign, term in rest:
-            out += f" {self.minus if sign < 0 else '+'} {self.show(term, BIG if sign > 0 else BIG)}"
+            out += f" {self.minus if sign < 0 else '+'} {self.show(term, BIG)}"
         return out
 
-    def prod(self, tree: Prod) -> str:
-        out = ""
+    def prod(self, tree: Prod) -> Rendered:
+        """Only the last factor may be left open at its end, as `log y` and a big sum are."""
+        out, last = "", len(tree.factors) - 1
         for place, (op, factor) in enumerate(tree.factors):
-            text = self.show(factor, POW if op == "/" else MUL)
-            if not place:
-                out = f"1/{text}" if op == "/" else self.show(factor, MUL)
-            else:
-                out += self.between(op, out, text)
-        return out
+            text = self.show(factor, POW if op == "/" else BIG if place == last else MUL)
+            out = self.between(op, out, text, factor) if place else text
+        end = tree.factors[-1]
+        return out, MUL if end[0] == "/" else min(MUL, self.render(end[1])[1] if self.opens(end[1]) else MUL)
 
-    def between(self, op: str, left: str, right: str) -> str:
-        """The sign and the right factor, after the text of those before it."""
-        return {"*": self.times, ".": self.dot, "/": "/"}[op] + right
+    def opens(self, tree: Tree) -> bool:
+        return isinstance(tree, Call | Reduce | Prod)
+
+    def between(self, op: str, left: str, right: str, factor: Tree) -> str:
+        """The product so far with one more factor."""
+        return left + {"*": self.times, ".": self.dot, "/": "/"}[op] + right
 
     def pow(self, tree: Pow) -> Rendered:
         return f"{self.show(tree.base, ATOM)}^{self.show(tree.exponent, POW)}", POW
 
     def call(self, tree: Call) -> Rendered:
         return f"{tree.function}({', '.join(map(self.show, tree.args))})", ATOM
+
+    def closed_call(self, tree: Call) -> str:
+        """A call with its brackets, where it must not run into what follows."""
+        return self.call(tree)[0]
 
     def binder(self, binder: Binder) -> str:
         if binder.lo is None or binder.hi is None:

@@ -17,7 +17,7 @@ from symgrad.core.expr import access, index_symbol, reduction, where
 from symgrad.core.functions import FUNCTIONS
 from symgrad.core.layout import shape
 from symgrad.core.reductions import REDUCTIONS
-from symgrad.core.tree import Binder, Call, Compare, Definition, Name, Num, Pow, Prod, Reduce, Sum, Tree
+from symgrad.core.tree import Binder, Call, Compare, Definition, Name, Num, Pow, Prod, Reduce, Sum, Tree, children
 
 RELATIONS = {"=": sp.Eq, "!=": sp.Ne, "<": sp.Lt, "<=": sp.Le, ">": sp.Gt, ">=": sp.Ge}
 
@@ -87,9 +87,13 @@ class Converter:
 
     def sum(self, tree: Sum) -> Expr:
         terms = [sign * self.value(term) for sign, term in tree.terms]
-        total = sp.Add(*terms)
-        if total.is_Add and len(total.args) > 1:
-            order = tuple(dict.fromkeys(shape(part) for term in terms for part in sp.Add.make_args(term)))
+        return self.remember(sp.Add, terms)
+
+    def remember(self, head: Any, parts: list[Any]) -> Expr:
+        """The sum or product of the parts, their order noted for the printers."""
+        total = head(*parts)
+        if total.func == head:
+            order = tuple(dict.fromkeys(shape(p) for part in parts for p in head.make_args(part)))
             self.written.setdefault(shape(total), order)
         return total
 
@@ -100,7 +104,7 @@ class Converter:
             if op == "/" and value == 0:
                 raise SymgradError("SG117", "division by zero", span(factor))
             factors.append(1 / value if op == "/" else value)
-        return sp.Mul(*factors)
+        return self.remember(sp.Mul, factors)
 
     def pow(self, tree: Pow) -> Expr:
         base, exponent = self.value(tree.base), self.value(tree.exponent)
@@ -200,28 +204,10 @@ def names_in(tree: Tree | None) -> frozenset[str]:
     return frozenset(found)
 
 
-def walk(tree: Any, visit: Callable[[Any], Any]) -> None:
+def walk(tree: Tree | None, visit: Callable[[Tree], Any]) -> None:
     """Visit every node of a tree."""
-    stack = [tree]
+    stack = [tree] if tree is not None else []
     while stack:
         node = stack.pop()
-        if node is None:
-            continue
         visit(node)
-        match node:
-            case Sum():
-                stack.extend(term for _, term in node.terms)
-            case Prod():
-                stack.extend(factor for _, factor in node.factors)
-            case Pow():
-                stack += [node.base, node.exponent]
-            case Call():
-                stack.extend(node.args)
-            case Reduce():
-                stack += [node.body, node.guard, *node.binders]
-            case Binder():
-                stack += [node.lo, node.hi]
-            case Compare():
-                stack += [node.left, node.right]
-            case Name():
-                stack.extend(node.indices)
+        stack.extend(children(node))

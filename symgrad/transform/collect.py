@@ -67,8 +67,16 @@ def _guard(statement: Statement, tensor: Tensor, guards: list[Expr], axes: list[
     for guard in guards:
         value = where(sp.Eq(guard.args[0], substitute(guard.args[1], taken), evaluate=False), value, sp.S.Zero)
     inverse = {new: old for old, new in mapping.items()}
-    cells = [inverse.get(axis.symbol, axis.symbol) for axis in tensor.axes]
-    return replace(statement, target=access(statement.name, *cells), value=value, domain=(*axes, *domain))
+    target = access(statement.name, *(inverse.get(axis.symbol, axis.symbol) for axis in tensor.axes))
+    parts = []
+    for part in statement.origin.contributions:
+        partial = substitute(part.partial, taken)
+        for guard in guards:
+            partial = where(sp.Eq(guard.args[0], substitute(guard.args[1], taken), evaluate=False), partial, sp.S.Zero)
+        reduced = tuple(index for index in domain if index.symbol not in target.free_symbols)
+        parts.append(replace(_renamed_part(part, taken, lambda e: e), target=target, partial=partial, reduced=reduced))
+    origin = replace(statement.origin, contributions=tuple(parts))
+    return replace(statement, target=target, value=value, domain=(*axes, *domain), origin=origin)
 
 
 def _named(statement: Statement, mapping: dict[Any, Any], program: Program) -> Statement:

@@ -1,0 +1,236 @@
+"""What `derive` returns: the forward and backward programs, and their printed forms.
+
+>>> import symgrad as sg
+>>> print(sg.derive(sg.parse("y = 1/(1 + exp(-a)); J = (y - t)^2/2"), wrt=["a"]).text())
+Forward            │ Backward
+───────────────────┼────────────────────────────────────────────────────────────
+J = (y − t)²/2     │ dJ/dy = y − t
+y = 1/(1 + exp(−a)) │ dJ/da = dJ/dy · dy/da,   dy/da = exp(−a)/(1 + exp(−a))²
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from sympy import Expr
+
+from symgrad.core.errors import SymgradError, did_you_mean
+from symgrad.core.expr import access, is_access, rebuild, reduction, rename_bound
+from symgrad.core.graph import find_loss, top_down
+from symgrad.core.layout import Layout
+from symgrad.core.page import Page, Section
+from symgrad.core.program import Program, Statement, Tensor
+from symgrad.core.source import right_side
+from symgrad.core.tree import names_in_order
+from symgrad.printers import pages
+from symgrad.printers.latex import LATEX
+from symgrad.printers.text import TEXT
+from symgrad.transform.chain import forward_line, slides, steps
+from symgrad.transform.collect import collect, free_name
+from symgrad.transform.reverse import adjoint_names, reverse
+from symgrad.transform.simplify import assume, cancel, inline, logistic_form, size, tidy
+from symgrad.transform.steps import take_apart
+
+Pages = Callable[[Program, Program, str], tuple[Section, ...]]
+STYLES: dict[str, Pages] = {"slides": slides, "steps": steps}
+LARGEST = 20_000  # nodes of a closed form that anyone would still read
+
+
+@dataclass(frozen=True, eq=False)
+class Gradient(Program):
+    """A program of one statement, the closed form of one gradient; `used` are the assumptions it rests on."""
+
+    used: tuple[tuple[Expr, Expr], ...] = ()
+
+    __str__ = Program.__str__
+    __hash__ = Program.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Program) and (self.statements, self.tensors, self.ranges) == (other.statements, other.tensors, other.ranges)
+
+    def latex(self) -> str:
+        """One equation, with the derivative written as a fraction."""
+        return pages.equation(forward_line(self.statements[0], self), LATEX)
+
+    def text(self) -> str:
+        """One line of Unicode text."""
+        return pages.equation(forward_line(self.statements[0], self), TEXT)
+
+    def _repr_latex_(self) -> str:
+        return f"$\\displaystyle {self.latex()}$"
+
+
+@dataclass(frozen=True)
+class Derivation:
+    """The backward pass of one loss. `program` is as given; `steps` is it as derived from."""
+
+    program: Program
+    steps: Program
+    loss: str
+    wrt: tuple[str, ...]
+
+    @cached_property
+    def whole(self) -> Program:
+        """Primal and collected adjoint statements in one program."""
+        joint = collect(reverse(self.steps, self.loss, self.wrt))
+        return joint.with_statements(s.with_value(_readable(s.value, s, joint)) for s in joint.statements)
+
+    @property
+    def forward(self) -> Program:
+        return self.steps
+
+    @cached_property
+    def backward(self) -> Program:
+        """The adjoint equations; the forward quantities they read are its inputs."""
+        primal = set(self.steps.defined)
+        statements = [s for s in self.whole.statements if s.name not in primal]
+        return _only(self.whole, statements)
+
+    def text(self, style: str = "slides") -> str:
+        """Unicode text that lines up in a terminal."""
+        return pages.text(self.page(style))
+
+    def latex(self, style: str = "slides") -> str:
+        """A LaTeX fragment for amsmath."""
+        return pages.latex(self.page(style))
+
+    def markdown(self, style: str = "slides") -> str:
+        """Markdown with the mathematics in $$."""
+        return pages.markdown(self.page(style))
+
+    def page(self, style: str = "slides") -> Page:
+        if style not in STYLES:
+            raise SymgradError("SG207", f"there is no style {style}", hint=did_you_mean(style, STYLES) or f"the styles are {', '.join(STYLES)}")
+        # the terms of the chain rule stay apart here, one for every statement they come from
+        adjoint = collect(reverse(self.steps, self.loss, self.wrt), gather_all=True)
+        whole = None if self.steps is self.program else forward_line(self.program.statements[0], self.program)
+        return Page(STYLES[style](self.steps, adjoint, self.loss), whole)
+
+    def gradient(self, name: str) -> Gradient:
+        """dJ/dname in closed form, in forward quantities that have names.
+
+        Rules: `transform/simplify.py`. Raises SG203 for an unknown name, SG406 where the loss does not depend
+        on it, SG506 where the closed form has more than 20,000 nodes.
+        """
+        self.program.known(name)
+        if name not in self.wrt:
+            return replace(self, wrt=(*self.wrt, name)).gradient(name)
+        bar = adjoint_names(self.whole, self.loss).get(name)
+        if bar is None:
+            raise SymgradError("SG406", f"{self.loss} does not depend on {name}")
+        value = self._closed(bar)
+        value, used = assume(value, self.program.assumptions)
+        tensor = self.whole.tensors[bar]
+        value = _renamed(tidy(value), tensor, self.whole)
+        statement = Statement(access(bar, *(axis.symbol for axis in tensor.axes)), value, tensor.axes)
+        only = _only(self.whole, [statement])
+        return Gradient(only.statements, only.tensors, ranges=only.ranges, written=only.written, chain=self._chain(), used=tuple(used))
+
+    def _chain(self) -> tuple[str, ...]:
+        """All names from the loss down."""
+        layout = Layout.of(self.steps)
+        names: dict[str, None] = {}
+        for statement in top_down(self.steps, self.loss):
+            names.update(dict.fromkeys(names_in_order(right_side(statement, layout))))
+        return tuple(names)
+
+    def _closed(self, bar: str) -> Expr:
+        """The adjoint with all other adjoints, and the steps that the user did not name, put in."""
+        invented = {s.name for s in self.steps.statements if s.origin.invented}
+        values: dict[str, tuple[tuple[Any, ...], Expr]] = {}
+        for name in self._dependencies(bar, invented):
+            statement = self.whole.definitions[name][0]
+            primal = {part.primal for part in statement.origin.contributions}
+            value = statement.value
+            for source in primal:
+                value = _by_result(value, source)
+            if statement.reduced:
+                value = reduction(statement.op or "sum", value, [index.limit for index in statement.reduced])
+            value = _renamed(inline(value, values), self.whole.tensors[name], self.whole)
+            value = tidy(cancel(tidy(value)))
+            if size(value) > LARGEST:
+                raise SymgradError("SG506", f"the closed form of {name} has more than {LARGEST:,} nodes", hint="print the backward pass instead: text(), latex()")
+            values[name] = tuple(axis.symbol for axis in self.whole.tensors[name].axes), value
+        return values[bar][1]
+
+    def _dependencies(self, bar: str, invented: set[str]) -> list[str]:
+        """Adjoints and invented steps that `bar` needs, each after what it needs itself."""
+        own = set(self.whole.defined) - (set(self.steps.defined) - invented)
+        done: dict[str, None] = {}
+        stack = [(bar, False)]
+        while stack:
+            name, finished = stack.pop()
+            if finished:
+                done[name] = None
+            elif name not in done:
+                stack.append((name, True))
+                reads = [n for s in self.whole.definitions[name] for n in s.read_names]
+                stack.extend((n, False) for n in reads if n in own and n not in done)
+        return list(done)
+
+    def __str__(self) -> str:
+        return self.text()
+
+    def __repr__(self) -> str:
+        return self.text()
+
+    def _repr_markdown_(self) -> str:
+        return self.markdown()
+
+
+def derive(program: Program, loss: str | None = None, wrt: Iterable[str] | None = None) -> Derivation:
+    """The backward pass of a program.
+
+    loss: default the goal that the program names, else the one defined scalar that nothing else uses.
+    wrt: names; default all that is not defined, but for starred names: those are targets, which are given.
+    A program of one equation is taken apart into named steps first.
+
+    Raises SG203 (unknown name), SG402 (no single loss), SG403 (loss not a scalar), SG406 (no dependence).
+
+    >>> import symgrad as sg
+    >>> d = sg.derive(sg.parse("J = cos(sin(x^2) + 3x^2)"))
+    >>> print(d.gradient("x").text())
+    dJ/dx = −2x (3 + cos(x²)) sin(sin(x²) + 3x²)
+    """
+    loss = find_loss(program, loss)
+    if isinstance(wrt, str):
+        wrt = [wrt]
+    if wrt is None:
+        wrt = [n for n in program.free if not n.endswith("_star")] or program.free
+    return Derivation(program, take_apart(program), loss, tuple(program.known(name) for name in wrt))
+
+
+def _by_result(value: Any, primal: Statement) -> Any:
+    if is_access(value) or not value.args:
+        return value
+    if value.is_Add:
+        return rebuild(value, [_by_result(arg, primal) for arg in value.args])
+    return logistic_form(value, primal) if value.is_Mul else value
+
+
+def _renamed(value: Any, tensor: Tensor, program: Program) -> Any:
+    used = {str(axis.symbol) for axis in tensor.axes} | set(program.tensors)
+    return rename_bound(value, lambda symbol, around: free_name(symbol, around | used))
+
+
+def _readable(value: Expr, statement: Statement, program: Program) -> Expr:
+    return tidy(value) if statement.origin.contributions else value
+
+
+def _only(program: Program, statements: list[Statement]) -> Program:
+    """A program of these statements, with just the tensors and ranges they use."""
+    names = {name for s in statements for name in (*s.read_names, s.name)}
+    defined = {s.name for s in statements}
+    tensors = {
+        name: replace(tensor, role="defined" if name in defined else "input", declared=False)
+        for name, tensor in program.tensors.items()
+        if name in names
+    }
+    used = {str(index.symbol) for s in statements for index in s.domain}
+    used |= {str(axis.symbol) for tensor in tensors.values() for axis in tensor.axes}
+    ranges = {name: index for name, index in program.ranges.items() if name in used}
+    return Program(tuple(statements), tensors, ranges=ranges, written=program.written)
+

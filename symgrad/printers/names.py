@@ -1,0 +1,41 @@
+"""How the parts of a name are shown: letter, decoration, digits below.
+
+>>> split("y_star"), split("u_1"), split("W2"), split("alpha_bar")
+(Parts(letter='y', below='', marks=('star',)), Parts(letter='u', below='1', marks=()), Parts(letter='W', below='2', marks=()), Parts(letter='alpha', below='', marks=('bar',)))
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from symgrad.core.tree import Name, Num, Tree
+
+MARKS = ("star", "prime", "bar", "dot", "hat")
+
+
+@dataclass(frozen=True)
+class Parts:
+    letter: str
+    below: str = ""
+    marks: tuple[str, ...] = ()
+
+
+def split(name: str) -> Parts:
+    marks: list[str] = []
+    while True:
+        head, _, mark = name.rpartition("_")
+        if not head or mark not in MARKS:
+            break
+        name = head
+        marks.insert(0, mark)
+    match = re.fullmatch(r"([A-Za-z]+)_?(\d+)", name)
+    if match:
+        return Parts(match[1], match[2], tuple(marks))
+    letter, _, below = name.partition("_")
+    return Parts(letter or name, below if letter else "", tuple(marks))
+
+
+def plain_indices(indices: tuple[Tree, ...]) -> bool:
+    """True when the indices may stand side by side: alpha_ji."""
+    return all((isinstance(i, Name) and not i.indices and len(i.name) == 1) or (isinstance(i, Num) and len(i.text) == 1) for i in indices)

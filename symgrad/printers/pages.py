@@ -1,0 +1,95 @@
+"""Pages of a derivation as text, LaTeX and Markdown.
+
+Columns line up in a terminal; LaTeX is an array for amsmath; Markdown holds the LaTeX in $$.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from symgrad.core.page import Line, Page, Row, Section
+from symgrad.core.tree import Format
+from symgrad.printers.latex import LATEX
+from symgrad.printers.text import TEXT
+
+
+def equation(line: Line, fmt: Format) -> str:
+    return f"{fmt.show(line.left)} {line.op} {fmt.show(line.right)}"
+
+
+def beside(line: Line, fmt: Format) -> str:
+    return f"{fmt.show(line.beside[0])} = {fmt.show(line.beside[1])}" if line.beside else ""
+
+
+# text
+
+
+def text(page: Page) -> str:
+    blocks = [equation(page.whole, TEXT)] if page.whole else []
+    return "\n\n".join([*blocks, *("\n".join(_text_section(section)) for section in page.sections)])
+
+
+def _text_section(section: Section) -> Iterator[str]:
+    cells = [cell for row in section.rows for cell in _text_cells(row)]
+    width = [max((len(cell[k]) for cell in cells), default=0) for k in range(3)]
+    if len(section.titles) == 1:
+        yield section.titles[0]
+        yield "─" * max(len(section.titles[0]), width[0])
+    else:
+        left = max(width[0], len(section.titles[0]))
+        width[0] = left
+        right = width[1] + 3 + width[2] if width[2] else width[1]
+        yield f"{section.titles[0]:{left}} │ {section.titles[1]}".rstrip()
+        yield "─" * (left + 1) + "┼" + "─" * (max(right, len(section.titles[1])) + 1)
+    for cell in cells:
+        line = f"{cell[0]:{width[0]}}"
+        if len(section.titles) > 1:
+            line += f" │ {cell[1]:{width[1]}}" + (f"   {cell[2]}" if cell[2] else "")
+        yield line.rstrip()
+
+
+def _text_cells(row: Row) -> list[tuple[str, str, str]]:
+    forward = [equation(row.forward, TEXT)] if row.forward else [""]
+    lines = [(equation(line, TEXT) + "," * bool(line.beside), beside(line, TEXT)) for line in row.backward] or [("", "")]
+    forward += [""] * (len(lines) - 1)
+    return [(f, *b) for f, b in zip(forward, lines, strict=True)]
+
+
+# LaTeX
+
+
+def latex(page: Page) -> str:
+    blocks = [rf"\[ {equation(page.whole, LATEX)} \]"] if page.whole else []
+    return "\n".join([*blocks, *map(_latex_section, page.sections)])
+
+
+def _latex_section(section: Section) -> str:
+    two = len(section.titles) > 1
+    local = any(line.beside for row in section.rows for line in row.backward)
+    columns = "@{}l@{}" if not two else "@{}l@{\\qquad}l@{\\quad}l@{}" if local else "@{}l@{\\qquad}l@{}"
+    titles = " & ".join(rf"\text{{{title}}}" for title in section.titles)
+    rows = [titles + r" \\[1ex] \hline \\[-1.5ex]"]
+    for row in section.rows:
+        rows += [line + r" \\[2ex]" for line in _latex_cells(row, two, local)]
+    body = "\n  ".join(rows)
+    return f"\\[\n\\begin{{array}}{{{columns}}}\n  {body}\n\\end{{array}}\n\\]"
+
+
+def _latex_cells(row: Row, two: bool, local: bool) -> list[str]:
+    forward = rf"\displaystyle {equation(row.forward, LATEX)}" if row.forward else ""
+    if not two:
+        return [forward]
+    out = []
+    for line in row.backward or (None,):
+        cells = [forward, rf"\displaystyle {equation(line, LATEX)}" + "," * bool(line.beside) if line else ""]
+        if local:
+            cells.append(rf"\displaystyle {beside(line, LATEX)}" if line and line.beside else "")
+        out.append(" & ".join(cells).rstrip(" &"))
+        forward = ""
+    return out
+
+
+def markdown(page: Page) -> str:
+    blocks = [f"$$\n{equation(page.whole, LATEX)}\n$$"] if page.whole else []
+    sections = (_latex_section(section).removeprefix("\\[\n").removesuffix("\n\\]") for section in page.sections)
+    return "\n\n".join([*blocks, *(f"$$\n{section}\n$$" for section in sections)])

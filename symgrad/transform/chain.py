@@ -1,0 +1,179 @@
+"""Program with adjoints → the pages that show the chain rule.
+
+    slides   one row a statement from the loss down: forward | dJ/da = dJ/dy · dy/da, dy/da = …
+    steps    the algorithm as it runs: nodes in order, partials from 0, reverse order and every +=
+
+Several reads of one tensor in one statement are one derivative: with y_k = e^{b_k}/Σ_l e^{b_l},
+dJ/db_k = Σ_l dJ/dy_l · dy_l/db_k and dy_l/db_k = y_l (δ_lk - y_k).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import sympy as sp
+from sympy import Expr
+
+from symgrad.core.expr import access, fresh_index, indices_of, name_of, reduction, rename_bound, substitute, where
+from symgrad.core.graph import ordered, top_down
+from symgrad.core.layout import Layout
+from symgrad.core.page import Line, Row, Section
+from symgrad.core.program import Contribution, Index, Program, Statement
+from symgrad.core.source import right_side
+from symgrad.core.tree import Call, Deriv, Name, Num, Prod, Reduce, Tree, map_tree, names_in_order
+from symgrad.transform.collect import free_name
+from symgrad.transform.simplify import tidy
+
+
+def forward_line(statement: Statement, program: Program) -> Line:
+    """The user's equation, terms in the user's order, the ends of its sums filled in."""
+    layout = Layout.of(program, derivatives=True)
+    ranges = {name: layout.binder(index.limit) for name, index in program.ranges.items()}
+
+    def with_ends(tree: Tree) -> Tree:
+        if not isinstance(tree, Reduce):
+            return tree
+        return Reduce(tree.op, tree.body, tuple(ranges.get(b.name, b) if b.lo is None else b for b in tree.binders), tree.guard)
+
+    op = "+=" if len(program.definitions[statement.name]) > 1 else "="
+    return Line(layout.access(statement.target), op, map_tree(right_side(statement, layout), with_ends))
+
+
+def function_rows(program: Program) -> tuple[Row, ...]:
+    return tuple(
+        Row(Line(Call(name, tuple(Name(p) for p in function.parameters)), "=", function.body)) for name, function in program.functions.items()
+    )
+
+
+def slides(primal: Program, adjoint: Program, loss: str) -> tuple[Section, ...]:
+    """Forward beside backward. Where any partial gathers from several places, all are written with +=."""
+    table = by_statement(adjoint)
+    sources: dict[str, set[Statement]] = {}
+    for statement, parts in table.items():
+        for part in parts:
+            sources.setdefault(name_of(part.target), set()).add(statement)
+    op = "+=" if any(len(found) > 1 for found in sources.values()) else "="
+    rows = []
+    for statement in top_down(primal, loss):
+        groups: dict[str, list[Contribution]] = {}
+        for part in _in_written_order(table.get(statement, []), statement, primal):
+            groups.setdefault(name_of(part.target), []).append(part)
+        lines = tuple(_product_rule(statement, parts, adjoint, loss, op) for parts in groups.values())
+        rows.append(Row(forward_line(statement, primal), lines))
+    return (Section(("Forward", "Backward"), (*rows, *function_rows(primal))),)
+
+
+def by_statement(adjoint: Program) -> dict[Statement, list[Contribution]]:
+    """The chain-rule terms of every primal statement."""
+    table: dict[Statement, list[Contribution]] = {}
+    for statement in adjoint.statements:
+        for part in statement.origin.contributions:
+            table.setdefault(part.primal, []).append(part)
+    return table
+
+
+def _in_written_order(parts: Sequence[Contribution], statement: Statement, primal: Program) -> list[Contribution]:
+    order = dict.fromkeys(names_in_order(right_side(statement, Layout.of(primal))))
+    rank = {name: place for place, name in enumerate(order)}
+    return sorted(parts, key=lambda p: rank.get(name_of(p.read), len(rank)))
+
+
+def _product_rule(statement: Statement, parts: list[Contribution], adjoint: Program, loss: str, op: str) -> Line:
+    layout = Layout.of(adjoint, derivatives=True)
+    target = parts[0].target
+    left = layout.access(target)
+    if statement.name == loss:
+        total = sp.Add(*(_summed(part.partial, part.reduced) for part in parts))
+        return Line(left, op, layout.tree(_readable(total, target, adjoint)))
+    result, partial, reduced = _joint(statement, parts, adjoint)
+    assert isinstance(left, Deriv)
+    here = Deriv(Name(statement.name, _indices(result, layout)), left.bottom)
+    chain: Tree = Prod((("*", Deriv(Name(loss), here.top)), (".", here)))
+    if reduced:
+        chain = Reduce("sum", chain, tuple(layout.binder(index.limit) for index in reduced))
+    return Line(left, op, chain, (here, layout.tree(partial)))
+
+
+def _indices(result: Expr, layout: Layout) -> tuple[Tree, ...]:
+    return tuple(map(layout.tree, indices_of(result)))
+
+
+def _summed(expr: Expr, reduced: Sequence[Index]) -> Expr:
+    return reduction("sum", expr, [index.limit for index in reduced]) if reduced else expr
+
+
+def _joint(statement: Statement, parts: list[Contribution], program: Program) -> tuple[Expr, Expr, tuple[Index, ...]]:
+    """(T[f], dT[f]/dR[g], the indices of f to sum over) for all reads of R in one statement."""
+    kept = set(parts[0].target.free_symbols)
+    symbols = [_common([indices_of(p.result)[axis] for p in parts], kept) for axis in range(len(indices_of(parts[0].result)))]
+    total: Expr = sp.S.Zero
+    ranges: dict[Any, Index] = {}
+    for part in parts:
+        mapping = {old: new for old, new in zip(indices_of(part.result), symbols, strict=True) if old not in kept and old != new}
+        inner = [index for index in part.reduced if index.symbol not in indices_of(part.result)]
+        apart = {index.symbol: fresh_index(index.symbol.name) for index in inner if index.symbol in symbols}
+        partial = substitute(substitute(part.partial, apart), mapping)
+        partial = _summed(partial, [Index(apart.get(i.symbol, i.symbol), i.lo, i.hi) for i in inner])
+        for old, new in zip(indices_of(part.result), symbols, strict=True):
+            if old in kept and old != new:
+                partial *= where(sp.Eq(new, old, evaluate=False), sp.S.One, sp.S.Zero)
+        for index in part.reduced:
+            ranges.setdefault(mapping.get(index.symbol, index.symbol), index)
+        total += partial
+    axes = program.tensors[statement.name].axes
+    found = [(symbol, ranges.get(symbol) or axis) for symbol, axis in zip(symbols, axes, strict=True) if symbol not in kept]
+    reduced = tuple(Index(symbol, index.lo, index.hi) for symbol, index in found)
+    result = access(statement.name, *symbols)
+    return result, _readable(total, access("_", *kept, *symbols) if kept or symbols else sp.S.One, program), reduced
+
+
+def _common(options: list[Any], kept: set[Any]) -> Any:
+    """One symbol for an axis of the statement's target: the shared one, else one that is summed over."""
+    if len(set(options)) == 1:
+        return options[0]
+    summed = [symbol for symbol in options if symbol not in kept]
+    return summed[0] if summed else fresh_index(options[0].name)
+
+
+def _readable(expr: Expr, around: Expr, program: Program) -> Expr:
+    """Tidied, bound indices named so that they clash with nothing around."""
+    used = {str(s) for s in around.free_symbols} | set(program.tensors)
+    return rename_bound(tidy(expr), lambda symbol, inner: free_name(symbol, inner | used))
+
+
+def steps(primal: Program, adjoint: Program, loss: str) -> tuple[Section, ...]:
+    """The four steps of the algorithm: nodes, start at 0, reverse topological order, add."""
+    layout = Layout.of(adjoint, derivatives=True)
+    table = by_statement(adjoint)
+    forward = tuple(Row(forward_line(statement, primal)) for statement in ordered(primal) if statement.name in _needed(primal, loss))
+    seen = dict.fromkeys(part.target for statement in top_down(primal, loss) for part in _in_written_order(table.get(statement, []), statement, primal))
+    seed = Deriv(Name(loss), Name(loss))
+    start = [Row(Line(seed, "=", Num("1")))] + [Row(Line(layout.access(target), "=", Num("0"))) for target in seen]
+    visits = []
+    for statement in top_down(primal, loss):
+        parts = _in_written_order(table.get(statement, []), statement, primal)
+        if parts:
+            lines = tuple(_addition(part, adjoint, loss, layout) for part in parts)
+            visits.append(Row(forward_line(statement, primal), lines))
+    return (
+        Section(("Forward: the nodes in topological order",), (*forward, *function_rows(primal))),
+        Section(("Partials before the backward pass",), tuple(start)),
+        Section(("Backward: visit each node in reverse topological order", "and add to the partials of what it reads"), tuple(visits)),
+    )
+
+
+def _needed(program: Program, loss: str) -> set[str]:
+    return {statement.name for statement in top_down(program, loss)}
+
+
+def _addition(part: Contribution, program: Program, loss: str, layout: Layout) -> Line:
+    top = Deriv(Name(loss), Name(name_of(part.result), _indices(part.result, layout)))
+    inner = [index for index in part.reduced if index.symbol not in part.result.free_symbols]
+    outer = [index for index in part.reduced if index not in inner]
+    partial = layout.tree(_readable(_summed(part.partial, inner), part.target, program))
+    right: Tree = Prod((("*", top), (".", partial)))
+    if outer:
+        right = Reduce("sum", right, tuple(layout.binder(index.limit) for index in outer))
+    return Line(layout.access(part.target), "+=", right)
+

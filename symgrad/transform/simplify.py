@@ -1,0 +1,137 @@
+"""Rules that bring a derived formula into textbook form; each has a name and one line a person can check.
+
+    constants leave a sum     Σ_l c v_l = c Σ_l v_l
+    common factor             a c + b c = (a + b) c
+    logistic                  e^w/(1 + e^w)^2 = y (1 - y)   where y = 1/(1 + e^w)
+    denominators cancel       (a/y + b) y = a + b y, where that is shorter
+    assumption                the left side of an `assume` line becomes its right side
+
+No general simplifier is called, so the result is predictable and the user's quantities stay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import sympy as sp
+from sympy import Expr
+
+from symgrad.core.expr import (
+    accesses, free_symbols, from_powers, index_symbol, indices_of, is_access, is_reduction, name_of, nodes, powers, rebuild, reduction,
+    rename_bound, replace_nodes, split_reduction, substitute,
+)  # fmt: skip
+from symgrad.core.program import Statement
+
+
+def tidy(expr: Any) -> Any:
+    """Bottom-up: constants leave sums, common factors are taken out."""
+    if is_access(expr) or not expr.args:
+        return expr
+    expr = rebuild(expr, [tidy(arg) for arg in expr.args])
+    if is_reduction(expr):
+        return _constants_out(expr)
+    return common_factor(expr) if expr.is_Add else expr
+
+
+def _constants_out(node: Expr) -> Expr:
+    op, body, limits = split_reduction(node)
+    if op != "sum" or not body.is_Mul:
+        return node
+    bound = {limit[0] for limit in limits}
+    out = [f for f in body.args if bound.isdisjoint(free_symbols(f))]
+    inside = [f for f in body.args if f not in out]
+    return sp.Mul(*out, reduction(op, sp.Mul(*inside), limits)) if out and inside else node
+
+
+def common_factor(expr: Expr) -> Expr:
+    """a c + b c as (a + b) c for quantities c; numbers stay where they are."""
+    terms = [powers(term) for term in expr.args]
+    shared = {b: e for b, e in terms[0].items() if not b.is_number and e.is_number and e > 0}
+    for term in terms[1:]:
+        shared = {b: min(e, term[b]) for b, e in shared.items() if b in term and term[b].is_number and term[b] > 0}
+    if not shared:
+        return expr
+    rest = [from_powers({b: e - shared.get(b, 0) for b, e in term.items()}) for term in terms]
+    sign = -1 if all(term.could_extract_minus_sign() for term in rest) else 1
+    return sp.Mul(sp.Add(*(sign * term for term in rest)), from_powers(shared), sign)
+
+
+def logistic_form(partial: Expr, statement: Statement) -> Expr:
+    """e^w/(1 + e^w)^2 written as y (1 - y) where the statement is y = 1/(1 + e^w)."""
+    value = statement.value
+    if statement.reduced or not (value.is_Pow and value.exp == -1 and value.base.is_Add and len(value.base.args) == 2):
+        return partial
+    number, exponential = value.base.as_coeff_Add()
+    if number != 1 or not isinstance(exponential, sp.exp):
+        return partial
+    found = powers(partial)
+    if found.get(value.base) != -2 or found.get(exponential) != 1:
+        return partial
+    rest = {b: e for b, e in found.items() if b not in (value.base, exponential)}
+    return from_powers(rest) * statement.target * (1 - statement.target)
+
+
+def cancel(expr: Any) -> Any:
+    """Distribute factors over a sum where they cancel its denominators and the result is shorter."""
+    if is_access(expr) or not expr.args:
+        return expr
+    expr = rebuild(expr, [cancel(arg) for arg in expr.args])
+    if not expr.is_Mul:
+        return expr
+    for total in [f for f in expr.args if f.is_Add]:
+        others = [f for f in expr.args if f != total]
+        below = {b for term in total.args for b, e in powers(term).items() if e.is_number and e < 0}
+        used = [f for f in others if any(b in below or -b in below for b in powers(f))]
+        if not used:
+            continue
+        spread = sp.expand(sp.Add(*(_cancelled(term * sp.Mul(*used)) for term in total.args)))
+        if size(spread) < size(sp.Mul(total, *used)):
+            return sp.Mul(spread, *(f for f in others if f not in used))
+    return expr
+
+
+def _cancelled(term: Expr) -> Expr:
+    """A product with (1 - y) and (y - 1) seen as one factor up to sign."""
+    out: dict[Expr, Expr] = {}
+    sign = sp.S.One
+    for base, exponent in powers(term).items():
+        if -base in out and base.is_Add and exponent.is_Integer:
+            sign *= (-1) ** exponent
+            out[-base] += exponent
+        else:
+            out[base] = out.get(base, sp.S.Zero) + exponent
+    return sign * from_powers(out)
+
+
+def size(expr: Any) -> int:
+    """Nodes of an expression as written, shared parts counted once."""
+    return sum(1 for _ in nodes(expr)) + sum(len(n.args) for n in nodes(expr) if n.is_Add or n.is_Mul)
+
+
+def assume(expr: Any, assumptions: Iterable[tuple[Expr, Expr]]) -> tuple[Any, list[tuple[Expr, Expr]]]:
+    """Replace left sides of assumptions, whatever their bound indices are called; and which were used."""
+    used = []
+    for left, right in assumptions:
+        wanted = plain_bound(left)
+        found = {node: right for node in nodes(expr) if node.func == left.func and plain_bound(node) == wanted}
+        if found:
+            used.append((left, right))
+            expr = replace_nodes(expr, found)
+    return expr, used
+
+
+def plain_bound(expr: Any) -> Any:
+    """The expression with bound indices numbered, so that equal sums compare equal."""
+    count = iter(range(1_000_000))
+    return rename_bound(expr, lambda symbol, used: index_symbol(f"_{next(count)}"))
+
+
+def inline(expr: Any, values: Mapping[str, tuple[tuple[Any, ...], Expr]]) -> Any:
+    """Put definitions `name: (axis symbols, value)` in for their accesses."""
+    mapping = {}
+    for read in accesses(expr):
+        if name_of(read) in values:
+            symbols, value = values[name_of(read)]
+            mapping[read] = substitute(value, dict(zip(symbols, indices_of(read), strict=True)))
+    return replace_nodes(expr, mapping)
