@@ -96,8 +96,11 @@ def _sides(item: Any, place: int) -> tuple[Any, Any]:
         raise SymgradError("SG130", f"item {place} is no equation, it is {_kind(item)}", hint="write Eq(left, right)")
     lhs, rhs = item.args
     if not isinstance(lhs, (sp.Symbol, sp.Indexed)):
-        raise SymgradError("SG121", f"{_kind(lhs)} cannot stand left of = (equation {place})", hint="write a Symbol or x[i]")
-    _check_extent(rhs, place)
+        raise SymgradError(
+            "SG121", f"an object {_kind(lhs)} cannot stand left of = (equation {place})", hint="write a Symbol or x[i]"
+        )
+    for side in (lhs, rhs):
+        _check_extent(side, place)
     return lhs, rhs
 
 
@@ -169,7 +172,10 @@ QUANTITIES = (str, sp.Symbol, sp.Indexed, sp.IndexedBase)
 
 
 def _leaves(root: Any, place: str) -> Iterator[tuple[Any, str]]:
-    """Every Symbol, Idx and IndexedBase of an expression with its place: "value", "index", "bound", "end" or "base"."""
+    """Every Symbol, Idx and IndexedBase of an expression with its place: "value", "index", "bound", "end" or "base".
+
+    The Indexed themselves come with "access".
+    """
     stack, seen = [(root, place)], set()
     while stack:
         here = node, place = stack.pop()
@@ -179,8 +185,9 @@ def _leaves(root: Any, place: str) -> Iterator[tuple[Any, str]]:
         parts: list[tuple[Any, str]] = [(arg, place) for arg in node.args]
         if isinstance(node, (sp.Symbol, sp.Idx, sp.IndexedBase)):
             yield node, "base" if isinstance(node, sp.IndexedBase) else place
-            parts = [(end, "end") for end in _range(node)]
+            parts = [(end, "end") for end in (_range(node) or getattr(node, "shape", None) or ())]
         elif isinstance(node, sp.Indexed):
+            yield node, "access"
             parts = [(arg, "index") for arg in node.args]
         elif isinstance(node, (sp.Sum, sp.Product)):
             parts = [(node.args[0], place)]
@@ -199,6 +206,7 @@ class Names:
     quantities: set[str]
     indices: set[str] = field(default_factory=set)
     ranges: dict[str, Ends] = field(default_factory=dict)  # as SymPy has them
+    bound: set[str] = field(default_factory=set)
     symbols: dict[str, Any] = field(default_factory=dict)  # the Symbol behind each quantity
 
     @classmethod
@@ -208,6 +216,7 @@ class Names:
         names = cls({quantity_name(lhs) for lhs, _ in pairs} | set(declared) | bases)
         for leaves in found:
             names.collect_indices(leaves)
+        names.collect_shapes([leaf for leaves in found for leaf, place in leaves if place == "access"])
         for leaves in found:
             names.collect_symbols(leaves)
         return names
@@ -216,7 +225,7 @@ class Names:
         """SG205, SG208, SG304, SG305 where a name cannot be an index."""
         here: dict[str, Any] = {}
         for leaf, place in leaves:
-            if place == "base" or (place == "value" and not isinstance(leaf, sp.Idx)):
+            if place in ("base", "access") or (place == "value" and not isinstance(leaf, sp.Idx)):
                 continue
             name = quantity_name(leaf)
             if name in self.quantities and (place != "index" or isinstance(leaf, sp.Idx)):
@@ -226,7 +235,17 @@ class Names:
                 raise SymgradError("SG208", f"two SymPy objects in one equation are named {name}", hint="use one for both")
             if name not in self.quantities:
                 self.indices.add(name)
+            if place == "bound":
+                self.bound.add(name)
             self.declare(name, _range(leaf))
+
+    def collect_shapes(self, reads: Iterable[Any]) -> None:
+        """A shape gives the range of an index that has none."""
+        ranged = self.bound | set(self.ranges)
+        for read in reads:
+            for index, extent in zip(read.indices, read.base.shape or (), strict=False):
+                if isinstance(index, (sp.Symbol, sp.Idx)) and quantity_name(index) in self.indices - ranged:
+                    self.declare(quantity_name(index), (sp.S.Zero, extent - 1))
 
     def declare(self, name: str, ends: tuple[Any, ...]) -> None:
         if ends and self.ranges.setdefault(name, (ends[0], ends[1])) != ends:
@@ -341,7 +360,10 @@ def _symbol(reader: Reader, node: Any, args: list[Any]) -> Any:
 
 
 def _indexed(reader: Reader, node: Any, args: list[Any]) -> Any:
-    return access(quantity_name(node), *map(_as_number, args))
+    for index, shown in zip(args, node.indices, strict=True):
+        if _as_number(index).is_integer is False or index.is_Float:
+            raise SymgradError("SG308", f"{shown} is no index of {quantity_name(node)}", hint="indices are whole numbers")
+    return access(quantity_name(node), *args)
 
 
 def _power(base: Any, exponent: Any) -> Any:

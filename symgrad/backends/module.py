@@ -1,0 +1,237 @@
+"""Schedules → the text of a module that stands alone: checked, documented entry points around the kernels.
+
+    value_and_grad(**arrays) -> (loss, {name: gradient})        forward(**arrays) -> {name: value}
+
+The module needs numpy (and numba for that backend) and nothing else. Arrays are checked before a
+kernel runs: rank, type, and every axis against the equation that uses it.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from dataclasses import dataclass
+from typing import Any
+
+import sympy as sp
+
+from symgrad.backends import numba, numpy
+from symgrad.backends.pycode import affine, helpers, python_name
+from symgrad.core.layout import Layout
+from symgrad.core.program import Program, Statement
+from symgrad.core.source import statement_text, written_name
+from symgrad.schedule.kernels import Schedule
+
+BACKENDS = ("numba", "numpy")
+
+CHECKS = '''
+class DataError(ValueError):
+    """Arrays that do not fit the model: `code`, `hint`."""
+
+    def __init__(self, code, message, hint=None):
+        super().__init__(message + (f"\\nhint: {hint}" if hint else ""))
+        self.code, self.message, self.hint = code, message, hint
+
+
+def _array(name, value, axes, equation):
+    """The value as a contiguous array of the kernel's type; DataError SG602 or SG603 where it cannot be."""
+    array = value if type(value) is np.ndarray else np.asarray(value)
+    if array.ndim != len(axes):
+        wanted = f"{len(axes)} axes [{', '.join(axes)}]" if axes else "a single number"
+        raise DataError("SG602", f"{name} has shape {array.shape}, but {equation} needs {wanted}")
+    if array.dtype != F:
+        if not np.can_cast(array.dtype, F, "same_kind"):
+            raise DataError("SG603", f"{name} holds {array.dtype}, but {equation} needs {np.dtype(F)}", f"pass {name}.astype(np.{np.dtype(F)})")
+        array = array.astype(F)
+    if not axes:
+        return array[()]
+    return array if array.flags.c_contiguous else np.ascontiguousarray(array)
+
+
+def _shape(name, array, shape, equation, sizes):
+    """Every axis as long as the equation says; DataError SG604."""
+    if array.shape != shape:
+        known = ", ".join(f"{size} = {value} from {source}" for size, (value, source) in sizes.items())
+        raise DataError("SG604", f"{name} has shape {array.shape}, but {equation} needs {shape}" + (f" ({known})" if known else ""))
+
+
+def _inside(name, low, high, extent, equation):
+    """A shifted index stays inside its array; DataError SG605."""
+    if low < 0 or high >= extent:
+        raise DataError("SG605", f"{equation} reads {name} at {low}..{high}, but that axis has places 0..{extent - 1}")
+'''.strip()
+
+
+@dataclass(frozen=True)
+class Part:
+    """One entry point: its schedule, and which of its outputs are shown under which name."""
+
+    name: str
+    schedule: Schedule
+    results: dict[str, str]
+    doc: str
+
+
+def module_text(program: Program, parts: list[Part], dtype: str, backend: str, extra: str = "") -> str:
+    """The whole module. `extra` is further text that uses the kernels, such as a training loop."""
+    functions = [text for part in parts for text in (kernel_text(part, dtype, backend), wrapper_text(program, part, backend))]
+    decorator = numba.HELPER if backend == "numba" else ""
+    used = "\n".join([*functions, extra])
+    blocks = [
+        header(program, dtype, backend),
+        numba.IMPORTS if backend == "numba" else numpy.IMPORTS,
+        f"F = np.{dtype}",
+        CHECKS,
+        helpers(used, decorator, arrays=backend == "numpy"),
+        numpy.LOGSUMEXP if "_logsumexp(" in used and backend == "numpy" else "",
+        *functions,
+        extra,
+    ]
+    text = "\n\n\n".join(block.strip("\n") for block in blocks if block)
+    return text.replace("import math\n\n", "" if "math." not in used + helpers(used, decorator) else "import math\n\n") + "\n"
+
+
+def header(program: Program, dtype: str, backend: str) -> str:
+    equations = textwrap.indent(str(program), "    ")
+    return f'"""Kernels for {backend}, {dtype}, of the model\n\n{equations}\n"""'.replace("\\", "/")
+
+
+def kernel_text(part: Part, dtype: str, backend: str) -> str:
+    schedule = part.schedule
+    sizes = [python_name(str(size.symbol)) for size in schedule.sizes]
+    arguments = [python_name(name) for name in schedule.arguments]
+    if backend == "numpy":
+        body = numpy.body(schedule, dtype)
+        out = ", ".join(python_name(name) for name in part.results.values())
+        text = f"def _{part.name}({', '.join([*sizes, *arguments])}):\n{indent(body)}\n    return ({out},)"
+        return text
+    buffers = [python_name(name) for name in array_buffers(schedule)]
+    scalars = scalar_results(part)
+    body = numba.body(schedule, dtype)
+    out = f"    return ({', '.join(python_name(n) for n in scalars)},)" if scalars else "    return ()"
+    return f"{numba.DECORATOR}\ndef _{part.name}({', '.join([*sizes, *arguments, *buffers])}):\n{indent(body)}\n{out}"
+
+
+def array_buffers(schedule: Schedule) -> list[str]:
+    """Outputs and temporaries that are arrays and not written over an argument."""
+    program = schedule.program
+    names = [*schedule.outputs, *schedule.temporaries]
+    return [n for n in names if program.tensors[n].axes and n not in schedule.aliases]
+
+
+def scalar_results(part: Part) -> list[str]:
+    return [name for name in part.results.values() if not part.schedule.program.tensors[name].axes]
+
+
+def buffer_type(schedule: Schedule, name: str) -> str:
+    ops = {s.op for s in schedule.program.definitions.get(name, ())}
+    return "np.int64" if ops & {"argmax", "argmin"} else "F"
+
+
+def wrapper_text(program: Program, part: Part, backend: str) -> str:
+    """The checked entry point."""
+    schedule = part.schedule
+    lines = [f'"""{part.doc}\n\n{describe_arguments(schedule)}\n"""']
+    lines += check_lines(schedule)
+    sizes = [python_name(str(size.symbol)) for size in schedule.sizes]
+    arguments = [python_name(name) for name in schedule.arguments]
+    results = {shown: python_name(name) for shown, name in part.results.items()}
+    if backend == "numpy":
+        lines.append(f"{', '.join(results.values())}, = _{part.name}({', '.join([*sizes, *arguments])})")
+        cast = {shown: f"np.asarray({name}, F)[()]" for shown, name in results.items()}
+    else:
+        buffers = array_buffers(schedule)
+        for name in buffers:
+            lines.append(f"{python_name(name)} = np.empty(({numpy.shape(schedule, name)}), {buffer_type(schedule, name)})")
+        call = f"_{part.name}({', '.join([*sizes, *arguments, *map(python_name, buffers)])})"
+        scalars = [python_name(n) for n in scalar_results(part)]
+        lines.append(f"{', '.join(scalars)}, = {call}" if scalars else call)
+        cast = {shown: f"F({name})" if not schedule.program.tensors[part.results[shown]].axes else name for shown, name in results.items()}
+    lines.append(return_line(part, cast))
+    head = f"def {part.name}({', '.join(arguments)}):"
+    return f"{head}\n{indent(chr(10).join(lines))}"
+
+
+def return_line(part: Part, cast: dict[str, str]) -> str:
+    if part.name == "forward":
+        return "return {" + ", ".join(f'"{shown}": {value}' for shown, value in cast.items()) + "}"
+    (_, loss), *grads = cast.items()
+    return f"return {loss}, {{" + ", ".join(f'"{shown}": {value}' for shown, value in grads) + "}"
+
+
+def describe_arguments(schedule: Schedule) -> str:
+    rows = []
+    for name in schedule.arguments:
+        tensor = schedule.program.tensors[name]
+        axes = ", ".join(f"{axis.symbol} = {affine(axis.lo, {})}..{affine(axis.hi, {})}" for axis in tensor.axes)
+        rows.append(f"{python_name(name)}: {f'array over [{axes}]' if axes else 'number'}")
+    return "\n".join(rows)
+
+
+def check_lines(schedule: Schedule) -> list[str]:
+    program, layout = schedule.program, Layout.of(schedule.program)
+    lines, sources = [], {}
+    for name in schedule.arguments:
+        axes = tuple(str(axis.symbol) for axis in program.tensors[name].axes)
+        lines.append(f'{python_name(name)} = _array("{written_name(name)}", {python_name(name)}, {axes!r}, {where_used(program, name, layout)!r})')
+    for size in schedule.sizes:
+        shift = f" {'+' if size.shift > 0 else '-'} {abs(size.shift)}" if size.shift else ""
+        lines.append(f"{python_name(str(size.symbol))} = {python_name(size.array)}.shape[{size.axis}]{shift}")
+        sources[size.symbol] = size.array
+    for name in schedule.arguments:
+        tensor = program.tensors[name]
+        if tensor.axes and not _is_source_only(schedule, name):
+            used = {s for extent in tensor.extents for s in extent.free_symbols}
+            known = ", ".join(f'"{s}": ({python_name(str(s))}, "{written_name(sources[s])}")' for s in sorted(used, key=str))
+            equation = where_used(program, name, layout)
+            lines.append(f'_shape("{written_name(name)}", {python_name(name)}, ({numpy.shape(schedule, name)}), {equation!r}, {{{known}}})')
+    return lines + bound_lines(schedule, layout)
+
+
+def _is_source_only(schedule: Schedule, name: str) -> bool:
+    """Every axis of the array gave a size, so there is nothing left to check."""
+    return {size.axis for size in schedule.sizes if size.array == name} == set(range(len(schedule.program.tensors[name].axes)))
+
+
+def where_used(program: Program, name: str, layout: Layout) -> str:
+    """The equation that reads a quantity, as text; the user's rather than a derived one."""
+    users = program.users.get(name, ())
+    user = next((s for s in users if s.origin.span and not s.origin.contributions), users[0] if users else None)
+    if user is None:
+        return "its declaration"
+    span = user.origin.span
+    return line_of(span) if span else statement_text(user, program, layout)
+
+
+def line_of(span: Any) -> str:
+    """The user's equation around a place."""
+    text = span.source.text
+    first = max(text.rfind("\n", 0, span.start), text.rfind(";", 0, span.start)) + 1
+    ends = [at for at in (text.find("\n", span.start), text.find(";", span.start), text.find("#", span.start)) if at >= 0]
+    return " ".join(text[first : min(ends, default=len(text))].split())
+
+
+def bound_lines(schedule: Schedule, layout: Layout) -> list[str]:
+    """Run-time checks of shifted or constant indices whose bounds are not known before."""
+    from symgrad.core.affine import bounds
+    from symgrad.core.expr import indices_of, name_of
+
+    out: dict[str, None] = {}
+    for statement in schedule.program.statements:
+        ranges = {index.symbol: (index.lo, index.hi) for index in statement.domain}
+        for read in (*statement.reads, statement.target):
+            for index, axis in zip(indices_of(read), schedule.program.tensors[name_of(read)].axes, strict=True):
+                low, high = (sp.expand(end - axis.lo) for end in bounds(index, ranges))
+                last = sp.expand(axis.extent - 1 - high)
+                if not (low.is_nonnegative and last.is_nonnegative) and last != 0 or low.is_negative:
+                    text = _readable_equation(statement, schedule.program, layout)
+                    call = f"_inside({written_name(name_of(read))!r}, {affine(low, {})}, {affine(high, {})}, {affine(sp.expand(axis.extent), {})}, {text!r})"
+                    out[call] = None
+    return list(out)
+
+
+def _readable_equation(statement: Statement, program: Program, layout: Layout) -> str:
+    return line_of(statement.origin.span) if statement.origin.span else statement_text(statement, program, layout)
+
+
+def indent(text: str) -> str:
+    return textwrap.indent(text, "    ")

@@ -1,0 +1,190 @@
+"""Schedule → the body of a numba function: one loop nest a kernel, its equation above it.
+
+Values that do not change in the innermost loop are computed before it. Sums may be reassociated
+(`FLAGS`), which leaves nan and inf as they are.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import sympy as sp
+
+from symgrad.backends.pycode import Code, affine, python_name
+from symgrad.core.expr import indices_of, is_access, is_index, name_of, nodes, position, substitute, where
+from symgrad.core.layout import Layout
+from symgrad.core.program import Index
+from symgrad.core.source import statement_text
+from symgrad.schedule.kernels import Contract, Kernel, Schedule
+
+FLAGS = '{"reassoc", "contract", "arcp", "nsz"}'
+DECORATOR = f'@njit(cache=True, nogil=True, error_model="numpy", fastmath={FLAGS})'
+HELPER = f'@njit(inline="always", error_model="numpy", fastmath={FLAGS})'
+IMPORTS = "import math\n\nimport numpy as np\nfrom numba import njit"
+
+
+@dataclass(frozen=True)
+class Names:
+    """How quantities are stored: `cells` are scalars kept in one-element arrays, `scalars` are locals."""
+
+    schedule: Schedule
+    dtype: str
+    cells: frozenset[str]
+
+    def is_local(self, name: str) -> bool:
+        return not self.schedule.program.tensors[name].axes and self.stored(name) not in self.cells
+
+    def stored(self, name: str) -> str:
+        return self.schedule.aliases.get(name, name)
+
+    def read(self, expr: Any) -> str:
+        if name_of(expr) not in self.schedule.program.tensors:
+            return name_of(expr)  # a local of the nest
+        name = self.stored(name_of(expr))
+        if not indices_of(expr):
+            return f"{python_name(name)}[0]" if name in self.cells else python_name(name)
+        axes = self.schedule.program.tensors[name_of(expr)].axes
+        places = [affine(i - axis.lo, {}) for i, axis in zip(indices_of(expr), axes, strict=True)]
+        return f"{python_name(name)}[{', '.join(places)}]"
+
+
+def body(schedule: Schedule, dtype: str, cells: frozenset[str] = frozenset()) -> str:
+    """The statements of the function, sizes and arrays taken as given names."""
+    names = Names(schedule, dtype, cells)
+    code = Code(dtype, names.read, lambda symbol: python_name(str(symbol)))
+    lines: list[str] = []
+    layout = Layout.of(schedule.program)
+    for name in sorted(schedule.zeroed):
+        lines.append(f"{python_name(names.stored(name))}[:] = {code.number(sp.S.Zero)}")
+    for kernel in schedule.kernels:
+        lines.append(f"# {statement_text(kernel.statement, schedule.program, layout)}")
+        lines += _Nest(kernel, names, code).lines()
+    return "\n".join(lines)
+
+
+class _Nest:
+    def __init__(self, kernel: Kernel, names: Names, code: Code):
+        self.kernel, self.names, self.code = kernel, names, code
+        shift = {index.symbol: index.symbol + index.lo for index in kernel.loops if index.lo != 0}
+        # loops run over places in the arrays, from 0
+        self.value = substitute(kernel.statement.value, shift)
+        self.target = substitute(kernel.statement.target, shift)
+        self.shift = shift
+        self.op = kernel.statement.op
+        self.hoisted = iter(range(1, 10_000))
+
+    def lines(self) -> list[str]:
+        reduced = isinstance(self.kernel, Contract)
+        if reduced and self.kernel.in_register:  # type: ignore[union-attr]
+            return self.in_register()
+        if reduced:
+            return self.row_by_row()
+        value, before = self.hoist(self.value, self.kernel.loops)
+        op = "+=" if self.kernel.adds else "="
+        return self.nest(self.kernel.loops, [*before, f"{self.code.read(self.target)} {op} {self.code(value)}"], inner=len(before))
+
+    def nest(self, loops: tuple[Index, ...], lines: list[str], inner: int = 0) -> list[str]:
+        """`lines` inside loops; the first `inner` of them before the innermost one."""
+        before, lines = lines[:inner], lines[inner:]
+        for place, index in enumerate(reversed(loops)):
+            lines = [f"for {python_name(str(index.symbol))} in range({self.extent(index)}):", *indent(lines)]
+            if place == 0:
+                lines = [*before, *lines]
+        return lines if loops else [*before, *lines]
+
+    def extent(self, index: Index) -> str:
+        return affine(sp.expand(substitute(index.extent, self.shift)), {})
+
+    def hoist(self, value: Any, loops: tuple[Index, ...]) -> tuple[Any, list[str]]:
+        """Parts that do not change along the innermost loop become locals."""
+        if not loops:
+            return value, []
+        symbol, lines, known = loops[-1].symbol, [], {}
+
+        def local(part: Any) -> Any:
+            if part not in known:
+                known[part] = sp.Symbol(f"_c{next(self.hoisted)}")
+                lines.append(f"{known[part]} = {self.code(part)}")
+            return known[part]
+
+        def walk(node: Any) -> Any:
+            if not _worth(node) or self.is_scalar(node):
+                return node
+            if not node.has(symbol):
+                return local(node)
+            if node.func == where or is_access(node):
+                return node
+            if node.is_Mul or node.is_Add:
+                fixed = [a for a in node.args if not a.has(symbol)]
+                moving = [walk(a) for a in node.args if a.has(symbol)]
+                part = node.func(*fixed)
+                part = local(part) if fixed and _worth(part) and not self.is_scalar(part) else part
+                return node.func(part, *moving)
+            return node.func(*(walk(a) for a in node.args)) if isinstance(node, sp.Expr) else node
+
+        return walk(value), lines
+
+    def is_scalar(self, node: Any) -> bool:
+        return isinstance(node, sp.Symbol) and (is_index(node) or name_of(node) not in self.names.cells)
+
+    def in_register(self) -> list[str]:
+        """Kept loops outside; the reduced ones inside, the result in a local."""
+        kept = tuple(index for index in self.kernel.loops if index not in self.kernel.statement.reduced)
+        inner = tuple(index for index in self.kernel.loops if index in self.kernel.statement.reduced)
+        store = self.code.read(self.target)
+        local = self.names.is_local(self.kernel.statement.name) and not self.kernel.adds
+        total = store if local else "_total"
+        lines = list(self.reduction(total, inner))
+        if not local:
+            lines.append(f"{store} {'+=' if self.kernel.adds else '='} {total}")
+        return self.nest(kept, lines)
+
+    def reduction(self, total: str, inner: tuple[Index, ...]) -> Iterator[str]:
+        value, before = self.hoist(self.value, inner)
+        text, number = self.code(value), self.code.number
+        if self.op in ("sum", "prod"):
+            yield f"{total} = {number(sp.S.Zero if self.op == 'sum' else sp.S.One)}"
+            yield from self.nest(inner, [*before, f"{total} {'+' if self.op == 'sum' else '*'}= {text}"], len(before))
+        elif self.op in ("max", "min"):
+            yield from self.extreme(total, inner, text, before, ">" if self.op == "max" else "<")
+        elif self.op == "logsumexp":
+            yield from self.extreme("_top", inner, text, before, ">")
+            yield f"_sum = {number(sp.S.Zero)}"
+            yield from self.nest(inner, [*before, f"_sum += np.exp({text} - _top)"], len(before))
+            yield f"{total} = _top + np.log(_sum)"
+        else:
+            sign = ">" if self.op == "argmax" else "<"
+            place = substitute(position([index.limit for index in inner]), self.shift)
+            yield f"{total} = -1"
+            yield f"_best = {number(-sp.oo if sign == '>' else sp.oo)}"
+            test = [f"_here = {text}", f"if {total} < 0 or _here {sign} _best:", "    _best = _here", f"    {total} = {affine(place, {})}"]
+            yield from self.nest(inner, [*before, *test], len(before))
+
+    def extreme(self, total: str, inner: tuple[Index, ...], text: str, before: list[str], sign: str) -> Iterator[str]:
+        yield f"{total} = {self.code.number(-sp.oo if sign == '>' else sp.oo)}"
+        test = [f"_here = {text}", f"if _here {sign} {total} or _here != _here:", f"    {total} = _here"]
+        yield from self.nest(inner, [*before, *test], len(before))
+
+    def row_by_row(self) -> list[str]:
+        """A kept innermost loop: rows are added to the target's row, which starts at 0."""
+        loops, reduced = self.kernel.loops, self.kernel.statement.reduced
+        kept = tuple(index for index in loops[:-1] if index not in reduced)
+        value, before = self.hoist(self.value, loops)
+        store = self.code.read(self.target)
+        lines = [] if self.kernel.adds else self.nest(loops[-1:], [f"{store} = {self.code.number(sp.S.Zero)}"])
+        inside = (*(index for index in loops if index in reduced), loops[-1])
+        lines += self.nest(inside, [*before, f"{store} += {self.code(value)}"], len(before))
+        return self.nest(kept, lines)
+
+
+def _worth(node: Any) -> bool:
+    """Reads an array or calls a function: worth computing once."""
+    return isinstance(node, sp.Expr) and any(is_access(n) or isinstance(n, sp.Function) for n in nodes(node))
+
+
+def indent(lines: list[str]) -> list[str]:
+    return textwrap.indent("\n".join(lines), "    ").split("\n")
+

@@ -1,0 +1,178 @@
+"""Schedule → the body of a NumPy function: one array expression a kernel.
+
+A product of accesses summed over indices is an einsum; everything else is broadcast over the kernel's
+loops and reduced. Shifted accesses become index grids.
+"""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sympy as sp
+from sympy import Symbol
+
+from symgrad.backends.pycode import Code, affine, python_name
+from symgrad.core.expr import accesses, indices_of, is_access, is_index, name_of, powers
+from symgrad.core.layout import Layout
+from symgrad.core.program import Index
+from symgrad.core.source import statement_text
+from symgrad.schedule.kernels import Contract, Kernel, Schedule
+
+IMPORTS = "import math\n\nimport numpy as np"
+REDUCE = {"sum": "np.sum", "prod": "np.prod", "max": "np.max", "min": "np.min"}
+
+
+def body(schedule: Schedule, dtype: str) -> str:
+    """The statements of the function, sizes and arrays taken as given names."""
+    layout = Layout.of(schedule.program)
+    lines = []
+    for name in sorted(schedule.zeroed):
+        lines.append(f"{python_name(name)} = np.zeros(({shape(schedule, name)}), F)")
+    for kernel in schedule.kernels:
+        lines.append(f"# {statement_text(kernel.statement, schedule.program, layout)}")
+        lines += _Array(schedule, kernel, dtype).lines()
+    return "\n".join(lines)
+
+
+def shape(schedule: Schedule, name: str) -> str:
+    extents = [affine(sp.expand(axis.extent), {}) for axis in schedule.program.tensors[name].axes]
+    return ", ".join(extents) + "," * (len(extents) == 1)
+
+
+@dataclass
+class _Array:
+    schedule: Schedule
+    kernel: Kernel
+    dtype: str
+
+    def __post_init__(self) -> None:
+        statement = self.kernel.statement
+        self.targets = list(indices_of(statement.target))
+        reduced = [index for index in statement.domain if index in statement.reduced]
+        kept = [index for index in statement.domain if index not in statement.reduced]
+        if not statement.scatters:
+            kept.sort(key=lambda index: self.targets.index(index.symbol))
+        self.order: list[Index] = kept + reduced
+        self.kept, self.reduced = kept, reduced
+
+    def lines(self) -> list[str]:
+        statement = self.kernel.statement
+        name = python_name(statement.name)
+        if statement.scatters:
+            cells = ", ".join(self.grid(i - axis.lo) for i, axis in zip(self.targets, self.axes(statement.name), strict=True))
+            value = self.broadcast(self.code()(statement.value))
+            return [f"np.add.at({name}, ({cells},), {value})"]
+        value = self.reduce() if isinstance(self.kernel, Contract) else self.elementwise()
+        return [f"{name} = {name} + {value}" if self.kernel.adds else f"{name} = {value}"]
+
+    def axes(self, name: str) -> Sequence[Index]:
+        return self.schedule.program.tensors[name].axes
+
+    def code(self) -> Code:
+        return _ArrayCode(self.dtype, self.read, self.line, arrays=True)
+
+    def elementwise(self) -> str:
+        value = self.code()(self.kernel.statement.value)
+        reads_all = any(self.plain(r) and len(indices_of(r)) == len(self.order) for r in accesses(self.kernel.statement.value))
+        return value if reads_all or not self.order else f"{self.broadcast(value)}.copy()"
+
+    def reduce(self) -> str:
+        statement, op = self.kernel.statement, self.kernel.statement.op
+        product = self.einsum() if op == "sum" else None
+        if product:
+            return product
+        value = self.broadcast(self.code()(statement.value))
+        dims = tuple(range(len(self.kept), len(self.order)))
+        if op in REDUCE:
+            return f"{REDUCE[op]}({value}, axis={dims})"
+        if op == "logsumexp":
+            return f"_logsumexp({value}, {dims})"
+        flat = f"{value}.reshape(({self.sizes(self.kept)}-1,))" if self.kept else f"{value}.reshape(-1)"
+        place = f"np.{op}({flat}, axis=-1)"
+        lo = self.reduced[0].lo if len(self.reduced) == 1 else sp.S.Zero
+        return f"{place} + {affine(lo, {})}" if lo != 0 else place
+
+    def einsum(self) -> str | None:
+        """A sum of a product of plain accesses and scalars."""
+        factors = powers(self.kernel.statement.value)
+        if any(e != 1 or not (b.is_number or (is_access(b) and self.plain(b))) for b, e in factors.items()):
+            return None
+        arrays = [b for b in factors if is_access(b) and indices_of(b)]
+        scalars = [b for b in factors if b not in arrays]
+        if not arrays or len(self.order) > len(string.ascii_letters):
+            return None
+        used = {s for a in arrays for s in indices_of(a)}
+        if not {index.symbol for index in self.order} <= used or any(i.lo.free_symbols & used or i.hi.free_symbols & used for i in self.order):
+            return None
+        if any(self.partly(a) for a in arrays):
+            return None
+        letters = dict(zip([index.symbol for index in self.order], string.ascii_letters, strict=False))
+        subscripts = ",".join("".join(letters[i] for i in indices_of(a)) for a in arrays)
+        out = "".join(letters[index.symbol] for index in self.kept)
+        names = ", ".join(python_name(name_of(a)) for a in arrays)
+        call = f'np.einsum("{subscripts}->{out}", {names}, optimize=True)'
+        return "*".join([*(self.code()(s, 2) for s in scalars), call])
+
+    def partly(self, read: Any) -> bool:
+        """True where an index runs over a part of the axis only."""
+        ranges = {index.symbol: (index.lo, index.hi) for index in self.order}
+        return any(ranges[i] != (axis.lo, axis.hi) for i, axis in zip(indices_of(read), self.axes(name_of(read)), strict=True))
+
+    def plain(self, read: Any) -> bool:
+        symbols = [index.symbol for index in self.order]
+        return all(i in symbols for i in indices_of(read)) and len(set(indices_of(read))) == len(indices_of(read))
+
+    def read(self, read: Any) -> str:
+        """The array with its axes placed along the kernel's loops."""
+        name, indices = python_name(name_of(read)), indices_of(read)
+        if not indices:
+            return name
+        if not self.plain(read) or self.partly(read):
+            cells = ", ".join(self.grid(i - axis.lo) for i, axis in zip(indices, self.axes(name_of(read)), strict=True))
+            return f"{name}[{cells}]"
+        symbols = [index.symbol for index in self.order]
+        places = [symbols.index(i) for i in indices]
+        order = sorted(range(len(places)), key=places.__getitem__)
+        if order != list(range(len(order))):
+            name = f"{name}.transpose({', '.join(map(str, order))})"
+        slots = [":" if k in places else "None" for k in range(min(places), len(symbols))]
+        return name if "None" not in slots else f"{name}[{', '.join(slots)}]"
+
+    def line(self, symbol: Symbol) -> str:
+        """An index as numbers along its own axis; an extent as it is."""
+        found = [k for k, index in enumerate(self.order) if index.symbol == symbol]
+        if not found:
+            return python_name(str(symbol))
+        index = self.order[found[0]]
+        slots = [":"] + ["None"] * (len(self.order) - found[0] - 1)
+        arange = f"np.arange({affine(index.lo, {})}, {affine(sp.expand(index.hi + 1), {})})"
+        return arange if len(slots) == 1 else f"{arange}[{', '.join(slots)}]"
+
+    def grid(self, expr: Any) -> str:
+        expr = sp.expand(expr)
+        if not any(is_index(s) and s in [i.symbol for i in self.order] for s in expr.free_symbols):
+            return affine(expr, {})
+        names = {s: sp.Symbol(f"_{k}") for k, s in enumerate(sorted(expr.free_symbols, key=str))}
+        text = str(expr.xreplace(names))
+        for symbol, name in names.items():
+            text = text.replace(str(name), self.line(symbol))
+        return text
+
+    def sizes(self, indices: Sequence[Index]) -> str:
+        return "".join(f"{affine(sp.expand(i.extent), {})}, " for i in indices)
+
+    def broadcast(self, value: str) -> str:
+        return f"np.broadcast_to({value}, ({self.sizes(self.order)}))"
+
+
+class _ArrayCode(Code):
+    def value_of_index(self, expr: Any) -> str:
+        return self.index(expr) if self.dtype == "float64" else f"np.asarray({self.index(expr)}, F)"
+
+
+LOGSUMEXP = '''def _logsumexp(values, axis):
+    top = np.max(values, axis=axis, keepdims=True)
+    return np.squeeze(top, axis) + np.log(np.sum(np.exp(values - top), axis=axis))'''

@@ -1,0 +1,165 @@
+"""Expression → Python text, for scalars in loops (numba) and for whole arrays (numpy).
+
+Numbers are typed by the precision, since float32 times a Python number would be float64.
+"""
+
+from __future__ import annotations
+
+import keyword
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import sympy as sp
+
+from symgrad.core.errors import SymgradError
+from symgrad.core.expr import is_access, is_index, where
+from symgrad.core.functions import BY_HEAD
+
+RESERVED = {"np", "math", "njit", "F", "range", "len", "min", "max", "abs", "int", "float", "print", "order", "epoch"}
+COMPARE = {sp.Gt: ">", sp.Ge: ">=", sp.Lt: "<", sp.Le: "<=", sp.Eq: "==", sp.Ne: "!="}
+ADD, MUL, NEG, POW, ATOM = 1, 2, 2, 4, 5
+
+
+def python_name(name: str) -> str:
+    """A name of the model as a Python identifier that clashes with nothing in an emitted module."""
+    if name.startswith("|"):
+        return f"n_{name.strip('|')}"
+    if not name.isidentifier() or not name.isascii():
+        raise SymgradError("SG209", f"{name!r} cannot name a quantity in emitted code")
+    return f"{name}_" if keyword.iskeyword(name) or name in RESERVED or name.startswith("_") else name
+
+
+@dataclass(frozen=True)
+class Code:
+    """`read` writes an access, `index` an index or extent; `arrays` selects NumPy's forms of choices."""
+
+    dtype: str
+    read: Callable[[Any], str]
+    index: Callable[[Any], str]
+    arrays: bool = False
+
+    def __call__(self, expr: Any, least: int = 0) -> str:
+        text, binds = self.render(expr)
+        return f"({text})" if binds < least else text
+
+    def number(self, number: Any) -> str:
+        if number is sp.oo or number is -sp.oo:
+            text = "np.inf" if number is sp.oo else "-np.inf"
+        elif number.is_Integer:
+            text = f"{int(number)}" if self.dtype == "float32" else f"{int(number)}.0"
+        else:
+            text = repr(float(number))
+        return f"F({text})" if self.dtype == "float32" else text
+
+    def render(self, expr: Any) -> tuple[str, int]:
+        if expr.is_Number or expr in (sp.pi, sp.E) or (expr.is_number and not expr.has(sp.Function)):
+            text = self.number(expr if expr.is_Number else sp.N(expr, 20))
+            return text, ADD if text.startswith("-") else ATOM
+        if is_index(expr):
+            return self.value_of_index(expr), ATOM
+        if is_access(expr):
+            return self.read(expr), ATOM
+        if expr.is_Add:
+            return self.add(expr), ADD
+        if expr.is_Mul:
+            return self.mul(expr)
+        if expr.is_Pow:
+            return self.pow(expr)
+        if expr.func == where:
+            return self.where(expr), ATOM
+        if type(expr) in COMPARE:
+            return f"{self(expr.lhs, ADD)} {COMPARE[type(expr)]} {self(expr.rhs, ADD)}", 0
+        return self.function(expr), ATOM
+
+    def value_of_index(self, expr: Any) -> str:
+        return f"F({self.index(expr)})"
+
+    def add(self, expr: Any) -> str:
+        terms = sorted(expr.args, key=lambda t: bool(t.could_extract_minus_sign()))
+        out = self(terms[0])
+        for term in terms[1:]:
+            minus = term.could_extract_minus_sign()
+            out += f" - {self(-term, MUL)}" if minus else f" + {self(term, MUL)}"
+        return out
+
+    def mul(self, expr: Any) -> tuple[str, int]:
+        number, _ = expr.as_coeff_Mul()
+        if number.is_number and number < 0:
+            return f"-{self(-expr, NEG)}", ADD
+        above, below = [], []
+        for factor in expr.args:
+            if factor.is_Rational and not factor.is_Integer:
+                above += [sp.Integer(factor.p)] if factor.p != 1 else []
+                below.append(sp.Integer(factor.q))
+            elif factor.is_Pow and factor.exp.is_number and factor.exp.is_negative:
+                below.append(factor.base**-factor.exp)
+            else:
+                above.append(factor)
+        out = "*".join(self(f, MUL) for f in above) or self.number(sp.S.One)
+        if below:
+            out += "/" + (self(below[0], POW) if len(below) == 1 else "(" + "*".join(self(f, MUL) for f in below) + ")")
+        return out, MUL
+
+    def pow(self, expr: Any) -> tuple[str, int]:
+        base, exponent = expr.base, expr.exp
+        if exponent == sp.S.Half:
+            return f"np.sqrt({self(base)})", ATOM
+        if exponent.is_number and exponent.is_negative:
+            return f"{self.number(sp.S.One)}/{self(base**-exponent, POW)}", MUL
+        if exponent == 2 and base.is_Symbol:
+            return f"{self(base, MUL)}*{self(base, MUL)}", MUL
+        if exponent.is_Integer and exponent <= 64:
+            return f"{self(base, ATOM)}**{int(exponent)}", POW
+        return f"{self(base, ATOM)}**{self(exponent, ATOM)}", POW
+
+    def where(self, expr: Any) -> str:
+        condition, yes, no = map(self, expr.args)
+        return f"np.where({condition}, {yes}, {no})" if self.arrays else f"({yes} if {condition} else {no})"
+
+    def function(self, expr: Any) -> str:
+        row = BY_HEAD[expr.func]
+        args = [self(arg) for arg in expr.args]
+        zero = self.number(sp.S.Zero)
+        if row.arity is None:
+            out = args[0]
+            for arg in args[1:]:
+                out = row.code.format(out, arg, zero=zero)
+            return out
+        return row.code.format(*args, zero=zero)
+
+
+def affine(expr: Any, names: Mapping[Any, str]) -> str:
+    """An integer expression of indices and extents."""
+    text = str(sp.expand(expr).xreplace({s: sp.Symbol(names.get(s, python_name(str(s)))) for s in expr.free_symbols}))
+    return text
+
+
+HELPERS = {
+    "_logistic": ("def _logistic(u):\n    return F(1)/(F(1) + np.exp(-u))", ()),
+    "_softplus": ("def _softplus(u):\n    return np.maximum(u, F(0)) + np.log1p(np.exp(-np.abs(u)))", ()),
+    "_gelu": ("def _gelu(u):\n    return F(0.5)*u*(F(1) + _erf(u*F(0.7071067811865476)))", ("_erf",)),
+    "_silu": ("def _silu(u):\n    return u*_logistic(u)", ("_logistic",)),
+    "_erf": ("def _erf(u):\n    return F(math.erf(u))", ()),
+}
+
+
+def helpers(body: str, decorator: str, arrays: bool = False) -> str:
+    """The definitions of the helper functions that a body uses, those they use first."""
+    wanted: dict[str, None] = {}
+
+    def need(name: str) -> None:
+        for other in HELPERS[name][1]:
+            need(other)
+        wanted[name] = None
+
+    for name in HELPERS:
+        if f"{name}(" in body:
+            need(name)
+    out = []
+    for name in wanted:
+        text = HELPERS[name][0]
+        if arrays and name == "_erf":
+            text = "_erf = np.vectorize(math.erf, otypes=[F])"
+        out.append(text if arrays else f"{decorator}\n{text}")
+    return "\n\n\n".join(out)

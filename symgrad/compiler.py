@@ -1,0 +1,96 @@
+"""The whole pipeline on one page: Program → kernel.
+
+    batch → stabilize → normalize → reverse → collect → normalize → prune → inline → reuse → schedule → emit → load
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from symgrad.backends.module import BACKENDS, Part, module_text
+from symgrad.core.errors import SymgradError, did_you_mean
+from symgrad.core.graph import ancestors, find_loss
+from symgrad.core.program import Program
+from symgrad.kernel import Kernel
+from symgrad.schedule.order import schedule
+from symgrad.transform.batch import batch as add_batch
+from symgrad.transform.collect import collect
+from symgrad.transform.normalize import normalize
+from symgrad.transform.reuse import inline, prune, reuse
+from symgrad.transform.reverse import adjoint_names, reverse
+from symgrad.transform.stabilize import stabilize
+
+DTYPES = ("float64", "float32")
+
+
+def compile(
+    program: Program,
+    loss: str | None = None,
+    wrt: Iterable[str] | None = None,
+    batch: Iterable[str] = (),
+    dtype: str = "float64",
+    backend: str = "numba",
+) -> Kernel:
+    """A kernel for the loss and its gradients.
+
+    loss: as in `derive`. wrt: names; default the declared parameters, else all that is given.
+    batch: inputs that get an example axis, first; the loss is then the mean over examples.
+    dtype: "float64" or "float32". backend: "numba" (compiled) or "numpy".
+
+    Raises SG203 (unknown name), SG207 (unknown dtype or backend), SG208 (batch), SG311 (an extent that no
+    array gives), SG402, SG403, SG406 (loss).
+    """
+    choose("dtype", str(dtype), DTYPES)
+    choose("backend", backend, BACKENDS)
+    loss = find_loss(program, loss)
+    wrt = [wrt] if isinstance(wrt, str) else wrt
+    names = tuple(dict.fromkeys(program.known(name) for name in (wrt or program.params or program.free)))
+    batch = (batch,) if isinstance(batch, str) else tuple(batch)
+    primal = lower(program, loss, batch)
+    return Kernel(program, primal, loss, names, batch, str(dtype), backend, emit(program, primal, loss, names, str(dtype), backend))
+
+
+def choose(what: str, given: str, known: tuple[str, ...]) -> None:
+    if given not in known:
+        raise SymgradError("SG207", f"there is no {what} {given}", hint=did_you_mean(given, known) or f"choose {' or '.join(known)}")
+
+
+def lower(program: Program, loss: str, batch: tuple[str, ...]) -> Program:
+    """The primal as kernels compute it."""
+    return normalize(stabilize(add_batch(program, batch, loss)))
+
+
+def adjoint(primal: Program, loss: str, wrt: tuple[str, ...]) -> Program:
+    """Primal and adjoint statements, one reduction each."""
+    return normalize(collect(reverse(primal, loss, wrt), gather_all=False))
+
+
+def optimize(program: Program, outputs: Iterable[str], pinned: Iterable[str] = ()) -> Program:
+    """The same outputs from fewer and larger statements."""
+    keep = frozenset(outputs)
+    program = inline(prune(program, keep), keep, frozenset(pinned))
+    return prune(reuse(program), keep)
+
+
+def emit(program: Program, primal: Program, loss: str, wrt: tuple[str, ...], dtype: str, backend: str) -> str:
+    """The text of the module: value_and_grad and forward."""
+    joint = adjoint(primal, loss, wrt)
+    bars = adjoint_names(joint, loss)
+    grads = {name: bars[name] for name in wrt if name in bars}
+    outputs = [loss, *grads.values()]
+    best = optimize(joint, outputs)
+    arguments = used(program, primal, loss, wrt)
+    back = Part("value_and_grad", schedule(best, arguments, outputs), {loss: loss, **grads}, f"{loss} and its gradients by {', '.join(grads)}.")
+    defined = [name for name in program.defined]
+    everything = optimize(primal, defined)
+    given = [name for name in program.free if name in ancestors(primal, defined)]
+    front = Part("forward", schedule(everything, given, defined), {n: n for n in defined}, "Every quantity that the model defines.")
+    return module_text(program, [back, front], dtype, backend)
+
+
+def used(program: Program, primal: Program, loss: str, wrt: tuple[str, ...]) -> list[str]:
+    """The arguments: all given quantities that the loss needs, in the model's order."""
+    needed = ancestors(primal, [loss])
+    return [name for name in program.free if name in needed or name in wrt]
+
+

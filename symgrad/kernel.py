@@ -1,0 +1,110 @@
+"""A compiled kernel: call it with arrays by name.
+
+>>> import symgrad as sg
+>>> k = sg.compile(sg.parse("J = (w*x - y)^2/2"), wrt=["w"], backend="numpy")
+>>> J, grads = k(w=2.0, x=3.0, y=5.0)
+>>> float(J), float(grads["w"])
+(0.5, 3.0)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from symgrad.backends.load import load, write_whole
+from symgrad.backends.pycode import python_name
+from symgrad.core.errors import SymgradError, did_you_mean
+from symgrad.core.program import Program
+from symgrad.core.source import written_name
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """`source` is the emitted module's text; it is compiled on the first call."""
+
+    program: Program
+    primal: Program
+    loss: str
+    wrt: tuple[str, ...]
+    batch: tuple[str, ...]
+    dtype: str
+    backend: str
+    source: str
+
+    @cached_property
+    def module(self) -> ModuleType:
+        return load(self.source)
+
+    def __call__(self, **arrays: Any) -> tuple[Any, dict[str, Any]]:
+        """The loss, and its gradients by name in the shapes of the arrays.
+
+        Raises SG601 (an array missing or unknown), SG602 (rank), SG603 (dtype), SG604 (shape), SG605 (index outside).
+        """
+        loss, grads = self._run("value_and_grad", arrays)
+        return loss, grads
+
+    def forward(self, **arrays: Any) -> dict[str, Any]:
+        """Every quantity that the model defines, by name."""
+        found: dict[str, Any] = self._run("forward", arrays)
+        return found
+
+    def _run(self, entry: str, arrays: Mapping[str, Any]) -> Any:
+        module = self.module
+        function = getattr(module, entry)
+        try:
+            return function(**arrays)
+        except TypeError:
+            wanted = self._arguments(entry)
+            self._check_names(wanted, arrays)
+            if all(python_name(name) == name for name in wanted):
+                raise
+            return self._run_mangled(function, arrays, module)
+        except module.DataError as error:
+            raise SymgradError(error.code, error.message, hint=error.hint) from None
+
+    def _run_mangled(self, function: Any, arrays: Mapping[str, Any], module: ModuleType) -> Any:
+        """Names such as lambda have another spelling in Python."""
+        try:
+            return function(**{python_name(name): value for name, value in arrays.items()})
+        except module.DataError as error:
+            raise SymgradError(error.code, error.message, hint=error.hint) from None
+
+    def _arguments(self, entry: str) -> list[str]:
+        code = getattr(self.module, entry).__code__
+        names = code.co_varnames[: code.co_argcount]
+        return [name for name in self.program.free if python_name(name) in names]
+
+    def _check_names(self, wanted: list[str], arrays: Mapping[str, Any]) -> None:
+        for name in arrays:
+            if name not in wanted:
+                needs = f"the kernel needs {', '.join(wanted)}"
+                raise SymgradError("SG601", f"the model does not use an array named {name}", hint=did_you_mean(name, wanted) or needs)
+        for name in wanted:
+            if name not in arrays:
+                raise SymgradError("SG601", f"no array is given for {written_name(name)}", hint=f"pass {name}=…")
+
+    def save(self, path: str | Path, force: bool = False) -> Path:
+        """Write the module, which runs without symgrad; an existing file is kept unless `force`."""
+        return save_text(path, self.source, force)
+
+    def __repr__(self) -> str:
+        return f"<kernel of {self.loss} and its gradients by {', '.join(self.wrt)}; {self.backend}, {self.dtype}>"
+
+
+def save_text(path: str | Path, text: str, force: bool = False) -> Path:
+    """Write a file whole. Raises SG701 (it exists), SG702 (it cannot be written)."""
+    path = Path(path)
+    if path.is_dir():
+        raise SymgradError("SG702", f"{path} is a folder", hint="name a file in it")
+    if (path.exists() or path.is_symlink()) and not force:
+        raise SymgradError("SG701", f"{path} exists already", hint="choose another name, or force")
+    try:
+        write_whole(path, text)
+    except OSError as error:
+        raise SymgradError("SG702", f"{path} cannot be written: {error.strerror}") from None
+    return path

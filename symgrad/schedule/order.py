@@ -1,0 +1,110 @@
+"""Program → Schedule: an order of statements, an order of loops for each, buffers, and the sizes' sources.
+
+The innermost loop is the one along which most accesses are contiguous; a loop that is contiguous and
+reduced sums in a register, one that is contiguous and kept adds rows to rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sympy as sp
+
+from symgrad.core.errors import SymgradError
+from symgrad.core.expr import accesses, free_indices, indices_of, is_reduction, name_of, nodes
+from symgrad.core.graph import tensor_needs, topological
+from symgrad.core.program import Index, Program, Statement, is_count
+from symgrad.schedule.kernels import Contract, Kernel, Map, Schedule, Size
+
+
+def schedule(program: Program, arguments: Sequence[str], outputs: Sequence[str], aliases: Mapping[str, str] | None = None) -> Schedule:
+    """Order a normalized program. `aliases`: result → argument it overwrites, once all others have read it.
+
+    Raises SG311 where an extent cannot be read off the arguments.
+    """
+    aliases = dict(aliases or {})
+    needs = tensor_needs(program)
+    for result, overwritten in aliases.items():
+        readers = [s.name for s in program.users.get(overwritten, ()) if s.name != result]
+        needs[result] = [*needs[result], *readers]
+    kernels: list[Kernel] = []
+    zeroed: set[str] = set()
+    for name in topological(needs):
+        statements = program.definitions[name]
+        scattered = [s for s in statements if s.scatters]
+        zeroed |= {name} if scattered else set()
+        for place, statement in enumerate([*scattered, *(s for s in statements if s not in scattered)]):
+            kernels.append(kernel(statement, adds=place > 0 or bool(scattered)))
+    temporaries = tuple(n for n in program.defined if n not in outputs)
+    return Schedule(program, tuple(kernels), tuple(arguments), tuple(outputs), temporaries, frozenset(zeroed), sizes(program, arguments), aliases)
+
+
+def kernel(statement: Statement, adds: bool) -> Kernel:
+    if any(is_reduction(node) for node in nodes(statement.value)):
+        raise AssertionError(f"not normalized: {statement}")
+    loops = loop_order(statement)
+    if statement.scatters:
+        return Map(statement, statement.domain, adds=True)
+    return Contract(statement, loops, adds) if statement.reduced else Map(statement, loops, adds)
+
+
+def loop_order(statement: Statement) -> tuple[Index, ...]:
+    """The domain with the best innermost index last; an index comes after those its ends use."""
+    domain = list(statement.domain)
+    reduced = set(statement.reduced)
+    if not domain:
+        return ()
+    candidates = [i for i in domain if not any(i.symbol in (o.lo + o.hi).free_symbols for o in domain)]
+    if statement.op not in (None, "sum"):
+        candidates = [i for i in candidates if i in reduced] or candidates
+    best = max(candidates, key=lambda index: (contiguity(index, statement), domain.index(index)))
+    rest = [index for index in domain if index != best]
+    if best in reduced or not reduced:
+        rest.sort(key=lambda index: index in reduced)
+    # a kept innermost loop adds row to row: the other kept loops stay outside, reduced ones between
+    return (*[i for i in rest if i not in reduced], *[i for i in rest if i in reduced], best)
+
+
+def contiguity(index: Index, statement: Statement) -> int:
+    """How many accesses move by one cell along this index, against those that jump."""
+    score = 0
+    for access, weight in [(statement.target, 2), *((read, 1) for read in accesses(statement.value))]:
+        indices = indices_of(access)
+        uses = [i for i in indices if index.symbol in i.free_symbols]
+        if not uses:
+            score += weight
+        elif indices[-1].coeff(index.symbol) == 1 and len(uses) == 1:
+            score += 2 * weight
+        else:
+            score -= 3 * weight
+    return score
+
+
+def sizes(program: Program, arguments: Sequence[str]) -> tuple[Size, ...]:
+    """Where every extent symbol is read from: an axis with lo..hi has hi - lo + 1 values."""
+    found: dict[Any, Size] = {}
+    for name in arguments:
+        for place, axis in enumerate(program.tensors[name].axes):
+            free = sorted(axis.extent.free_symbols, key=str)
+            if len(free) == 1 and free[0] not in found and sp.expand(axis.extent - free[0]).is_Integer:
+                found[free[0]] = Size(free[0], name, place, int(free[0] - axis.extent))
+    for symbol, where in needed_sizes(program):
+        if symbol not in found:
+            shown = str(symbol).strip("|").partition("_")[0] if is_count(symbol) else str(symbol)
+            what = f"the range of the index {shown}" if is_count(symbol) else f"the extent {shown}"
+            raise SymgradError("SG311", f"{what} cannot be read off the arrays that are given", where.origin.span,
+                               f"declare it: index {shown} in 1..10, or give an input an axis with it")  # fmt: skip
+    return tuple(found.values())
+
+
+def needed_sizes(program: Program) -> list[tuple[Any, Statement]]:
+    out: dict[Any, Statement] = {}
+    for statement in program.statements:
+        indices = {index.symbol for index in statement.domain}
+        ends = [end for index in statement.domain for end in (index.lo, index.hi)]
+        for expr in (*ends, statement.value, statement.target):
+            for symbol in free_indices(expr):
+                if symbol not in indices:
+                    out.setdefault(symbol, statement)
+    return list(out.items())

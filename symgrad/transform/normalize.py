@@ -1,0 +1,100 @@
+"""One reduction a statement: every reduction inside an expression becomes a named quantity.
+
+Equal reductions, whatever their indices are called, are named once.
+
+>>> from symgrad.frontend.text import parse
+>>> print(normalize(parse("p[k] = exp(b[k])/sum(exp(b[l]) for l in 1..K)")))
+p_sum = sum(exp(b[l]) for l in 1..K)
+p[k] = exp(b[k])/p_sum for k in 1..K
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from sympy import Expr, Symbol
+
+from symgrad.core.expr import (
+    access, free_indices, index_symbol, is_access, is_reduction, nodes, rename_bound, rewrite, split_reduction, substitute,
+)  # fmt: skip
+from symgrad.core.program import Index, Origin, Program, Statement, Tensor
+
+Ranges = dict[Symbol, Index]
+
+
+def normalize(program: Program) -> Program:
+    """The same program with at most one reduction, outermost, in each statement."""
+    return _Lift(program).run()
+
+
+class _Lift:
+    def __init__(self, program: Program):
+        self.program = program
+        self.known: dict[Any, tuple[str, tuple[Symbol, ...]]] = {}
+        self.statements: list[Statement] = []
+        self.tensors: list[Tensor] = []
+
+    def run(self) -> Program:
+        for statement in self.program.statements:
+            value, ranges = statement.value, _ranges(statement)
+            if ranges is None:
+                count = iter(range(1, 10_000))
+                value = rename_bound(value, lambda symbol, used, c=count: index_symbol(f"{symbol.name}_{next(c)}"))
+                ranges = _ranges(replace(statement, value=value)) or {}
+            value = rewrite(value, lambda node, r=ranges, s=statement: self.lift(node, r, s))
+            self.statements.append(statement.with_value(value))
+        return self.program.with_statements(self.statements, self.tensors)
+
+    def lift(self, node: Any, ranges: Ranges, statement: Statement) -> Any:
+        if not is_reduction(node):
+            return node
+        op, body, limits = split_reduction(node)
+        free = [s for s in _in_order(node) if s in ranges]
+        key = _key(node, free, ranges)
+        if key not in self.known:
+            name = self.unused(f"{statement.name}_{op}")
+            axes = tuple(ranges[s] for s in free)
+            self.known[key] = name, tuple(free)
+            self.tensors.append(Tensor(name, axes, "defined"))
+            domain = (*axes, *(Index(*limit) for limit in limits))
+            self.statements.append(Statement(access(name, *free), body, domain, op, Origin(statement.origin.span, invented=True)))
+        return access(self.known[key][0], *free)
+
+    def unused(self, name: str) -> str:
+        taken = {tensor.name for tensor in self.tensors}
+        wanted, count = self.program.unused_name(name), 1
+        while wanted in taken:
+            count += 1
+            wanted = self.program.unused_name(f"{name}_{count}")
+        return wanted
+
+
+def _ranges(statement: Statement) -> Ranges | None:
+    """Every index of a statement by symbol, or None where one symbol has two ranges."""
+    found: Ranges = {}
+    for index in statement.domain:
+        found[index.symbol] = index
+    for node in nodes(statement.value):
+        if is_reduction(node):
+            for limit in split_reduction(node)[2]:
+                if found.setdefault(limit[0], Index(*limit)) != Index(*limit):
+                    return None
+    return found
+
+
+def _in_order(node: Expr) -> list[Symbol]:
+    """Free indices in the order in which accesses show them."""
+    free = set(free_indices(node))
+    seen: dict[Symbol, None] = {}
+    for read in nodes(node):
+        if is_access(read):
+            seen.update(dict.fromkeys(s for i in getattr(read, "indices", ()) for s in sorted(i.free_symbols, key=str) if s in free))
+    return [*seen, *(s for s in sorted(free, key=str) if s not in seen)]
+
+
+def _key(node: Expr, free: list[Symbol], ranges: Ranges) -> Any:
+    names = {symbol: index_symbol(f"_{place}") for place, symbol in enumerate(free)}
+    count = iter(range(len(free), 1_000_000))
+    body = rename_bound(substitute(node, names), lambda symbol, used: index_symbol(f"_{next(count)}"))
+    return body, tuple((ranges[s].lo, ranges[s].hi) for s in free)

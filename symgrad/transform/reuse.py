@@ -1,0 +1,143 @@
+"""Value numbering, copies, dead code and fusion of elementwise statements, over primal and adjoint alike.
+
+    reuse    a function of the table that is computed twice is named once
+    inline   a copy, a number, or an elementwise value with one reader of the same size goes into its reader
+    prune    statements that no output needs are dropped
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from sympy import Expr, Symbol
+
+from symgrad.core.expr import (
+    access, accesses, free_indices, index_symbol, indices_of, is_access, is_index, is_reduction, name_of, nodes, replace_nodes,
+    substitute, where,
+)  # fmt: skip
+from symgrad.core.functions import BY_HEAD
+from symgrad.core.graph import ancestors
+from symgrad.core.program import Index, Origin, Program, Statement, Tensor
+
+CHEAP = {"abs", "sign", "relu", "max", "min"}
+
+
+def reuse(program: Program) -> Program:
+    """Name the calls of functions that occur more than once, whatever their indices are called."""
+    counts: Counter[Any] = Counter()
+    for statement in program.statements:
+        counts.update(_key(call, statement) for call in _calls(statement.value))
+    known: dict[Any, str] = {}
+    statements: list[Statement] = []
+    tensors: list[Tensor] = []
+    for statement in program.statements:
+        mapping: dict[Any, Expr] = {}
+        for call in _calls(statement.value):
+            key, free = _key(call, statement), _free(call, statement)
+            # the whole of a statement is a name already
+            if counts[key] < 2 or (call == statement.value and key not in known and not statement.reduced):
+                continue
+            call = replace_nodes(call, mapping)
+            if key not in known:
+                known[key] = name = _unused(program, known, BY_HEAD[call.func].name)
+                axes = tuple(_index(s, statement) for s in free)
+                tensors.append(Tensor(name, axes, "defined"))
+                statements.append(Statement(access(name, *free), call, axes, None, Origin(invented=True)))
+            mapping[call] = access(known[key], *free)
+        statements.append(statement.with_value(replace_nodes(statement.value, mapping)) if mapping else statement)
+    return program.with_statements(statements, tensors)
+
+
+def _unused(program: Program, known: dict[Any, str], base: str) -> str:
+    count = 1
+    while True:
+        name = program.unused_name(f"{base}_{count}")
+        if name not in known.values():
+            return name
+        count += 1
+
+
+def _calls(expr: Any) -> list[Any]:
+    """Calls worth naming, inner ones first; those in a branch of `where` are computed only when taken."""
+    enter = lambda n: n.func != where and not is_reduction(n)  # noqa: E731
+    return [n for n in nodes(expr, enter) if n.func in BY_HEAD and BY_HEAD[n.func].name not in CHEAP and not n.is_number]
+
+
+def _free(call: Expr, statement: Statement) -> list[Symbol]:
+    domain = {index.symbol for index in statement.domain}
+    seen = [s for read in accesses(call) for i in indices_of(read) for s in sorted(i.free_symbols, key=str)]
+    return list(dict.fromkeys(s for s in [*seen, *free_indices(call)] if s in domain))
+
+
+def _index(symbol: Symbol, statement: Statement) -> Index:
+    return next(index for index in statement.domain if index.symbol == symbol)
+
+
+def _key(call: Expr, statement: Statement) -> Any:
+    free = _free(call, statement)
+    body = substitute(call, {symbol: index_symbol(f"_{place}") for place, symbol in enumerate(free)})
+    return body, tuple((_index(s, statement).lo, _index(s, statement).hi) for s in free)
+
+
+def prune(program: Program, outputs: Iterable[str]) -> Program:
+    """Only what the outputs need."""
+    needed = ancestors(program, outputs)
+    return program.with_statements(s for s in program.statements if s.name in needed)
+
+
+def inline(program: Program, keep: frozenset[str], pinned: frozenset[str] = frozenset()) -> Program:
+    """Put copies and single-reader elementwise values into their readers.
+
+    `keep` are outputs; a value that reads `pinned` (quantities updated in place) stays where it is.
+    """
+    changed = True
+    while changed:
+        changed = False
+        for statement in program.statements:
+            if statement.name not in keep and _goes(statement, program, pinned):
+                program = _put(statement, program)
+                changed = True
+    return program
+
+
+def _goes(statement: Statement, program: Program, pinned: frozenset[str]) -> bool:
+    single = len(program.definitions[statement.name]) == 1
+    if not single or statement.reduced or statement.op is not None or statement.scatters:
+        return False
+    if any(name in pinned for name in statement.read_names):
+        return False
+    users = program.users.get(statement.name, ())
+    if is_access(statement.value) or is_index(statement.value) or not statement.reads:
+        return all(_plain(read, statement) for user in users for read in user.reads if name_of(read) == statement.name)
+    if len(users) != 1 or users[0].op in ("max", "min", "argmax", "argmin", "logsumexp"):
+        return False
+    reads = [read for read in users[0].reads if name_of(read) == statement.name]
+    covers = len(reads) == 1 and len(indices_of(reads[0])) == len(users[0].domain) and len(statement.domain) > 0
+    return covers and _plain(reads[0], statement) and not _under_where(users[0].value, reads[0])
+
+
+def _plain(read: Expr, statement: Statement) -> bool:
+    indices = indices_of(read)
+    return all(is_index(i) for i in indices) and len(set(indices)) == len(indices)
+
+
+def _under_where(expr: Any, read: Expr) -> bool:
+    return any(n.func == where and n.has(read) for n in nodes(expr))
+
+
+def _put(statement: Statement, program: Program) -> Program:
+    out = []
+    for user in program.statements:
+        if user.name == statement.name:
+            continue
+        mapping = {
+            read: substitute(statement.value, dict(zip(indices_of(statement.target), indices_of(read), strict=True)))
+            for read in user.reads
+            if name_of(read) == statement.name
+        }
+        out.append(user.with_value(substitute(user.value, mapping)) if mapping else user)
+    tensors = {name: tensor for name, tensor in program.tensors.items() if name != statement.name}
+    return replace(program, statements=tuple(out), tensors=tensors)
