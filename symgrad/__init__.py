@@ -4,5 +4,6 @@ from symgrad.compiler import compile
 from symgrad.core.errors import SymgradError
 from symgrad.derivation import derive
 from symgrad.frontend.text import parse
+from symgrad.train import SGD, Adam, Momentum
 
-__all__ = ["SymgradError", "compile", "derive", "parse"]
+__all__ = ["SGD", "Adam", "Momentum", "SymgradError", "compile", "derive", "parse"]

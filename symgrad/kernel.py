@@ -36,6 +36,9 @@ class Kernel:
     backend: str
     source: str
 
+    def __hash__(self) -> int:
+        return hash((self.source, self.loss, self.wrt, self.batch))
+
     @cached_property
     def module(self) -> ModuleType:
         return load(self.source)
@@ -60,7 +63,7 @@ class Kernel:
             return function(**arrays)
         except TypeError:
             wanted = self._arguments(entry)
-            self._check_names(wanted, arrays)
+            self.check_names(wanted, arrays)
             if all(python_name(name) == name for name in wanted):
                 raise
             return self._run_mangled(function, arrays, module)
@@ -79,7 +82,7 @@ class Kernel:
         names = code.co_varnames[: code.co_argcount]
         return [name for name in self.program.free if python_name(name) in names]
 
-    def _check_names(self, wanted: list[str], arrays: Mapping[str, Any]) -> None:
+    def check_names(self, wanted: list[str], arrays: Mapping[str, Any]) -> None:
         for name in arrays:
             if name not in wanted:
                 needs = f"the kernel needs {', '.join(wanted)}"
@@ -87,6 +90,30 @@ class Kernel:
         for name in wanted:
             if name not in arrays:
                 raise SymgradError("SG601", f"no array is given for {written_name(name)}", hint=f"pass {name}=…")
+
+    def fit(
+        self,
+        params: Mapping[str, Any],
+        data: Mapping[str, Any],
+        optimizer: Any = None,
+        epochs: int = 10,
+        batch_size: int | None = 32,
+        shuffle: bool = True,
+        seed: int = 0,
+        progress: bool = True,
+    ) -> Any:
+        """Train: the epoch loop, shuffling and updates run inside the compiled code.
+
+        params: starting arrays by name, left untouched; they are what is trained. data: all other arrays;
+        those that were batched hold one example a row. optimizer: sg.SGD(0.1), sg.Momentum(…), sg.Adam(…).
+        batch_size: examples a step, None for all. Returns `.params` and `.history[loss]`, an epoch's mean each.
+        A model that says `maximize` is trained uphill.
+
+        Raises as a call does, and SG607 (the loss is no longer finite), SG608 (a setting), SG609 (not in wrt).
+        """
+        from symgrad.train import fit
+
+        return fit(self, params, data, optimizer, epochs, batch_size, shuffle, seed, progress)
 
     def save(self, path: str | Path, force: bool = False) -> Path:
         """Write the module, which runs without symgrad; an existing file is kept unless `force`."""

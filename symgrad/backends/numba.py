@@ -28,7 +28,7 @@ IMPORTS = "import math\n\nimport numpy as np\nfrom numba import njit"
 
 @dataclass(frozen=True)
 class Names:
-    """How quantities are stored: `cells` are scalars kept in one-element arrays, `scalars` are locals."""
+    """How quantities are stored: `cells` are scalars kept in arrays without axes, `scalars` are locals."""
 
     schedule: Schedule
     dtype: str
@@ -45,7 +45,7 @@ class Names:
             return name_of(expr)  # a local of the nest
         name = self.stored(name_of(expr))
         if not indices_of(expr):
-            return f"{python_name(name)}[0]" if name in self.cells else python_name(name)
+            return f"{python_name(name)}[()]" if name in self.cells else python_name(name)
         axes = self.schedule.program.tensors[name_of(expr)].axes
         places = [affine(i - axis.lo, {}) for i, axis in zip(indices_of(expr), axes, strict=True)]
         return f"{python_name(name)}[{', '.join(places)}]"

@@ -1,0 +1,170 @@
+"""Step program → the text of a training module: the epoch loop around one compiled step.
+
+    _step(sizes, data rows, parameters, state, rates, buffers) -> (loss,)   updates parameters in place
+    _train(…)                                                               epochs, shuffling, minibatches
+
+Scalar parameters are arrays without axes, read and written as `c[()]`. The loop is the same text for
+both backends; only the decorator differs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from symgrad.backends import numba, numpy
+from symgrad.backends.module import CHECKS, array_buffers, buffer_type, check_lines, header, indent
+from symgrad.backends.pycode import helpers, python_name
+from symgrad.core.program import Program
+from symgrad.schedule.kernels import Schedule
+
+SHUFFLE = '''def _shuffle(order, state):
+    """Fisher and Yates' shuffle; the generator of Park and Miller (1988) with the factor 48271."""
+    for last in range(len(order) - 1, 0, -1):
+        state[0] = state[0]*48271 % 2147483647
+        other = state[0]*(last + 1) >> 31
+        order[last], order[other] = order[other], order[last]'''
+
+
+@dataclass(frozen=True)
+class Training:
+    """`step` runs on a batch, on one example (`single`) or, where no input is batched, on all that is given.
+
+    `checks` is the schedule whose arguments are the arrays as the user passes them.
+    """
+
+    program: Program
+    step: Schedule
+    checks: Schedule
+    data: tuple[str, ...]
+    batched: tuple[str, ...]
+    params: tuple[str, ...]
+    state: tuple[str, ...]
+    owners: tuple[str, ...]
+    rates: tuple[str, ...]
+    single: bool
+    example_size: str | None
+    loss: str
+
+    @property
+    def cells(self) -> frozenset[str]:
+        return frozenset(n for n in (*self.params, *self.state) if not self.step.program.tensors[n].axes)
+
+
+def training_text(training: Training, dtype: str, backend: str) -> str:
+    """The module: `check`, `buffers`, `_step` and `train`."""
+    compiled = backend == "numba"
+    decorator = numba.DECORATOR + "\n" if compiled else ""
+    parts = [
+        check_text(training),
+        buffers_text(training) if compiled else "def buffers(*sizes):\n    return ()",
+        decorator + step_text(training, dtype, backend),
+        decorator + SHUFFLE,
+        decorator + train_text(training, compiled),
+    ]
+    used = "\n".join(parts)
+    help_text = helpers(used, numba.HELPER if compiled else "", arrays=not compiled)
+    imports = numba.IMPORTS if compiled else numpy.IMPORTS
+    if "math." not in help_text:
+        imports = imports.removeprefix("import math\n\n")
+    logsumexp = numpy.LOGSUMEXP if not compiled and "_logsumexp(" in used else ""
+    blocks = [header(training.program, dtype, backend), imports, f"F = np.{dtype}", CHECKS, help_text, logsumexp, *parts]
+    return "\n\n\n".join(block for block in blocks if block) + "\n"
+
+
+def names(items: tuple[str, ...] | list[str]) -> list[str]:
+    return [python_name(name) for name in items]
+
+
+def size_names(schedule: Schedule, without: str | None = None) -> list[str]:
+    return [python_name(str(size.symbol)) for size in schedule.sizes if str(size.symbol) != without]
+
+
+def check_text(training: Training) -> str:
+    """Arrays as the user passes them → sizes and checked arrays."""
+    arguments = names(training.checks.arguments)
+    lines = check_lines(training.checks)
+    out = f"return ({', '.join(size_names(training.checks))},), {{{', '.join(f'{n!r}: {python_name(n)}' for n in training.checks.arguments)}}}"
+    if not training.checks.sizes:
+        out = out.replace("(,)", "()")
+    return f"def check({', '.join(arguments)}):\n{indent(chr(10).join([*lines, out]))}"
+
+
+def buffers_text(training: Training) -> str:
+    """Row buffers for shuffled data and the step's temporaries, for batches of N."""
+    rows = [] if training.single else [f"np.empty(({numpy.shape(training.step, n)}), F)" for n in training.batched]
+    inner = [f"np.empty(({numpy.shape(training.step, n)}), {buffer_type(training.step, n)})" for n in array_buffers(training.step)]
+    made = "".join(f"\n        {text}," for text in [*rows, *inner])
+    return f"def buffers({', '.join(size_names(training.step))}):\n    return ({made}\n    )"
+
+
+def step_text(training: Training, dtype: str, backend: str) -> str:
+    schedule = training.step
+    arguments = [*size_names(schedule), *names(schedule.arguments)]
+    loss = python_name(training.loss)
+    if backend == "numba":
+        body = numba.body(schedule, dtype, training.cells)
+        arguments += names(array_buffers(schedule))
+        return f"def _step({', '.join(arguments)}):\n{indent(body)}\n    return {loss}"
+    body = numpy.body(schedule, dtype)
+    writes = "\n".join(f"{python_name(old)}[...] = {python_name(new)}" for new, old in schedule.aliases.items())
+    return f"def _step({', '.join(arguments)}):\n{indent(body)}\n{indent(writes)}\n    return {loss}"
+
+
+def train_text(training: Training, compiled: bool) -> str:
+    """Epochs over shuffled rows; stops after an epoch whose loss is not finite."""
+    step = training.step
+    outer = size_names(step, training.example_size)
+    rows = [f"{n}_rows" for n in names(training.batched)] if compiled and not training.single else []
+    buffers = names(array_buffers(step)) if compiled else []
+    head = ["epochs", "batch", "shuffle", "order", "random", "history", "steps"]
+    arguments = [*head, *outer, *names(training.data), *names(training.params), *names(training.state), *names(training.rates), *rows, *buffers]
+    inside = _single(training, buffers) if training.single else _minibatch(training, buffers, bool(rows))
+    lines = [
+        "examples = len(order)",
+        "for epoch in range(epochs):",
+        "    if shuffle:",
+        "        _shuffle(order, random)",
+        "    total = 0.0",
+        *("    " + line for line in inside),
+        "    history[epoch] = total/examples",
+        "    if not np.isfinite(history[epoch]):",
+        "        return epoch + 1",
+        "return epochs",
+    ]
+    return f"def _train({', '.join(arguments)}):\n{indent(chr(10).join(lines))}"
+
+
+def _call(training: Training, places: dict[str, str], sizes: list[str], buffers: list[str]) -> str:
+    given = [places.get(n, "F(steps[0])" if n == training.rates[-1] else python_name(n)) for n in training.step.arguments]
+    return f"_step({', '.join([*sizes, *given, *buffers])})"
+
+
+def _single(training: Training, buffers: list[str]) -> list[str]:
+    """One example a step; where nothing is batched, the whole is the one example."""
+    places = {n: f"{python_name(n)}[order[place]]" for n in training.batched}
+    return [
+        "for place in range(examples):",
+        "    steps[0] += 1",
+        f"    total += {_call(training, places, size_names(training.step), buffers)}",
+    ]
+
+
+def _minibatch(training: Training, buffers: list[str], rows: bool) -> list[str]:
+    size = python_name(training.example_size or "")
+    places = {n: f"{python_name(n)}_batch" for n in training.batched}
+    copy, view = [], []
+    for name in names(training.batched):
+        if rows:
+            copy += [f"        for row in range({size}):", f"            {name}_rows[row] = {name}[order[start + row]]"]
+        copy.append(f"        {name}_batch = {name}_rows[:{size}]" if rows else f"        {name}_batch = {name}[order[start:start + {size}]]")
+        view.append(f"        {name}_batch = {name}[start:start + {size}]")
+    return [
+        "for start in range(0, examples, batch):",
+        f"    {size} = min(batch, examples - start)",
+        "    steps[0] += 1",
+        "    if shuffle:",
+        *copy,
+        "    else:",
+        *view,
+        f"    total += {size}*{_call(training, places, size_names(training.step), buffers)}",
+    ]
