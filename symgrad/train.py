@@ -15,7 +15,8 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -39,23 +40,33 @@ NEXT = "_next"
 
 
 @dataclass(frozen=True)
-class Optimizer:
-    """An update rule. `equations` define `theta_next` and the next state in θ (`theta`), `g`, the state, the
-    `rates` by name and the number of the step `t`, which counts from 1; state starts at 0."""
+class Rule:
+    """`equations` define `theta_next` and the next state in θ (`theta`), `g`, the state, the rates by name and
+    the number of the step `t`, which counts from 1; state starts at 0."""
 
     equations: str
-    rates: Mapping[str, float]
+    rates: tuple[str, ...]
 
-    @property
-    def rule(self) -> Program:
+    @cached_property
+    def program(self) -> Program:
         return parse(self.equations)
 
     @property
     def state(self) -> tuple[str, ...]:
-        return tuple(n.removesuffix(NEXT) for n in self.rule.defined if n.endswith(NEXT) and n != "theta" + NEXT)
+        return tuple(n.removesuffix(NEXT) for n in self.program.defined if n.endswith(NEXT) and n != "theta" + NEXT)
 
-    def __hash__(self) -> int:
-        return hash((self.equations, tuple(self.rates.items())))
+
+@dataclass(frozen=True)
+class Optimizer:
+    """An update rule and the values of its rates."""
+
+    rule: Rule
+    rates: tuple[float, ...]
+
+
+def _optimizer(equations: str, **rates: float) -> Optimizer:
+    values = _positive(**rates)
+    return Optimizer(Rule(equations, tuple(values)), tuple(values.values()))
 
 
 def _positive(**rates: float) -> dict[str, float]:
@@ -67,12 +78,12 @@ def _positive(**rates: float) -> dict[str, float]:
 
 def SGD(learning_rate: float = 0.01) -> Optimizer:
     """Stochastic gradient descent: θ ← θ - η g."""
-    return Optimizer("theta_next = theta - eta*g", _positive(eta=learning_rate))
+    return _optimizer("theta_next = theta - eta*g", eta=learning_rate)
 
 
 def Momentum(learning_rate: float = 0.01, momentum: float = 0.9) -> Optimizer:
     """Gradient descent with momentum (Polyak 1964): v ← μ v + g, θ ← θ - η v."""
-    return Optimizer("v_next = mu*v + g; theta_next = theta - eta*v_next", _positive(eta=learning_rate, mu=momentum))
+    return _optimizer("v_next = mu*v + g; theta_next = theta - eta*v_next", eta=learning_rate, mu=momentum)
 
 
 def Adam(learning_rate: float = 0.001, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-8) -> Optimizer:
@@ -82,7 +93,7 @@ def Adam(learning_rate: float = 0.001, beta_1: float = 0.9, beta_2: float = 0.99
         s_next = beta_2*s + (1 - beta_2)*g^2
         theta_next = theta - eta*(m_next/(1 - beta_1^t))/(sqrt(s_next/(1 - beta_2^t)) + epsilon)
     """
-    return Optimizer(rule, _positive(eta=learning_rate, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon))
+    return _optimizer(rule, eta=learning_rate, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon)
 
 
 @dataclass(frozen=True)
@@ -111,8 +122,8 @@ def fit(
     missing = [name for name in params if name not in kernel.wrt]
     if missing:
         raise SymgradError("SG609", f"{missing[0]} is not among the kernel's wrt: {', '.join(kernel.wrt)}", hint="compile with wrt=[…] that names it")
-    training = plan(kernel, tuple(params), optimizer, batch_size == 1)
-    run = _Run(kernel, training, optimizer, {**data, **params}, batch_size)
+    training, module = prepare(kernel, tuple(params), optimizer.rule, batch_size == 1)
+    run = _Run(kernel, training, module, optimizer, {**data, **params}, batch_size)
     return run.epochs(epochs, shuffle, seed, progress)
 
 
@@ -122,12 +133,18 @@ def _count(name: str, value: Any, least: int) -> int:
     return int(value)
 
 
-@lru_cache(maxsize=256)
-def plan(kernel: Kernel, params: tuple[str, ...], optimizer: Optimizer, single: bool) -> Training:
-    """The step and how its arguments come from the data; kept for the next call."""
+@lru_cache(maxsize=64)
+def prepare(kernel: Kernel, params: tuple[str, ...], rule: Rule, single: bool) -> tuple[Training, ModuleType]:
+    """The training module of a kernel for one update rule; kept for the next call."""
+    training = plan(kernel, params, rule, single)
+    return training, load(training_text(training, kernel.dtype, kernel.backend))
+
+
+def plan(kernel: Kernel, params: tuple[str, ...], rule: Rule, single: bool) -> Training:
+    """The step program scheduled, and how its arguments come from the data."""
     single = single or not kernel.batch
     primal = lower(kernel.program, kernel.loss, ()) if single else kernel.primal
-    step, owners, rates = step_program(primal, kernel, params, optimizer)
+    step, owners, rates = step_program(primal, kernel, params, rule)
     state = tuple(owners)
     data = [name for name in kernel.program.free if name not in params and name in ancestors(primal, [kernel.loss])]
     aliases = {f"{name}{NEXT}": name for name in (*params, *state) if f"{name}{NEXT}" in step.definitions}
@@ -140,25 +157,25 @@ def plan(kernel: Kernel, params: tuple[str, ...], optimizer: Optimizer, single: 
     return Training(kernel.program, planned, checks, tuple(data), batched, params, state, tuple(owners.values()), rates, single, size, kernel.loss)
 
 
-def step_program(primal: Program, kernel: Kernel, params: tuple[str, ...], optimizer: Optimizer) -> tuple[Program, dict[str, str], tuple[str, ...]]:
+def step_program(primal: Program, kernel: Kernel, params: tuple[str, ...], rule: Rule) -> tuple[Program, dict[str, str], tuple[str, ...]]:
     """Primal, adjoint and update statements in one program; whose state each name is, and the names of the rates."""
     joint = adjoint(primal, kernel.loss, params)
     bars = adjoint_names(joint, kernel.loss)
-    rates = {name: joint.unused_name(name) for name in (*optimizer.rates, "t")}
+    rates = {name: joint.unused_name(name) for name in (*rule.rates, "t")}
     tensors = [Tensor(name) for name in rates.values()]
     statements: list[Statement] = []
     owners: dict[str, str] = {}
     for param in params:
         if param not in bars:
             continue
-        made, more = _update(joint, param, bars[param], optimizer, rates, kernel.program.goal == "maximize")
+        made, more = _update(joint, param, bars[param], rule, rates, kernel.program.goal == "maximize")
         statements += made
         tensors += more
         owners |= {t.name: param for t in more if t.role == "input"}
     return normalize(joint.with_statements([*joint.statements, *statements], tensors)), owners, tuple(rates.values())
 
 
-def _update(joint: Program, param: str, bar: str, optimizer: Optimizer, rates: dict[str, str], uphill: bool) -> tuple[list[Statement], list[Tensor]]:
+def _update(joint: Program, param: str, bar: str, rule: Rule, rates: dict[str, str], uphill: bool) -> tuple[list[Statement], list[Tensor]]:
     """The rule's equations for one parameter, over its axes."""
     axes = joint.tensors[param].axes
     symbols = [axis.symbol for axis in axes]
@@ -167,17 +184,17 @@ def _update(joint: Program, param: str, bar: str, optimizer: Optimizer, rates: d
         return access(name, *symbols)
 
     names = {"theta": param, "theta_next": f"{param}{NEXT}"}
-    for name in optimizer.state:
+    for name in rule.state:
         names[name] = f"{param}_{name}"
         names[f"{name}{NEXT}"] = f"{param}_{name}{NEXT}"
     mapping = {access(name): cell(own) for name, own in names.items()} | {access(name): access(own) for name, own in rates.items()}
     mapping[access("g")] = -cell(bar) if uphill else cell(bar)
-    for name in optimizer.rule.defined:
+    for name in rule.program.defined:
         if name not in names:
             names[name] = f"{param}_{name}"
             mapping[access(name)] = cell(names[name])
-    statements = [Statement(cell(names[s.name]), substitute(s.value, mapping), axes) for s in optimizer.rule.statements]
-    tensors = [Tensor(own, axes, "defined" if rule in optimizer.rule.defined else "input") for rule, own in names.items() if rule != "theta"]
+    statements = [Statement(cell(names[s.name]), substitute(s.value, mapping), axes) for s in rule.program.statements]
+    tensors = [Tensor(own, axes, "defined" if wanted in rule.program.defined else "input") for wanted, own in names.items() if wanted != "theta"]
     return statements, tensors
 
 
@@ -185,12 +202,12 @@ def _update(joint: Program, param: str, bar: str, optimizer: Optimizer, rates: d
 class _Run:
     kernel: Kernel
     training: Training
+    module: ModuleType
     optimizer: Optimizer
     arrays: Mapping[str, Any]
     batch_size: int | None
 
     def __post_init__(self) -> None:
-        self.module = load(training_text(self.training, self.kernel.dtype, self.kernel.backend))
         self.kernel.check_names(list(self.training.checks.arguments), self.arrays)
         try:
             sizes, arrays = self.module.check(*(self.arrays[name] for name in self.training.checks.arguments))
@@ -223,7 +240,7 @@ class _Run:
         sizes = [here[str(size.symbol)] for size in step.sizes]
         outer = [here[str(s.symbol)] for s in step.sizes if str(s.symbol) != self.training.example_size]
         state = [np.zeros_like(self.params[owner]) for owner in self.training.owners]
-        rates = [kind(value) for value in self.optimizer.rates.values()] + [kind(0)]
+        rates = [kind(value) for value in self.optimizer.rates] + [kind(0)]
         order, random = np.arange(self.examples), np.array([seed % 2147483646 + 1], dtype=np.int64)
         buffers = self.module.buffers(*sizes)
         return batch, order, random, np.zeros(1, dtype=np.int64), outer, [*self.data, *self.params.values(), *state, *rates], buffers
