@@ -1,6 +1,6 @@
 """The whole pipeline on one page: Program → kernel.
 
-    batch → stabilize → normalize → reverse → collect → normalize → prune → inline → reuse → schedule → emit → load
+batch → stabilize → normalize → reverse → collect → normalize → prune → inline → reuse → schedule → emit → load
 """
 
 from __future__ import annotations
@@ -52,7 +52,9 @@ def compile(
 
 def choose(what: str, given: str, known: tuple[str, ...]) -> None:
     if given not in known:
-        raise SymgradError("SG207", f"there is no {what} {given}", hint=did_you_mean(given, known) or f"choose {' or '.join(known)}")
+        raise SymgradError(
+            "SG207", f"there is no {what} {given}", hint=did_you_mean(given, known) or f"choose {' or '.join(known)}"
+        )
 
 
 def lower(program: Program, loss: str, batch: tuple[str, ...]) -> Program:
@@ -80,8 +82,13 @@ def emit(program: Program, primal: Program, loss: str, wrt: tuple[str, ...], dty
     outputs = [loss, *grads.values()]
     best = optimize(joint, outputs)
     arguments = used(program, primal, loss, wrt)
-    back = Part("value_and_grad", schedule(best, arguments, outputs), {loss: loss, **grads}, f"{loss} and its gradients by {', '.join(grads)}.")
-    defined = [name for name in program.defined]
+    back = Part(
+        "value_and_grad",
+        schedule(best, arguments, outputs),
+        {loss: loss, **grads},
+        f"{loss} and its gradients by {', '.join(grads)}.",
+    )
+    defined = list(program.defined)
     everything = optimize(primal, defined)
     given = [name for name in program.free if name in ancestors(primal, defined)]
     front = Part("forward", schedule(everything, given, defined), {n: n for n in defined}, "Every quantity that the model defines.")
@@ -92,5 +99,3 @@ def used(program: Program, primal: Program, loss: str, wrt: tuple[str, ...]) -> 
     """The arguments: all given quantities that the loss needs, in the model's order."""
     needed = ancestors(primal, [loss])
     return [name for name in program.free if name in needed or name in wrt]
-
-

@@ -49,7 +49,11 @@ class Gradient(Program):
     __hash__ = Program.__hash__
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Program) and (self.statements, self.tensors, self.ranges) == (other.statements, other.tensors, other.ranges)
+        return isinstance(other, Program) and (self.statements, self.tensors, self.ranges) == (
+            other.statements,
+            other.tensors,
+            other.ranges,
+        )
 
     def latex(self) -> str:
         """One equation, with the derivative written as a fraction."""
@@ -103,7 +107,9 @@ class Derivation:
 
     def page(self, style: str = "slides") -> Page:
         if style not in STYLES:
-            raise SymgradError("SG207", f"there is no style {style}", hint=did_you_mean(style, STYLES) or f"the styles are {', '.join(STYLES)}")
+            raise SymgradError(
+                "SG207", f"there is no style {style}", hint=did_you_mean(style, STYLES) or f"the styles are {', '.join(STYLES)}"
+            )
         # the terms of the chain rule stay apart here, one for every statement they come from
         adjoint = collect(reverse(self.steps, self.loss, self.wrt), gather_all=True)
         whole = None if self.steps is self.program else forward_line(self.program.statements[0], self.program)
@@ -127,7 +133,9 @@ class Derivation:
         value = _renamed(tidy(value), tensor, self.whole)
         statement = Statement(access(bar, *(axis.symbol for axis in tensor.axes)), value, tensor.axes)
         only = _only(self.whole, [statement])
-        return Gradient(only.statements, only.tensors, ranges=only.ranges, written=only.written, chain=self._chain(), used=tuple(used))
+        return Gradient(
+            only.statements, only.tensors, ranges=only.ranges, written=only.written, chain=self._chain(), used=tuple(used)
+        )
 
     def _chain(self) -> tuple[str, ...]:
         """All names from the loss down."""
@@ -152,7 +160,11 @@ class Derivation:
             value = _renamed(inline(value, values), self.whole.tensors[name], self.whole)
             value = tidy(cancel(tidy(value)))
             if size(value) > LARGEST:
-                raise SymgradError("SG506", f"the closed form of {name} has more than {LARGEST:,} nodes", hint="print the backward pass instead: text(), latex()")
+                raise SymgradError(
+                    "SG506",
+                    f"the closed form of {name} has more than {LARGEST:,} nodes",
+                    hint="print the backward pass instead: text(), latex()",
+                )
             values[name] = tuple(axis.symbol for axis in self.whole.tensors[name].axes), value
         return values[bar][1]
 
@@ -233,4 +245,3 @@ def _only(program: Program, statements: list[Statement]) -> Program:
     used |= {str(axis.symbol) for tensor in tensors.values() for axis in tensor.axes}
     ranges = {name: index for name, index in program.ranges.items() if name in used}
     return Program(tuple(statements), tensors, ranges=ranges, written=program.written)
-

@@ -83,7 +83,9 @@ class Kernel:
         for name in arrays:
             if name not in wanted:
                 needs = f"the kernel needs {', '.join(wanted)}"
-                raise SymgradError("SG601", f"the model does not use an array named {name}", hint=did_you_mean(name, wanted) or needs)
+                raise SymgradError(
+                    "SG601", f"the model does not use an array named {name}", hint=did_you_mean(name, wanted) or needs
+                )
         for name in wanted:
             if name not in arrays:
                 raise SymgradError("SG601", f"no array is given for {written_name(name)}", hint=f"pass {name}=…")

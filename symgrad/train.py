@@ -31,7 +31,6 @@ from symgrad.core.graph import ancestors
 from symgrad.core.program import Program, Statement, Tensor
 from symgrad.frontend.text import parse
 from symgrad.kernel import Kernel
-from symgrad.schedule.kernels import Schedule
 from symgrad.schedule.order import schedule
 from symgrad.transform.normalize import normalize
 from symgrad.transform.reverse import adjoint_names
@@ -121,7 +120,11 @@ def fit(
     seed = _count("seed", seed, 0)
     missing = [name for name in params if name not in kernel.wrt]
     if missing:
-        raise SymgradError("SG609", f"{missing[0]} is not among the kernel's wrt: {', '.join(kernel.wrt)}", hint="compile with wrt=[…] that names it")
+        raise SymgradError(
+            "SG609",
+            f"{missing[0]} is not among the kernel's wrt: {', '.join(kernel.wrt)}",
+            hint="compile with wrt=[…] that names it",
+        )
     training, module = prepare(kernel, tuple(params), optimizer.rule, batch_size == 1)
     run = _Run(kernel, training, module, optimizer, {**data, **params}, batch_size)
     return run.epochs(epochs, shuffle, seed, progress)
@@ -154,10 +157,25 @@ def plan(kernel: Kernel, params: tuple[str, ...], rule: Rule, single: bool) -> T
     checks = schedule(optimize(kernel.primal, [kernel.loss]), [*data, *params], [kernel.loss])
     batched = tuple(name for name in kernel.batch if name in data)
     size = str(checks.program.tensors[batched[0]].axes[0].extent) if batched else None
-    return Training(kernel.program, planned, checks, tuple(data), batched, params, state, tuple(owners.values()), rates, single, size, kernel.loss)
+    return Training(
+        kernel.program,
+        planned,
+        checks,
+        tuple(data),
+        batched,
+        params,
+        state,
+        tuple(owners.values()),
+        rates,
+        single,
+        size,
+        kernel.loss,
+    )
 
 
-def step_program(primal: Program, kernel: Kernel, params: tuple[str, ...], rule: Rule) -> tuple[Program, dict[str, str], tuple[str, ...]]:
+def step_program(
+    primal: Program, kernel: Kernel, params: tuple[str, ...], rule: Rule
+) -> tuple[Program, dict[str, str], tuple[str, ...]]:
     """Primal, adjoint and update statements in one program; whose state each name is, and the names of the rates."""
     joint = adjoint(primal, kernel.loss, params)
     bars = adjoint_names(joint, kernel.loss)
@@ -175,7 +193,9 @@ def step_program(primal: Program, kernel: Kernel, params: tuple[str, ...], rule:
     return normalize(joint.with_statements([*joint.statements, *statements], tensors)), owners, tuple(rates.values())
 
 
-def _update(joint: Program, param: str, bar: str, rule: Rule, rates: dict[str, str], uphill: bool) -> tuple[list[Statement], list[Tensor]]:
+def _update(
+    joint: Program, param: str, bar: str, rule: Rule, rates: dict[str, str], uphill: bool
+) -> tuple[list[Statement], list[Tensor]]:
     """The rule's equations for one parameter, over its axes."""
     axes = joint.tensors[param].axes
     symbols = [axis.symbol for axis in axes]
@@ -194,7 +214,11 @@ def _update(joint: Program, param: str, bar: str, rule: Rule, rates: dict[str, s
             names[name] = f"{param}_{name}"
             mapping[access(name)] = cell(names[name])
     statements = [Statement(cell(names[s.name]), substitute(s.value, mapping), axes) for s in rule.program.statements]
-    tensors = [Tensor(own, axes, "defined" if wanted in rule.program.defined else "input") for wanted, own in names.items() if wanted != "theta"]
+    tensors = [
+        Tensor(own, axes, "defined" if wanted in rule.program.defined else "input")
+        for wanted, own in names.items()
+        if wanted != "theta"
+    ]
     return statements, tensors
 
 
@@ -228,7 +252,11 @@ class _Run:
         for done in self.chunks(epochs, history, fixed, shuffle):
             show(done, history[done - 1])
             if not np.isfinite(history[done - 1]):
-                raise SymgradError("SG607", f"{self.kernel.loss} became {history[done - 1]} in epoch {done}", hint="try a lower learning rate, or scale the inputs")
+                raise SymgradError(
+                    "SG607",
+                    f"{self.kernel.loss} became {history[done - 1]} in epoch {done}",
+                    hint="try a lower learning rate, or scale the inputs",
+                )
         return Fit(self.params, {self.kernel.loss: history[:done]})
 
     def fixed(self, seed: int) -> tuple[Any, ...]:
@@ -243,7 +271,15 @@ class _Run:
         rates = [kind(value) for value in self.optimizer.rates] + [kind(0)]
         order, random = np.arange(self.examples), np.array([seed % 2147483646 + 1], dtype=np.int64)
         buffers = self.module.buffers(*sizes)
-        return batch, order, random, np.zeros(1, dtype=np.int64), outer, [*self.data, *self.params.values(), *state, *rates], buffers
+        return (
+            batch,
+            order,
+            random,
+            np.zeros(1, dtype=np.int64),
+            outer,
+            [*self.data, *self.params.values(), *state, *rates],
+            buffers,
+        )
 
     def chunks(self, epochs: int, history: Any, fixed: tuple[Any, ...], shuffle: bool) -> Any:
         """Runs of epochs inside compiled code, about 0.1 s each, so that progress shows and Ctrl-C is heard."""

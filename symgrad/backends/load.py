@@ -32,7 +32,9 @@ def cache_folder() -> Path:
     except (OSError, RuntimeError):
         return _temporary(str(base))
     if hasattr(os, "getuid") and base.stat().st_uid != os.getuid():
-        raise SymgradError("SG703", f"the cache folder {base} belongs to another user", hint="set SYMGRAD_CACHE to a folder of your own")
+        raise SymgradError(
+            "SG703", f"the cache folder {base} belongs to another user", hint="set SYMGRAD_CACHE to a folder of your own"
+        )
     if base.stat().st_mode & 0o002:
         raise SymgradError("SG703", f"anyone may write to the cache folder {base}", hint=f"chmod o-w {base}, or set SYMGRAD_CACHE")
     return base
@@ -56,7 +58,8 @@ def load(text: str) -> ModuleType:
     if not path.exists() or path.read_text(encoding="utf-8") != text:
         write_whole(path, text)
     spec = importlib.util.spec_from_file_location(name, path)
-    assert spec and spec.loader
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:

@@ -16,6 +16,8 @@ import sympy as sp
 
 from symgrad.backends import numba, numpy
 from symgrad.backends.pycode import affine, helpers, python_name
+from symgrad.core.affine import bounds
+from symgrad.core.expr import indices_of, name_of
 from symgrad.core.layout import Layout
 from symgrad.core.program import Program, Statement
 from symgrad.core.source import statement_text, written_name
@@ -40,7 +42,8 @@ def _array(name, value, axes, equation):
         raise DataError("SG602", f"{name} has shape {array.shape}, but {equation} needs {wanted}")
     if array.dtype != F:
         if not np.can_cast(array.dtype, F, "same_kind"):
-            raise DataError("SG603", f"{name} holds {array.dtype}, but {equation} needs {np.dtype(F)}", f"pass {name}.astype(np.{np.dtype(F)})")
+            wanted = np.dtype(F)
+            raise DataError("SG603", f"{name} holds {array.dtype}, but {equation} needs {wanted}", f"pass {name}.astype(np.{wanted})")
         array = array.astype(F)
     if not axes:
         return array[()]
@@ -145,7 +148,10 @@ def wrapper_text(program: Program, part: Part, backend: str) -> str:
         call = f"_{part.name}({', '.join([*sizes, *arguments, *map(python_name, buffers)])})"
         scalars = [python_name(n) for n in scalar_results(part)]
         lines.append(f"{', '.join(scalars)}, = {call}" if scalars else call)
-        cast = {shown: f"F({name})" if not schedule.program.tensors[part.results[shown]].axes else name for shown, name in results.items()}
+        cast = {
+            shown: f"F({name})" if not schedule.program.tensors[part.results[shown]].axes else name
+            for shown, name in results.items()
+        }
     lines.append(return_line(part, cast))
     head = f"def {part.name}({', '.join(arguments)}):"
     return f"{head}\n{indent(chr(10).join(lines))}"
@@ -172,7 +178,8 @@ def check_lines(schedule: Schedule) -> list[str]:
     lines, sources = [], {}
     for name in schedule.arguments:
         axes = tuple(str(axis.symbol) for axis in program.tensors[name].axes)
-        lines.append(f'{python_name(name)} = _array("{written_name(name)}", {python_name(name)}, {axes!r}, {where_used(program, name, layout)!r})')
+        own, equation = python_name(name), where_used(program, name, layout)
+        lines.append(f'{own} = _array("{written_name(name)}", {own}, {axes!r}, {equation!r})')
     for size in schedule.sizes:
         shift = f" {'+' if size.shift > 0 else '-'} {abs(size.shift)}" if size.shift else ""
         lines.append(f"{python_name(str(size.symbol))} = {python_name(size.array)}.shape[{size.axis}]{shift}")
@@ -183,7 +190,9 @@ def check_lines(schedule: Schedule) -> list[str]:
             used = {s for extent in tensor.extents for s in extent.free_symbols}
             known = ", ".join(f'"{s}": ({python_name(str(s))}, "{written_name(sources[s])}")' for s in sorted(used, key=str))
             equation = where_used(program, name, layout)
-            lines.append(f'_shape("{written_name(name)}", {python_name(name)}, ({numpy.shape(schedule, name)}), {equation!r}, {{{known}}})')
+            lines.append(
+                f'_shape("{written_name(name)}", {python_name(name)}, ({numpy.shape(schedule, name)}), {equation!r}, {{{known}}})'
+            )
     return lines + bound_lines(schedule, layout)
 
 
@@ -212,9 +221,6 @@ def line_of(span: Any) -> str:
 
 def bound_lines(schedule: Schedule, layout: Layout) -> list[str]:
     """Run-time checks of shifted or constant indices whose bounds are not known before."""
-    from symgrad.core.affine import bounds
-    from symgrad.core.expr import indices_of, name_of
-
     out: dict[str, None] = {}
     for statement in schedule.program.statements:
         ranges = {index.symbol: (index.lo, index.hi) for index in statement.domain}
@@ -222,10 +228,10 @@ def bound_lines(schedule: Schedule, layout: Layout) -> list[str]:
             for index, axis in zip(indices_of(read), schedule.program.tensors[name_of(read)].axes, strict=True):
                 low, high = (sp.expand(end - axis.lo) for end in bounds(index, ranges))
                 last = sp.expand(axis.extent - 1 - high)
-                if not (low.is_nonnegative and last.is_nonnegative) and last != 0 or low.is_negative:
+                if (not (low.is_nonnegative and last.is_nonnegative) and last != 0) or low.is_negative:
+                    places = ", ".join(affine(end, {}) for end in (low, high, sp.expand(axis.extent)))
                     text = _readable_equation(statement, schedule.program, layout)
-                    call = f"_inside({written_name(name_of(read))!r}, {affine(low, {})}, {affine(high, {})}, {affine(sp.expand(axis.extent), {})}, {text!r})"
-                    out[call] = None
+                    out[f"_inside({written_name(name_of(read))!r}, {places}, {text!r})"] = None
     return list(out)
 
 

@@ -160,7 +160,12 @@ class _Nest:
             place = substitute(position([index.limit for index in inner]), self.shift)
             yield f"{total} = -1"
             yield f"_best = {number(-sp.oo if sign == '>' else sp.oo)}"
-            test = [f"_here = {text}", f"if {total} < 0 or _here {sign} _best:", "    _best = _here", f"    {total} = {affine(place, {})}"]
+            test = [
+                f"_here = {text}",
+                f"if {total} < 0 or _here {sign} _best:",
+                "    _best = _here",
+                f"    {total} = {affine(place, {})}",
+            ]
             yield from self.nest(inner, [*before, *test], len(before))
 
     def extreme(self, total: str, inner: tuple[Index, ...], text: str, before: list[str], sign: str) -> Iterator[str]:
@@ -187,4 +192,3 @@ def _worth(node: Any) -> bool:
 
 def indent(lines: list[str]) -> list[str]:
     return textwrap.indent("\n".join(lines), "    ").split("\n")
-

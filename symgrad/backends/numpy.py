@@ -105,7 +105,9 @@ class _Array:
         if not arrays or len(self.order) > len(string.ascii_letters):
             return None
         used = {s for a in arrays for s in indices_of(a)}
-        if not {index.symbol for index in self.order} <= used or any(i.lo.free_symbols & used or i.hi.free_symbols & used for i in self.order):
+        if not {index.symbol for index in self.order} <= used or any(
+            i.lo.free_symbols & used or i.hi.free_symbols & used for i in self.order
+        ):
             return None
         if any(self.partly(a) for a in arrays):
             return None
@@ -173,6 +175,6 @@ class _ArrayCode(Code):
         return self.index(expr) if self.dtype == "float64" else f"np.asarray({self.index(expr)}, F)"
 
 
-LOGSUMEXP = '''def _logsumexp(values, axis):
+LOGSUMEXP = """def _logsumexp(values, axis):
     top = np.max(values, axis=axis, keepdims=True)
-    return np.squeeze(top, axis) + np.log(np.sum(np.exp(values - top), axis=axis))'''
+    return np.squeeze(top, axis) + np.log(np.sum(np.exp(values - top), axis=axis))"""

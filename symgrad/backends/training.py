@@ -83,9 +83,9 @@ def check_text(training: Training) -> str:
     """Arrays as the user passes them → sizes and checked arrays."""
     arguments = names(training.checks.arguments)
     lines = check_lines(training.checks)
-    out = f"return ({', '.join(size_names(training.checks))},), {{{', '.join(f'{n!r}: {python_name(n)}' for n in training.checks.arguments)}}}"
-    if not training.checks.sizes:
-        out = out.replace("(,)", "()")
+    sizes = "".join(f"{name}, " for name in size_names(training.checks))
+    arrays = ", ".join(f"{name!r}: {python_name(name)}" for name in training.checks.arguments)
+    out = f"return ({sizes}), {{{arrays}}}"
     return f"def check({', '.join(arguments)}):\n{indent(chr(10).join([*lines, out]))}"
 
 
@@ -117,7 +117,16 @@ def train_text(training: Training, compiled: bool) -> str:
     rows = [f"{n}_rows" for n in names(training.batched)] if compiled and not training.single else []
     buffers = names(array_buffers(step)) if compiled else []
     head = ["epochs", "batch", "shuffle", "order", "random", "history", "steps"]
-    arguments = [*head, *outer, *names(training.data), *names(training.params), *names(training.state), *names(training.rates), *rows, *buffers]
+    arguments = [
+        *head,
+        *outer,
+        *names(training.data),
+        *names(training.params),
+        *names(training.state),
+        *names(training.rates),
+        *rows,
+        *buffers,
+    ]
     inside = _single(training, buffers) if training.single else _minibatch(training, buffers, bool(rows))
     lines = [
         "examples = len(order)",
@@ -156,7 +165,11 @@ def _minibatch(training: Training, buffers: list[str], rows: bool) -> list[str]:
     for name in names(training.batched):
         if rows:
             copy += [f"        for row in range({size}):", f"            {name}_rows[row] = {name}[order[start + row]]"]
-        copy.append(f"        {name}_batch = {name}_rows[:{size}]" if rows else f"        {name}_batch = {name}[order[start:start + {size}]]")
+        copy.append(
+            f"        {name}_batch = {name}_rows[:{size}]"
+            if rows
+            else f"        {name}_batch = {name}[order[start:start + {size}]]"
+        )
         view.append(f"        {name}_batch = {name}[start:start + {size}]")
     return [
         "for start in range(0, examples, batch):",

@@ -18,12 +18,23 @@ from sympy import Expr, Symbol
 from symgrad.core.affine import bounds, coefficients
 from symgrad.core.errors import Span, SymgradError
 from symgrad.core.expr import (
-    access, accesses, free_indices, index_symbol, indices_of, is_access, is_index, is_reduction,
-    mean, name_of, rebuild, reduction, split_reduction,
-)  # fmt: skip
+    access,
+    accesses,
+    free_indices,
+    index_symbol,
+    indices_of,
+    is_access,
+    is_index,
+    is_reduction,
+    mean,
+    name_of,
+    rebuild,
+    reduction,
+    split_reduction,
+)
 from symgrad.core.graph import tensor_needs, topological
-from symgrad.core.tree import Definition
 from symgrad.core.program import Index, Origin, Program, Statement, Tensor, whole_axis
+from symgrad.core.tree import Definition
 
 Ends = tuple[Any, Any]
 
@@ -37,7 +48,7 @@ class Equation:
     value: Expr
     op: str = "="
     ranges: Mapping[str, Ends] = field(default_factory=dict)
-    origin: Origin = Origin()
+    origin: Origin = field(default_factory=Origin)
 
 
 @dataclass(frozen=True)
@@ -87,8 +98,12 @@ def _check_names(draft: Draft) -> None:
     for equation in draft.equations:
         before = first.setdefault(equation.name, equation)
         if before is not equation and not (equation.op == before.op == "+="):
-            raise SymgradError("SG202", f"{equation.name} is defined twice{_also(before.origin.span)}", equation.origin.span,
-                               "give the second one another name, or write += in both")  # fmt: skip
+            raise SymgradError(
+                "SG202",
+                f"{equation.name} is defined twice{_also(before.origin.span)}",
+                equation.origin.span,
+                "give the second one another name, or write += in both",
+            )
     declared: dict[str, Declaration] = {}
     for declaration in draft.declarations:
         name, span = declaration.name, declaration.span
@@ -96,15 +111,24 @@ def _check_names(draft: Draft) -> None:
             raise SymgradError("SG202", f"{name} is declared twice{_also(declared[name].span)}", span)
         declared[name] = declaration
         if name in first:
-            raise SymgradError("SG202", f"{name} is declared as {declaration.role} and defined{_also(span)}", first[name].origin.span,
-                               "remove the declaration or the equation")  # fmt: skip
+            raise SymgradError(
+                "SG202",
+                f"{name} is declared as {declaration.role} and defined{_also(span)}",
+                first[name].origin.span,
+                "remove the declaration or the equation",
+            )
     for name, (_, _, span) in draft.ranges.items():
         clash = declared.get(name) or first.get(name)
         if clash:
             raise SymgradError("SG205", f"{name} is an index and a quantity", span, "rename one of them")
     for name in {str(s) for lo, hi, _ in draft.ranges.values() for s in (lo + hi).free_symbols}:
         if name in declared or name in first:
-            raise SymgradError("SG304", f"{name} is the end of a range and a quantity", (declared.get(name) and declared[name].span), "rename one of them")
+            raise SymgradError(
+                "SG304",
+                f"{name} is the end of a range and a quantity",
+                declared[name].span if name in declared else first[name].origin.span,
+                "rename one of them",
+            )
 
 
 def _also(span: Span | None) -> str:
@@ -115,8 +139,12 @@ def _check_target(equation: Equation) -> None:
     indices, place = equation.indices, equation.origin.place()
     shown = f"{equation.name}[{','.join(map(str, indices))}]"
     if any(not is_index(i) for i in indices):
-        raise SymgradError("SG390", f"not yet: {shown} defines a part of {equation.name} (a recurrence's start or step)", place,
-                           "define the whole array with plain indices")  # fmt: skip
+        raise SymgradError(
+            "SG390",
+            f"not yet: {shown} defines a part of {equation.name} (a recurrence's start or step)",
+            place,
+            "define the whole array with plain indices",
+        )
     if len(set(indices)) < len(indices):
         raise SymgradError("SG306", f"{shown} uses an index twice on the left", place, "use two indices")
     if indices and any(name_of(read) == equation.name for read in accesses(equation.value)):
@@ -159,7 +187,9 @@ class _Ranges:
             keys.append(key)
         known = self.axes.setdefault(equation.name, tuple(keys))
         if len(known) != len(keys):
-            raise SymgradError("SG303", f"{equation.name} is defined with {len(known)} and with {len(keys)} indices", equation.origin.span)
+            raise SymgradError(
+                "SG303", f"{equation.name} is defined with {len(known)} and with {len(keys)} indices", equation.origin.span
+            )
         if equation.op == "+=":
             for here, there in zip(keys, known, strict=True):
                 self._join(here, there, equation, equation.origin.span)
@@ -173,7 +203,11 @@ class _Ranges:
             axes = self.axes.setdefault(name, tuple(self._axis(name, place, i, scope) for place, i in enumerate(indices)))
             if len(axes) != len(indices):
                 where = self.first_use.get(name)
-                raise SymgradError("SG303", f"{name} has {_count(len(axes))}, here it is used with {_count(len(indices))}{_also(where and where[1])}", span)
+                raise SymgradError(
+                    "SG303",
+                    f"{name} has {_count(len(axes))}, here it is used with {_count(len(indices))}{_also(where and where[1])}",
+                    span,
+                )
             self.first_use.setdefault(name, (read, span))
             for axis, index in zip(axes, indices, strict=True):
                 self._use(axis, index, scope, equation, span, left)
@@ -187,12 +221,16 @@ class _Ranges:
             return str(index)
         return f"{name}:{place}"
 
-    def _use(self, axis: str, index: Expr, scope: Mapping[Symbol, Ends | None], equation: Equation, span: Span | None, left: set[Expr]) -> None:
+    def _use(
+        self, axis: str, index: Expr, scope: Mapping[Symbol, Ends | None], equation: Equation, span: Span | None, left: set[Expr]
+    ) -> None:
         if any(is_access(node) for node in index.free_symbols if not is_index(node)) or index.has(sp.Indexed):
             raise SymgradError("SG391", f"not yet: {index} gathers by an array", span)
         symbols = {s for s in index.free_symbols if s in scope or s in left or str(s) in self.ends}
         if coefficients(index, dict.fromkeys(symbols)) is None:
-            raise SymgradError("SG308", f"the index {index} is not affine", span, "an index may be a sum of indices with integer factors")
+            raise SymgradError(
+                "SG308", f"the index {index} is not affine", span, "an index may be a sum of indices with integer factors"
+            )
         if not is_index(index) or (index not in scope and index not in left):
             return  # bounds of a shifted or constant index are checked once all ranges are known
         local = scope.get(index)
@@ -221,8 +259,12 @@ class _Ranges:
             return
         name, _, place = axis.partition(":")
         owner = f"the axis {int(place) + 1} of {name}" if place else f"the axis it is used on ({name})"
-        raise SymgradError("SG305", f"{index} runs over {here[0]}..{here[1]}, but {owner} over {there[0]}..{there[1]}", span,
-                           "declare both with one range, or use another index")  # fmt: skip
+        raise SymgradError(
+            "SG305",
+            f"{index} runs over {here[0]}..{here[1]}, but {owner} over {there[0]}..{there[1]}",
+            span,
+            "declare both with one range, or use another index",
+        )
 
     # the statements, all ranges known
 
@@ -297,7 +339,13 @@ def _tensors(draft: Draft, ranges: _Ranges, statements: tuple[Statement, ...]) -
         symbols = _axis_symbols(keys)
         axes = tuple(Index(s, *ranges.range(k)) for s, k in zip(symbols, keys, strict=True))
         declared = roles.get(name)
-        out[name] = Tensor(name, axes, declared.role if declared else "input", span=declared.span if declared else None, declared=declared is not None)
+        out[name] = Tensor(
+            name,
+            axes,
+            declared.role if declared else "input",
+            span=declared.span if declared else None,
+            declared=declared is not None,
+        )
     return out
 
 
@@ -328,7 +376,12 @@ def check(program: Program) -> Program:
         place = statement.origin.place
         symbols = [index.symbol for index in statement.domain]
         if len(set(symbols)) < len(symbols):
-            raise SymgradError("SG302", f"the sum over {_twice(symbols)} stands inside 'for every {_twice(symbols)}'", place(index_symbol(_twice(symbols))), "use another index in the sum")
+            raise SymgradError(
+                "SG302",
+                f"the sum over {_twice(symbols)} stands inside 'for every {_twice(symbols)}'",
+                place(index_symbol(_twice(symbols))),
+                "use another index in the sum",
+            )
         _check_shadow(statement, statement.value, frozenset(symbols))
         sizes = _sizes(program)
         for symbol in free_indices(statement.value):
@@ -353,7 +406,12 @@ def _check_shadow(statement: Statement, expr: Any, around: frozenset[Symbol]) ->
         bound = [limit[0] for limit in limits]
         for symbol in bound:
             if symbol in around or bound.count(symbol) > 1:
-                raise SymgradError("SG302", f"the sum over {symbol} stands inside another {symbol}", statement.origin.place(symbol), "use another index in the sum")
+                raise SymgradError(
+                    "SG302",
+                    f"the sum over {symbol} stands inside another {symbol}",
+                    statement.origin.place(symbol),
+                    "use another index in the sum",
+                )
         _check_shadow(statement, body, around | set(bound))
     elif not is_access(expr):
         for arg in expr.args:
@@ -372,12 +430,20 @@ def _sizes(program: Program) -> set[Any]:
 def _free_index(statement: Statement, symbol: Symbol) -> SymgradError:
     where = next((read for read in statement.reads if symbol in read.free_symbols), None)
     left = str(statement.target)
-    return SymgradError("SG301", f"the index {symbol} is free on the right, but {left} on the left does not have it",
-                        statement.origin.place(where), f"sum over it: sum(… for {symbol}), or write {statement.name}[…,{symbol}] on the left")  # fmt: skip
+    return SymgradError(
+        "SG301",
+        f"the index {symbol} is free on the right, but {left} on the left does not have it",
+        statement.origin.place(where),
+        f"sum over it: sum(… for {symbol}), or write {statement.name}[…,{symbol}] on the left",
+    )
 
 
 def _check_bounds(read: Expr, index: Expr, axis: Index, scope: Mapping[Symbol, Any], statement: Statement) -> None:
     low, high = bounds(index, {s: e for s, e in scope.items() if e is not None})
     below, above = sp.expand(low - axis.lo), sp.expand(axis.hi - high)
     if below.is_negative or above.is_negative:
-        raise SymgradError("SG309", f"the index {index} of {read} runs over {low}..{high}, outside of {axis.lo}..{axis.hi}", statement.origin.place(read))
+        raise SymgradError(
+            "SG309",
+            f"the index {index} of {read} runs over {low}..{high}, outside of {axis.lo}..{axis.hi}",
+            statement.origin.place(read),
+        )

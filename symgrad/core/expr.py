@@ -91,13 +91,9 @@ def rewrite(expr: Any, rule: Callable[[Any], Any], enter: Callable[[Any], bool] 
     def walk(node: Any) -> Any:
         if node in memo:
             return memo[node]
-        args = node.args
-        if args and enter(node) and not isinstance(node, (IndexedBase,)):
-            new = rebuild(node, [walk(arg) for arg in args])
-        else:
-            new = node
-        memo[node] = result = rule(new)
-        return result
+        inside = node.args and enter(node) and not isinstance(node, IndexedBase)
+        memo[node] = rule(rebuild(node, [walk(arg) for arg in node.args]) if inside else node)
+        return memo[node]
 
     return walk(expr)
 

@@ -97,12 +97,18 @@ def find_loss(program: Program, loss: str | None = None) -> str:
     if loss is not None:
         program.known(loss)
         if loss not in program.definitions:
-            raise SymgradError("SG402", f"{loss} is given, not defined, so it has no gradient", hint="name a defined scalar as the loss")
+            raise SymgradError(
+                "SG402", f"{loss} is given, not defined, so it has no gradient", hint="name a defined scalar as the loss"
+            )
     loss = loss or program.loss
     if loss is not None:
         if program.tensors[loss].axes:
             what = f"{loss}[{','.join(str(a.symbol) for a in program.tensors[loss].axes)}]"
-            raise SymgradError("SG403", f"the loss must be a scalar, and {what} has {len(program.tensors[loss].axes)} index(es)", hint=f"sum it: J = sum({what} for …)")
+            raise SymgradError(
+                "SG403",
+                f"the loss must be a scalar, and {what} has {len(program.tensors[loss].axes)} index(es)",
+                hint=f"sum it: J = sum({what} for …)",
+            )
         return loss
     candidates = [n for n in program.defined if not program.tensors[n].axes and n not in program.users]
     if len(candidates) == 1:

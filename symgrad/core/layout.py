@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sympy as sp
-from sympy import Expr, Indexed
+from sympy import Indexed
 
 from symgrad.core.expr import is_access, is_index, is_reduction, name_of, nodes, rewrite, split_reduction, where
 from symgrad.core.functions import BY_HEAD
@@ -88,7 +88,7 @@ class Layout:
 
     def access(self, expr: Any) -> Name | Deriv:
         if not isinstance(expr, Indexed):
-            name, indices = str(expr), ()
+            name, indices = str(expr), tuple[Tree, ...]()
         else:
             name, indices = name_of(expr), tuple(self.tree(index) for index in expr.indices)
         if name in self.adjoints:

@@ -76,10 +76,17 @@ REDUCTIONS: dict[str, Reduction] = {
         Reduction("prod", 1, _others, lambda v: mpmath.fprod(x for _, x in v), r"\prod", "Π"),
         Reduction("max", -sp.oo, _is_at("argmax"), lambda v: _first(v, lambda a, b: a > b)[1], r"\max", "max"),
         Reduction("min", sp.oo, _is_at("argmin"), lambda v: _first(v, lambda a, b: a < b)[1], r"\min", "min"),
-        Reduction("logsumexp", -sp.oo, lambda body, limits, result: sp.exp(body - result), _logsumexp, r"\operatorname{logsumexp}", "logsumexp"),
+        Reduction(
+            "logsumexp",
+            -sp.oo,
+            lambda body, limits, result: sp.exp(body - result),
+            _logsumexp,
+            r"\operatorname{logsumexp}",
+            "logsumexp",
+        ),
         Reduction("argmax", 0, None, lambda v: _first(v, lambda a, b: a > b)[0], r"\operatorname{argmax}", "argmax"),
         Reduction("argmin", 0, None, lambda v: _first(v, lambda a, b: a < b)[0], r"\operatorname{argmin}", "argmin"),
     )
-}  # fmt: skip
+}
 # spellings of the language; mean is a sum over its count
 REDUCERS = ("sum", "prod", "max", "min", "mean", "logsumexp", "argmax", "argmin")

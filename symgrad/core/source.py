@@ -24,7 +24,6 @@ class SourceFormat(Format):
     def name(self, tree: Name) -> str:
         return super().name(Name(written_name(tree.name), tree.indices))
 
-
     def between(self, op: str, left: str, right: str, factor: Tree) -> str:
         # y^* * log(y): a star before a star would read as ^**
         return f"{left} * {right}" if op == "*" and left.endswith("*") else super().between(op, left, right, factor)
@@ -68,7 +67,11 @@ def program_text(program: Program) -> str:
     if declared:
         lines.append("index " + ", ".join(declared))
     for role in ("input", "param", "const"):
-        names = [_declaration(program.tensors[n]) for n in program.free if program.tensors[n].role == role and program.tensors[n].declared]
+        names = [
+            _declaration(program.tensors[n])
+            for n in program.free
+            if program.tensors[n].role == role and program.tensors[n].declared
+        ]
         if names:
             lines.append(f"{role} " + ", ".join(names))
     for name, function in program.functions.items():

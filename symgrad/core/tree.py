@@ -9,9 +9,10 @@ A sum or a product is one node however long it is, so long equations do not nest
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
+from types import MappingProxyType
 from typing import TypeAlias
 
 from symgrad.core.errors import Span
@@ -117,9 +118,7 @@ class Bracket:
     conditions: tuple[Tree, ...]
 
 
-Tree: TypeAlias = (
-    Num | Name | Sum | Prod | Pow | Call | Reduce | Compare | Deriv | Bracket
-)
+Tree: TypeAlias = Num | Name | Sum | Prod | Pow | Call | Reduce | Compare | Deriv | Bracket
 
 Rendered: TypeAlias = tuple[str, int]
 
@@ -180,7 +179,8 @@ def map_tree(tree: Tree, rule: Callable[[Tree], Tree]) -> Tree:
 class Format:
     """One-line rendering in the text language; other formats override what they write differently."""
 
-    times, dot, minus, compare_signs = "*", "*", "-", {"=": "=="}
+    times, dot, minus = "*", "*", "-"
+    compare_signs: Mapping[str, str] = MappingProxyType({"=": "=="})
 
     def show(self, tree: Tree, least: int = 0) -> str:
         """The text of a tree, in brackets where it binds less than `least`."""

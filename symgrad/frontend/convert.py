@@ -129,19 +129,25 @@ class Converter:
         row = FUNCTIONS.get(tree.function)
         if row is None:
             known = [*FUNCTIONS, *self.functions, "where", "sqrt", "sum", "prod", "mean", "logsumexp"]
-            hint = did_you_mean(tree.function, known) or f"for a product write {tree.function}*(…); or define {tree.function}(u) = …"
+            hint = (
+                did_you_mean(tree.function, known) or f"for a product write {tree.function}*(…); or define {tree.function}(u) = …"
+            )
             raise SymgradError("SG201", f"there is no function {tree.function}", span(tree), hint)
-        if row.arity is not None and len(args) != row.arity or row.arity is None and len(args) < 2:
+        if (row.arity is not None and len(args) != row.arity) or (row.arity is None and len(args) < 2):
             wanted = row.arity if row.arity is not None else "at least 2"
             raise SymgradError("SG118", f"{tree.function} takes {wanted} argument(s), here it has {len(args)}", span(tree))
         return row.head(*args)
 
     def where(self, tree: Call) -> Expr:
         if len(tree.args) != 3:
-            raise SymgradError("SG118", f"where takes 3 arguments, here it has {len(tree.args)}", span(tree), "write where(condition, a, b)")
+            raise SymgradError(
+                "SG118", f"where takes 3 arguments, here it has {len(tree.args)}", span(tree), "write where(condition, a, b)"
+            )
         condition = self.expr(tree.args[0])
         if not isinstance(condition, sp.core.relational.Relational):
-            raise SymgradError("SG116", "the first argument of where must be a comparison", span(tree.args[0]), "for instance x > 0")
+            raise SymgradError(
+                "SG116", "the first argument of where must be a comparison", span(tree.args[0]), "for instance x > 0"
+            )
         return where(condition, self.value(tree.args[1]), self.value(tree.args[2]))
 
     def expand(self, tree: Call) -> Expr:
@@ -150,7 +156,9 @@ class Converter:
         if name in self.expanding:
             raise SymgradError("SG401", "these functions need each other: " + " → ".join([*self.expanding, name]), span(tree))
         if len(tree.args) != len(definition.parameters):
-            raise SymgradError("SG118", f"{name} takes {len(definition.parameters)} argument(s), here it has {len(tree.args)}", span(tree))
+            raise SymgradError(
+                "SG118", f"{name} takes {len(definition.parameters)} argument(s), here it has {len(tree.args)}", span(tree)
+            )
         values = dict(zip(definition.parameters, (self.value(arg) for arg in tree.args), strict=True))
         inner = replace(self, values=values, expanding=(*self.expanding, name), scope=frozenset(), spans={})
         return inner.value(definition.body)

@@ -172,7 +172,7 @@ class Parser:
             self.open()
             tree = self.expression()
             end = self.close(")", opening)
-            return replace(tree, span=opening.span.to(end.span))  # type: ignore[call-arg]
+            return replace(tree, span=opening.span.to(end.span))  # type: ignore[arg-type]
         found = "at the end" if token.kind == "end" else f"before {describe(token)}"
         raise SymgradError("SG104", f"an operand is missing {found}", token.span)
 
@@ -218,7 +218,9 @@ class Parser:
     def number(self) -> Tree:
         token = self.next()
         if self.token.kind == "number":
-            raise SymgradError("SG112", "two numbers stand side by side", self.token.span, "write one number, or an operator between them")
+            raise SymgradError(
+                "SG112", "two numbers stand side by side", self.token.span, "write one number, or an operator between them"
+            )
         return Num(token.text, token.span)
 
     def named(self) -> Tree:
@@ -264,7 +266,7 @@ class Parser:
         span = name.span.to(end.span)
         if limits and len(args) == 1:
             return Reduce(op, args[0], tuple(limits), None, span)
-        if op not in ("max", "min") and op in REDUCERS or limits:
+        if (op not in ("max", "min") and op in REDUCERS) or limits:
             if op in REDUCERS and len(args) == 2 and isinstance(args[0], Name) and not args[0].indices:
                 return Reduce(op, args[1], (Binder(args[0].name, span=args[0].span),), None, span)
             raise SymgradError("SG113", f"{op} needs an index to run over", span, f"write {op}(… for i) or {op}(… for i in 1..N)")

@@ -73,8 +73,12 @@ class StatementParser(Parser):
                 continue
             self.line(out)
             if not (self.token.kind in ("newline", "end") or self.sees(";")):
-                raise SymgradError("SG105", f"expected the end of the equation, found {describe(self.token)}", self.token.span,
-                                   "one equation a line; put an operator between factors")  # fmt: skip
+                raise SymgradError(
+                    "SG105",
+                    f"expected the end of the equation, found {describe(self.token)}",
+                    self.token.span,
+                    "one equation a line; put an operator between factors",
+                )
         return out
 
     def line(self, out: Lines) -> None:
@@ -108,7 +112,9 @@ class StatementParser(Parser):
         if target.kind != "name":
             raise SymgradError("SG105", f"expected the name of the loss, found {describe(target)}", target.span)
         if out.goal:
-            raise SymgradError("SG404", f"the goal is named twice: {out.goal[0]} {out.goal[1].text}, {keyword.text} {target.text}", target.span)
+            raise SymgradError(
+                "SG404", f"the goal is named twice: {out.goal[0]} {out.goal[1].text}, {keyword.text} {target.text}", target.span
+            )
         out.goal = (keyword.text, target)
 
     def declared(self, role: str) -> Declaration:
@@ -151,7 +157,9 @@ class StatementParser(Parser):
 
 def _check_free_name(name: Name) -> None:
     if name.name in FUNCTIONS or name.name in REDUCERS or name.name in ("where", "sqrt", "pi") or name.name[0] == "|":
-        raise SymgradError("SG204", f"{name.name} is a function of the language already", name.span, "choose another name for the quantity")
+        raise SymgradError(
+            "SG204", f"{name.name} is a function of the language already", name.span, "choose another name for the quantity"
+        )
 
 
 def _draft(lines: Lines, source: Source) -> Draft:
@@ -159,7 +167,11 @@ def _draft(lines: Lines, source: Source) -> Draft:
     quantities = {line.left.name for line in lines.equations} | {d.name for d in lines.declarations}
     for name in lines.functions:
         if name in quantities:
-            raise SymgradError("SG205", f"{name} is a function and a quantity", next(l.span for l in lines.equations + lines.declarations if _name(l) == name))  # type: ignore[operator]
+            raise SymgradError(
+                "SG205",
+                f"{name} is a function and a quantity",
+                next(l.span for l in lines.equations + lines.declarations if _name(l) == name),
+            )  # type: ignore[operator]
     scope = frozenset(binder.name for binder in lines.binders) - quantities
     base = Converter(scope, sizes, frozenset(quantities), lines.functions)
     ranges: dict[str, tuple[Expr, Expr, Span | None]] = {}
@@ -172,9 +184,16 @@ def _draft(lines: Lines, source: Source) -> Draft:
     equations = tuple(_equation(line, base) for line in lines.equations)
     goal, target = lines.goal if lines.goal else (None, None)
     return Draft(
-        equations, tuple(lines.declarations), ranges, target.text if target else None, goal, target.span if target else None,
-        tuple((base.value(a), base.value(b)) for a, b in lines.assumptions), base.written, lines.functions,
-    )  # fmt: skip
+        equations,
+        tuple(lines.declarations),
+        ranges,
+        target.text if target else None,
+        goal,
+        target.span if target else None,
+        tuple((base.value(a), base.value(b)) for a, b in lines.assumptions),
+        base.written,
+        lines.functions,
+    )
 
 
 def _name(item: Line | Declaration) -> str:
@@ -200,7 +219,7 @@ def _size_names(lines: Lines) -> frozenset[str]:
 
 
 def _equation(line: Line, base: Converter) -> Equation:
-    left = [i for i in line.left.indices]
+    left = list(line.left.indices)
     names = [i.name for i in left if isinstance(i, Name) and not i.indices]
     spans: dict[Any, Span] = {}
     inner = Converter(base.scope | set(names), base.sizes, base.quantities, base.functions, base.written, spans)

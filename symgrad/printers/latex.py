@@ -7,10 +7,30 @@ r"""Trees as LaTeX (amsmath).
 
 from __future__ import annotations
 
+from types import MappingProxyType
+
 from symgrad.core.functions import FUNCTIONS
 from symgrad.core.greek import LETTERS
 from symgrad.core.reductions import REDUCTIONS
-from symgrad.core.tree import ATOM, BARE, BIG, MUL, POW, Binder, Bracket, Call, Deriv, Format, Name, Num, Pow, Prod, Reduce, Rendered, Tree
+from symgrad.core.tree import (
+    ATOM,
+    BARE,
+    BIG,
+    MUL,
+    POW,
+    Binder,
+    Bracket,
+    Call,
+    Deriv,
+    Format,
+    Name,
+    Num,
+    Pow,
+    Prod,
+    Reduce,
+    Rendered,
+    Tree,
+)
 from symgrad.printers.names import plain_indices, split
 from symgrad.printers.text import is_simple
 
@@ -21,7 +41,7 @@ TALL = (r"\frac", r"\sum", r"\prod", r"\begin", r"\sqrt")
 
 class LatexFormat(Format):
     times, dot = " ", r" \cdot "
-    compare_signs = {"!=": r"\ne", "<=": r"\le", ">=": r"\ge"}
+    compare_signs = MappingProxyType({"!=": r"\ne", "<=": r"\le", ">=": r"\ge"})
 
     def brackets(self, text: str) -> str:
         return rf"\left({text}\right)" if any(t in text for t in TALL) else f"({text})"
@@ -41,7 +61,11 @@ class LatexFormat(Format):
         first = parts.below if parts.below.isdigit() or len(parts.below) < 2 else rf"\mathrm{{{parts.below}}}".replace("_", r"\_")
         under = ",".join(part for part in (first, below) if part)
         above = "*" * parts.marks.count("star") + r"\prime" * parts.marks.count("prime")
-        return out + (f"_{under}" if len(under) == 1 else f"_{{{under}}}" if under else "") + (f"^{above}" if len(above) == 1 else f"^{{{above}}}" if above else "")
+        return (
+            out
+            + (f"_{under}" if len(under) == 1 else f"_{{{under}}}" if under else "")
+            + (f"^{above}" if len(above) == 1 else f"^{{{above}}}" if above else "")
+        )
 
     def name(self, tree: Name) -> str:
         if tree.name in ("inf", "pi") and not tree.indices:

@@ -1,7 +1,9 @@
 """How the parts of a name are shown: letter, decoration, digits below.
 
->>> split("y_star"), split("u_1"), split("W2"), split("alpha_bar")
-(Parts(letter='y', below='', marks=('star',)), Parts(letter='u', below='1', marks=()), Parts(letter='W', below='2', marks=()), Parts(letter='alpha', below='', marks=('bar',)))
+>>> split("y_star")
+Parts(letter='y', below='', marks=('star',))
+>>> split("W2_bar")
+Parts(letter='W', below='2', marks=('bar',))
 """
 
 from __future__ import annotations
@@ -38,4 +40,6 @@ def split(name: str) -> Parts:
 
 def plain_indices(indices: tuple[Tree, ...]) -> bool:
     """True when the indices may stand side by side: alpha_ji."""
-    return all((isinstance(i, Name) and not i.indices and len(i.name) == 1) or (isinstance(i, Num) and len(i.text) == 1) for i in indices)
+    return all(
+        (isinstance(i, Name) and not i.indices and len(i.name) == 1) or (isinstance(i, Num) and len(i.text) == 1) for i in indices
+    )

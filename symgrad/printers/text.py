@@ -7,6 +7,8 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
+
 from symgrad.core.functions import FUNCTIONS
 from symgrad.core.greek import LETTERS
 from symgrad.core.reductions import REDUCTIONS
@@ -21,13 +23,17 @@ MARKS = {"star": "*", "prime": "′", "bar": "\u0304", "dot": "\u0307", "hat": "
 def is_simple(tree: Tree) -> bool:
     """What may follow log or sin without brackets."""
     return isinstance(tree, Name | Num) or (
-        isinstance(tree, Prod) and len(tree.factors) == 2 and isinstance(tree.factors[0][1], Num) and isinstance(tree.factors[1][1], Name) and tree.factors[1][0] == "*"
+        isinstance(tree, Prod)
+        and len(tree.factors) == 2
+        and isinstance(tree.factors[0][1], Num)
+        and isinstance(tree.factors[1][1], Name)
+        and tree.factors[1][0] == "*"
     )
 
 
 class TextFormat(Format):
     times, dot, minus = " ", " · ", "−"
-    compare_signs = {"!=": "≠", "<=": "≤", ">=": "≥"}
+    compare_signs = MappingProxyType({"!=": "≠", "<=": "≤", ">=": "≥"})
 
     def letters(self, name: str) -> str:
         parts = split(name)
@@ -48,7 +54,7 @@ class TextFormat(Format):
         digits = left[-1:].isdigit() and left.replace(".", "").isdigit()
         if isinstance(factor, Num):
             return f"{left}·{right}"
-        if isinstance(factor, Deriv) or left.startswith("d") and "/d" in left.rpartition(" ")[2]:
+        if isinstance(factor, Deriv) or (left.startswith("d") and "/d" in left.rpartition(" ")[2]):
             return f"{left} · {right}"
         return left + ("" if digits and (isinstance(factor, Name | Pow) or right[0] == "(") else " ") + right
 

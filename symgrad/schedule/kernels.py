@@ -69,4 +69,3 @@ class Schedule:
             loops = " ".join(str(index.symbol) for index in kernel.loops) or "scalar"
             lines.append(f"{type(kernel).__name__:8} [{loops}] {kernel.statement.target} {'+=' if kernel.adds else '='} …")
         return "\n".join(lines)
-

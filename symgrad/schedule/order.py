@@ -12,13 +12,15 @@ from typing import Any
 import sympy as sp
 
 from symgrad.core.errors import SymgradError
-from symgrad.core.expr import accesses, free_indices, indices_of, is_reduction, name_of, nodes
+from symgrad.core.expr import accesses, free_indices, indices_of, is_reduction, nodes
 from symgrad.core.graph import tensor_needs, topological
 from symgrad.core.program import Index, Program, Statement, is_count
 from symgrad.schedule.kernels import Contract, Kernel, Map, Schedule, Size
 
 
-def schedule(program: Program, arguments: Sequence[str], outputs: Sequence[str], aliases: Mapping[str, str] | None = None) -> Schedule:
+def schedule(
+    program: Program, arguments: Sequence[str], outputs: Sequence[str], aliases: Mapping[str, str] | None = None
+) -> Schedule:
     """Order a normalized program. `aliases`: result → argument it overwrites, once all others have read it.
 
     Raises SG311 where an extent cannot be read off the arguments.
@@ -37,7 +39,16 @@ def schedule(program: Program, arguments: Sequence[str], outputs: Sequence[str],
         for place, statement in enumerate([*scattered, *(s for s in statements if s not in scattered)]):
             kernels.append(kernel(statement, adds=place > 0 or bool(scattered)))
     temporaries = tuple(n for n in program.defined if n not in outputs)
-    return Schedule(program, tuple(kernels), tuple(arguments), tuple(outputs), temporaries, frozenset(zeroed), sizes(program, arguments), aliases)
+    return Schedule(
+        program,
+        tuple(kernels),
+        tuple(arguments),
+        tuple(outputs),
+        temporaries,
+        frozenset(zeroed),
+        sizes(program, arguments),
+        aliases,
+    )
 
 
 def kernel(statement: Statement, adds: bool) -> Kernel:
@@ -93,8 +104,12 @@ def sizes(program: Program, arguments: Sequence[str]) -> tuple[Size, ...]:
         if symbol not in found:
             shown = str(symbol).strip("|").partition("_")[0] if is_count(symbol) else str(symbol)
             what = f"the range of the index {shown}" if is_count(symbol) else f"the extent {shown}"
-            raise SymgradError("SG311", f"{what} cannot be read off the arrays that are given", where.origin.span,
-                               f"declare it: index {shown} in 1..10, or give an input an axis with it")  # fmt: skip
+            raise SymgradError(
+                "SG311",
+                f"{what} cannot be read off the arrays that are given",
+                where.origin.span,
+                f"declare it: index {shown} in 1..10, or give an input an axis with it",
+            )
     return tuple(found.values())
 
 

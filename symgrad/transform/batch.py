@@ -68,4 +68,6 @@ def _each(statement: Statement, index: Index, batched: set[str], renamed: dict[s
         name = name_of(node)
         return access(renamed.get(name, name), index.symbol, *indices_of(node))
 
-    return replace(statement, target=rule(statement.target), value=rewrite(statement.value, rule), domain=(index, *statement.domain))
+    return replace(
+        statement, target=rule(statement.target), value=rewrite(statement.value, rule), domain=(index, *statement.domain)
+    )

@@ -42,7 +42,8 @@ def forward_line(statement: Statement, program: Program) -> Line:
 
 def function_rows(program: Program) -> tuple[Row, ...]:
     return tuple(
-        Row(Line(Call(name, tuple(Name(p) for p in function.parameters)), "=", function.body)) for name, function in program.functions.items()
+        Row(Line(Call(name, tuple(Name(p) for p in function.parameters)), "=", function.body))
+        for name, function in program.functions.items()
     )
 
 
@@ -146,8 +147,14 @@ def steps(primal: Program, adjoint: Program, loss: str) -> tuple[Section, ...]:
     """The four steps of the algorithm: nodes, start at 0, reverse topological order, add."""
     layout = Layout.of(adjoint, derivatives=True)
     table = by_statement(adjoint)
-    forward = tuple(Row(forward_line(statement, primal)) for statement in ordered(primal) if statement.name in _needed(primal, loss))
-    seen = dict.fromkeys(part.target for statement in top_down(primal, loss) for part in _in_written_order(table.get(statement, []), statement, primal))
+    forward = tuple(
+        Row(forward_line(statement, primal)) for statement in ordered(primal) if statement.name in _needed(primal, loss)
+    )
+    seen = dict.fromkeys(
+        part.target
+        for statement in top_down(primal, loss)
+        for part in _in_written_order(table.get(statement, []), statement, primal)
+    )
     seed = Deriv(Name(loss), Name(loss))
     start = [Row(Line(seed, "=", Num("1")))] + [Row(Line(layout.access(target), "=", Num("0"))) for target in seen]
     visits = []
@@ -159,7 +166,9 @@ def steps(primal: Program, adjoint: Program, loss: str) -> tuple[Section, ...]:
     return (
         Section(("Forward: the nodes in topological order",), (*forward, *function_rows(primal))),
         Section(("Partials before the backward pass",), tuple(start)),
-        Section(("Backward: visit each node in reverse topological order", "and add to the partials of what it reads"), tuple(visits)),
+        Section(
+            ("Backward: visit each node in reverse topological order", "and add to the partials of what it reads"), tuple(visits)
+        ),
     )
 
 
@@ -176,4 +185,3 @@ def _addition(part: Contribution, program: Program, loss: str, layout: Layout) -
     if outer:
         right = Reduce("sum", right, tuple(layout.binder(index.limit) for index in outer))
     return Line(layout.access(part.target), "+=", right)
-

@@ -22,8 +22,20 @@ from sympy import Expr
 
 from symgrad.core.errors import SymgradError
 from symgrad.core.expr import (
-    access, accesses, fresh_index, from_powers, indices_of, is_access, is_reduction, name_of, nodes, powers,
-    reductions, split_reduction, substitute, where,
+    access,
+    accesses,
+    fresh_index,
+    from_powers,
+    indices_of,
+    is_access,
+    is_reduction,
+    name_of,
+    nodes,
+    powers,
+    reductions,
+    split_reduction,
+    substitute,
+    where,
 )  # fmt: skip
 from symgrad.core.functions import BY_HEAD
 from symgrad.core.program import Index, Statement
@@ -176,5 +188,3 @@ def _divide(product: dict[Expr, Expr], by: dict[Expr, Expr]) -> dict[Expr, Expr]
             return None
         out[base] = have - exponent
     return out
-
-

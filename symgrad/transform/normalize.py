@@ -10,13 +10,24 @@ p[k] = exp(b[k])/p_sum for k in 1..K
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from sympy import Expr, Symbol
 
 from symgrad.core.expr import (
-    access, free_indices, index_symbol, is_access, is_reduction, nodes, rename_bound, rewrite, split_reduction, substitute,
+    access,
+    free_indices,
+    index_symbol,
+    is_access,
+    is_reduction,
+    nodes,
+    rename_bound,
+    rewrite,
+    split_reduction,
+    substitute,
 )  # fmt: skip
 from symgrad.core.program import Index, Origin, Program, Statement, Tensor
 
@@ -39,10 +50,9 @@ class _Lift:
         for statement in self.program.statements:
             value, ranges = statement.value, _ranges(statement)
             if ranges is None:
-                count = iter(range(1, 10_000))
-                value = rename_bound(value, lambda symbol, used, c=count: index_symbol(f"{symbol.name}_{next(c)}"))
+                value = rename_bound(value, _numbered())
                 ranges = _ranges(replace(statement, value=value)) or {}
-            value = rewrite(value, lambda node, r=ranges, s=statement: self.lift(node, r, s))
+            value = rewrite(value, partial(self.lift, ranges=ranges, statement=statement))
             self.statements.append(statement.with_value(value))
         return self.program.with_statements(self.statements, self.tensors)
 
@@ -83,13 +93,20 @@ def _ranges(statement: Statement) -> Ranges | None:
     return found
 
 
+def _numbered() -> Callable[[Symbol, set[str]], Symbol]:
+    count = iter(range(1, 1_000_000))
+    return lambda symbol, used: index_symbol(f"{symbol.name}_{next(count)}")
+
+
 def _in_order(node: Expr) -> list[Symbol]:
     """Free indices in the order in which accesses show them."""
     free = set(free_indices(node))
     seen: dict[Symbol, None] = {}
     for read in nodes(node):
         if is_access(read):
-            seen.update(dict.fromkeys(s for i in getattr(read, "indices", ()) for s in sorted(i.free_symbols, key=str) if s in free))
+            seen.update(
+                dict.fromkeys(s for i in getattr(read, "indices", ()) for s in sorted(i.free_symbols, key=str) if s in free)
+            )
     return [*seen, *(s for s in sorted(free, key=str) if s not in seen)]
 
 

@@ -1,8 +1,8 @@
 """Value numbering, copies, dead code and fusion of elementwise statements, over primal and adjoint alike.
 
-    reuse    a function of the table that is computed twice is named once
-    inline   a copy, a number, or an elementwise value with one reader of the same size goes into its reader
-    prune    statements that no output needs are dropped
+reuse    a function of the table that is computed twice is named once
+inline   a copy, a number, or an elementwise value with one reader of the same size goes into its reader
+prune    statements that no output needs are dropped
 """
 
 from __future__ import annotations
@@ -15,8 +15,19 @@ from typing import Any
 from sympy import Expr, Symbol
 
 from symgrad.core.expr import (
-    access, accesses, free_indices, index_symbol, indices_of, is_access, is_index, is_reduction, name_of, nodes, replace_nodes,
-    substitute, where,
+    access,
+    accesses,
+    free_indices,
+    index_symbol,
+    indices_of,
+    is_access,
+    is_index,
+    is_reduction,
+    name_of,
+    nodes,
+    replace_nodes,
+    substitute,
+    where,
 )  # fmt: skip
 from symgrad.core.functions import BY_HEAD
 from symgrad.core.graph import ancestors

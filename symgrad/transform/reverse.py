@@ -26,7 +26,9 @@ def reverse(program: Program, loss: str, wrt: Iterable[str], reuse: bool = True)
     wrt = tuple(program.known(name) for name in wrt)
     active = ancestors(program, [loss]) & descendants(program, wrt)
     if not active - {loss}:
-        raise SymgradError("SG406", f"{loss} does not depend on {' or '.join(wrt)}", hint="name a quantity that the loss uses in wrt")
+        raise SymgradError(
+            "SG406", f"{loss} does not depend on {' or '.join(wrt)}", hint="name a quantity that the loss uses in wrt"
+        )
     names = {name: program.unused_name(f"{name}_bar") for name in program.tensors if name in active - {loss}}
     statements: list[Statement] = []
     for statement in top_down(program, loss):
@@ -36,7 +38,7 @@ def reverse(program: Program, loss: str, wrt: Iterable[str], reuse: bool = True)
         Tensor(bar, program.tensors[name].axes, "defined", adjoint_of=(loss, name))
         for name, bar in names.items()
         if any(s.name == bar for s in statements)
-    ]  # fmt: skip
+    ]
     return program.with_statements([*program.statements, *statements], tensors)
 
 

@@ -18,8 +18,22 @@ import sympy as sp
 from sympy import Expr
 
 from symgrad.core.expr import (
-    accesses, free_symbols, from_powers, index_symbol, indices_of, is_access, is_reduction, name_of, nodes, powers, rebuild, reduction,
-    rename_bound, replace_nodes, split_reduction, substitute,
+    accesses,
+    free_symbols,
+    from_powers,
+    index_symbol,
+    indices_of,
+    is_access,
+    is_reduction,
+    name_of,
+    nodes,
+    powers,
+    rebuild,
+    reduction,
+    rename_bound,
+    replace_nodes,
+    split_reduction,
+    substitute,
 )  # fmt: skip
 from symgrad.core.program import Statement
 

@@ -15,10 +15,19 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import sympy as sp
-from sympy import Expr, Function
+from sympy import Function
 
 from symgrad.core.expr import (
-    from_powers, indices_of, is_access, is_reduction, name_of, powers, reduction, rewrite, split_reduction, substitute,
+    from_powers,
+    indices_of,
+    is_access,
+    is_reduction,
+    name_of,
+    powers,
+    reduction,
+    rewrite,
+    split_reduction,
+    substitute,
 )  # fmt: skip
 from symgrad.core.program import Origin, Program, Statement
 

@@ -50,7 +50,8 @@ def is_curved(node: Any) -> bool:
 def bends(expr: Any) -> bool:
     """Contains a function, a power or a product of quantities."""
     return any(
-        isinstance(n, Expr) and not n.is_number and (is_curved(n) or (n.is_Mul and sum(not a.is_number for a in n.args) > 1)) for n in nodes(expr)
+        isinstance(n, Expr) and not n.is_number and (is_curved(n) or (n.is_Mul and sum(not a.is_number for a in n.args) > 1))
+        for n in nodes(expr)
     )
 
 
@@ -81,7 +82,9 @@ def operands(expr: Any, shared: frozenset[Any] = frozenset()) -> list[Any]:
 
 def shared_parts(expr: Any) -> frozenset[Any]:
     """Operations that more than one other uses."""
-    uses = Counter(arg for node in nodes(expr, lambda n: n.func != where) for arg in dict.fromkeys(node.args) if not is_access(node))
+    uses = Counter(
+        arg for node in nodes(expr, lambda n: n.func != where) for arg in dict.fromkeys(node.args) if not is_access(node)
+    )
     return frozenset(n for n, count in uses.items() if count > 1 and isinstance(n, Expr) and not is_leaf(n) and not n.is_number)
 
 
@@ -178,4 +181,3 @@ def _ranges(statement: Statement) -> tuple[dict[Any, Index], set[Any]]:
 
 def _limits(expr: Any) -> Sequence[Index]:
     return [Index(*limit) for node in nodes(expr) if is_reduction(node) for limit in split_reduction(node)[2]]
-
