@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+import sympy as sp
 from sympy import Expr
 
 from symgrad.core.errors import SymgradError, did_you_mean
@@ -118,15 +119,15 @@ class Derivation:
     def gradient(self, name: str) -> Gradient:
         """dJ/dname in closed form, in forward quantities that have names.
 
-        Rules: `transform/simplify.py`. Raises SG203 for an unknown name, SG406 where the loss does not depend
-        on it, SG506 where the closed form has more than 20,000 nodes.
+        Rules: `transform/simplify.py`. Raises SG203 for an unknown name, SG506 where the closed form has more
+        than 20,000 nodes.
         """
         self.program.known(name)
         if name not in self.wrt:
             return replace(self, wrt=(*self.wrt, name)).gradient(name)
         bar = adjoint_names(self.whole, self.loss).get(name)
         if bar is None:
-            raise SymgradError("SG406", f"{self.loss} does not depend on {name}")
+            return self._zero(name)
         value = self._closed(bar)
         value, used = assume(value, self.program.assumptions)
         tensor = self.whole.tensors[bar]
@@ -136,6 +137,14 @@ class Derivation:
         return Gradient(
             only.statements, only.tensors, ranges=only.ranges, written=only.written, chain=self._chain(), used=tuple(used)
         )
+
+    def _zero(self, name: str) -> Gradient:
+        """The gradient by a quantity that the loss does not depend on, or only through conditions."""
+        tensor = self.program.tensors[name]
+        bar = replace(tensor, name=self.whole.unused_name(f"{name}_bar"), role="defined", adjoint_of=(self.loss, name))
+        target = access(bar.name, *(axis.symbol for axis in bar.axes))
+        only = _only(self.whole.with_statements([], [bar]), [Statement(target, sp.S.Zero, bar.axes)])
+        return Gradient(only.statements, only.tensors, ranges=only.ranges)
 
     def _chain(self) -> tuple[str, ...]:
         """All names from the loss down."""
@@ -151,9 +160,9 @@ class Derivation:
         values: dict[str, tuple[tuple[Any, ...], Expr]] = {}
         for name in self._dependencies(bar, invented):
             statement = self.whole.definitions[name][0]
-            primal = {part.primal for part in statement.origin.contributions}
+            primal = [part.primal for part in statement.origin.contributions if len(self.steps.definitions[part.primal.name]) == 1]
             value = statement.value
-            for source in primal:
+            for source in dict.fromkeys(primal):
                 value = _by_result(value, source)
             if statement.reduced:
                 value = reduction(statement.op or "sum", value, [index.limit for index in statement.reduced])

@@ -43,7 +43,8 @@ def _array(name, value, axes, equation):
     if array.dtype != F:
         if not np.can_cast(array.dtype, F, "same_kind"):
             wanted = np.dtype(F)
-            raise DataError("SG603", f"{name} holds {array.dtype}, but {equation} needs {wanted}", f"pass {name}.astype(np.{wanted})")
+            message = f"{name} holds {array.dtype}, but {equation} needs {wanted}"
+            raise DataError("SG603", message, f"pass {name}.astype(np.{wanted})")
         array = array.astype(F)
     if not axes:
         return array[()]

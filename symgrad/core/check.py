@@ -156,8 +156,10 @@ class _Ranges:
 
     def __init__(self, draft: Draft):
         self.parent: dict[str, str] = {}
+        self.found: set[str] = set()  # axes whose range comes from their uses, and is the widest of them
         self.ends: dict[str, Ends] = {name: (lo, hi) for name, (lo, hi, _) in draft.ranges.items()}
         self.axes: dict[str, tuple[str, ...]] = {}
+        self.letters: dict[str, str] = {}  # the index that an axis without a name of its own is first read with
         self.first_use: dict[str, tuple[Expr, Span | None]] = {}
         for name, (lo, hi, span) in draft.ranges.items():
             _check_ends(name, lo, hi, span)
@@ -219,7 +221,10 @@ class _Ranges:
         """The key of an undeclared axis: that of the index it is first used with, where it is plain."""
         if is_index(index) and scope.get(index) is None:
             return str(index)
-        return f"{name}:{place}"
+        key = f"{name}:{place}"
+        if is_index(index):
+            self.letters[key] = str(index)
+        return key
 
     def _use(
         self, axis: str, index: Expr, scope: Mapping[Symbol, Ends | None], equation: Equation, span: Span | None, left: set[Expr]
@@ -236,10 +241,16 @@ class _Ranges:
         local = scope.get(index)
         if local is None:
             self._join(str(index), axis, equation, span)
-        elif self.root(axis) in self.ends:
-            self._agree(str(index), local, axis, self.ends[self.root(axis)], span)
+            return
+        # an end may use outer indices (j in i+1..N): the axis holds all that j can be
+        known = {symbol: ends for symbol, ends in scope.items() if ends is not None}
+        local = bounds(index, known)
+        root = self.root(axis)
+        if root not in self.ends or (root in self.found and _within(self.ends[root], local)):
+            self.ends[root] = local
+            self.found.add(root)
         else:
-            self.ends[self.root(axis)] = local
+            self._agree(str(index), local, axis, self.ends[root], span)
 
     def _join(self, index: str, axis: str, equation: Equation, span: Span | None) -> None:
         one, two = self.root(index), self.root(axis)
@@ -254,8 +265,7 @@ class _Ranges:
 
     def _agree(self, index: str, here: Ends, axis: str, there: Ends, span: Span | None) -> None:
         """An index may run over a part of an axis, where that is certain."""
-        below, above = sp.expand(here[0] - there[0]), sp.expand(there[1] - here[1])
-        if (below.is_Integer and below >= 0) and (above.is_Integer and above >= 0):
+        if _within(here, there):
             return
         name, _, place = axis.partition(":")
         owner = f"the axis {int(place) + 1} of {name}" if place else f"the axis it is used on ({name})"
@@ -293,6 +303,12 @@ class _Ranges:
             body = self.fill(body)
             return mean(body, filled) if op == "mean" else reduction(op, body, filled)
         return rebuild(expr, [self.fill(arg) for arg in expr.args])
+
+
+def _within(here: Ends, there: Ends) -> bool:
+    """True when the first range is certainly a part of the second."""
+    below, above = sp.expand(here[0] - there[0]), sp.expand(there[1] - here[1])
+    return bool(below.is_Integer and below >= 0 and above.is_Integer and above >= 0)
 
 
 def _count(rank: int) -> str:
@@ -336,7 +352,7 @@ def _tensors(draft: Draft, ranges: _Ranges, statements: tuple[Statement, ...]) -
             out[name] = Tensor(name, defined[name].outer, "defined", span=defined[name].origin.span)
             continue
         keys = ranges.axes[name]
-        symbols = _axis_symbols(keys)
+        symbols = _axis_symbols(keys, ranges.letters)
         axes = tuple(Index(s, *ranges.range(k)) for s, k in zip(symbols, keys, strict=True))
         declared = roles.get(name)
         out[name] = Tensor(
@@ -349,11 +365,12 @@ def _tensors(draft: Draft, ranges: _Ranges, statements: tuple[Statement, ...]) -
     return out
 
 
-def _axis_symbols(keys: tuple[str, ...]) -> list[Symbol]:
+def _axis_symbols(keys: tuple[str, ...], letters: Mapping[str, str]) -> list[Symbol]:
     """A distinct index symbol for each axis; an axis first used with a shift gets a letter of its own."""
-    used = {key for key in keys if ":" not in key}
+    wanted = [letters.get(key, key) for key in keys]
+    used = {key for key in wanted if ":" not in key}
     out: list[Symbol] = []
-    for key in keys:
+    for key in wanted:
         name = key if ":" not in key and index_symbol(key) not in out else None
         if name is None:
             name = next(c for c in ("n", "m", "p", "q", "r", "s", "u", "v") if c not in used)

@@ -123,6 +123,9 @@ class Layout:
 
     def _sign(self, term: Any) -> tuple[int, Any]:
         coefficient, rest = term.as_coeff_Mul()
+        if self.display and term.func == where and term.args[2] == 0 and _about_indices(term.args[0]):
+            condition, yes, no = term.args
+            return (-1, where(condition, -yes, no)) if yes.could_extract_minus_sign() else (1, term)
         if not (coefficient.is_number and coefficient < 0):
             return 1, term
         flipped = _into_denominator(rest) if self.display else None
@@ -228,13 +231,22 @@ class Layout:
             return Binder(name)
         return Binder(name, self.tree(ends[0]), self.tree(ends[1]))
 
+    def _bracket(self, condition: Any) -> Tree:
+        """Iverson's bracket; Kronecker's delta for two indices."""
+        if isinstance(condition, sp.Eq) and all(map(is_index, condition.args)) and "delta" not in self.rank:
+            return Name("delta", tuple(map(self.tree, condition.args)))
+        return Bracket((self.tree(condition),))
+
     def _where(self, expr: Any) -> Tree:
         condition, yes, no = expr.args
-        if self.display and yes == 1 and no == 0:
-            if isinstance(condition, sp.Eq) and all(map(is_index, condition.args)) and "delta" not in self.rank:
-                return Name("delta", tuple(map(self.tree, condition.args)))
-            return Bracket((self.tree(condition),))
+        if self.display and no == 0 and (yes == 1 or _about_indices(condition)):
+            bracket = self._bracket(condition)
+            return bracket if yes == 1 else Prod((("*", self.tree(yes)), ("*", bracket)))
         return Call("where", (self.tree(condition), self.tree(yes), self.tree(no)))
+
+
+def _about_indices(condition: Any) -> bool:
+    return all(is_index(symbol) for symbol in condition.free_symbols)
 
 
 def _into_denominator(product: Any) -> Any:

@@ -14,7 +14,8 @@ from symgrad.printers.text import TEXT
 
 
 def equation(line: Line, fmt: Format) -> str:
-    return f"{fmt.show(line.left)} {line.op} {fmt.show(line.right)}"
+    op = r"\mathrel{+}=" if line.op == "+=" and fmt is LATEX else line.op
+    return f"{fmt.show(line.left)} {op} {fmt.show(line.right)}"
 
 
 def beside(line: Line, fmt: Format) -> str:
@@ -68,11 +69,13 @@ def _latex_section(section: Section) -> str:
     local = any(line.beside for row in section.rows for line in row.backward)
     columns = "@{}l@{}" if not two else "@{}l@{\\qquad}l@{\\quad}l@{}" if local else "@{}l@{\\qquad}l@{}"
     titles = " & ".join(rf"\text{{{title}}}" for title in section.titles)
-    rows = [titles + r" \\[1ex] \hline \\[-1.5ex]"]
+    rows = [titles + r" \\ \hline"]
     for row in section.rows:
-        rows += [line + r" \\[2ex]" for line in _latex_cells(row, two, local)]
+        rows += [line + r" \\" for line in _latex_cells(row, two, local)]
     body = "\n  ".join(rows)
-    return f"\\[\n\\begin{{array}}{{{columns}}}\n  {body}\n\\end{{array}}\n\\]"
+    # fractions in a row need more room than the array gives them
+    stretch = "2.5" if two else "1.6"
+    return f"\\[\n\\renewcommand{{\\arraystretch}}{{{stretch}}}\n\\begin{{array}}{{{columns}}}\n  {body}\n\\end{{array}}\n\\]"
 
 
 def _latex_cells(row: Row, two: bool, local: bool) -> list[str]:

@@ -166,9 +166,7 @@ def steps(primal: Program, adjoint: Program, loss: str) -> tuple[Section, ...]:
     return (
         Section(("Forward: the nodes in topological order",), (*forward, *function_rows(primal))),
         Section(("Partials before the backward pass",), tuple(start)),
-        Section(
-            ("Backward: visit each node in reverse topological order", "and add to the partials of what it reads"), tuple(visits)
-        ),
+        Section(("Backward: the nodes in reverse order", "each adds to the partials of what it reads"), tuple(visits)),
     )
 
 

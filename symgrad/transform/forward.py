@@ -23,7 +23,8 @@ def forward(program: Program, wrt: Iterable[str]) -> Program:
         if statement.name not in active:
             continue
         target = access(names[statement.name], *indices_of(statement.target))
-        for term in linearize(statement, frozenset(names)):
+        whole = len(program.definitions[statement.name]) == 1
+        for term in linearize(statement, frozenset(names), whole):
             tangent = access(names[name_of(term.read)], *indices_of(term.read))
             statements.append(Statement(target, term.partial * tangent, term.domain, "sum"))
     tensors = [Tensor(dot, program.tensors[name].axes, "input" if name in wrt else "defined") for name, dot in names.items()]

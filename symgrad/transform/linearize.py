@@ -52,16 +52,18 @@ class Term:
     domain: tuple[Index, ...]
 
 
-def linearize(statement: Statement, names: frozenset[str], reuse: bool = True) -> Iterator[Term]:
-    """The triples for the reads of tensors in `names`; with `reuse` a partial may use the target's value."""
-    result = statement.target if reuse else None
+def linearize(statement: Statement, names: frozenset[str], whole: bool = True) -> Iterator[Term]:
+    """The triples for the reads of tensors in `names`.
+
+    `whole`: the statement is all that defines its target, so that a partial may use the target's value.
+    """
     weight: Expr = sp.S.One
     if statement.reduced and statement.op not in (None, "sum"):
         limits = [index.limit for index in statement.reduced]
         weight = _weight(statement.op or "", statement.value, limits, statement.target)
     for read, partial, inner in _terms(statement.value, names):
         partial = _multiply(partial, weight)
-        if result is not None and not statement.reduced:
+        if whole and not statement.reduced:
             partial = reuse_result(partial, statement, inner)
         yield Term(statement, read, partial, (*statement.domain, *inner))
 

@@ -18,7 +18,7 @@ from symgrad.core.program import Contribution, Origin, Program, Statement, Tenso
 from symgrad.transform.linearize import linearize
 
 
-def reverse(program: Program, loss: str, wrt: Iterable[str], reuse: bool = True) -> Program:
+def reverse(program: Program, loss: str, wrt: Iterable[str]) -> Program:
     """The program with the adjoints of all quantities between `wrt` and the loss added, as raw `+=`.
 
     The seed dJ/dJ = 1 is put in where it is used. Raises SG203 for an unknown name in `wrt`.
@@ -33,7 +33,8 @@ def reverse(program: Program, loss: str, wrt: Iterable[str], reuse: bool = True)
     statements: list[Statement] = []
     for statement in top_down(program, loss):
         if statement.name in active:
-            statements += _adjoints(statement, loss, names, reuse)
+            whole = len(program.definitions[statement.name]) == 1
+            statements += _adjoints(statement, loss, names, whole)
     tensors = [
         Tensor(bar, program.tensors[name].axes, "defined", adjoint_of=(loss, name))
         for name, bar in names.items()
@@ -42,9 +43,9 @@ def reverse(program: Program, loss: str, wrt: Iterable[str], reuse: bool = True)
     return program.with_statements([*program.statements, *statements], tensors)
 
 
-def _adjoints(statement: Statement, loss: str, names: dict[str, str], reuse: bool) -> Iterable[Statement]:
+def _adjoints(statement: Statement, loss: str, names: dict[str, str], whole: bool) -> Iterable[Statement]:
     cotangent = sp.S.One if statement.name == loss else access(names[statement.name], *indices_of(statement.target))
-    for term in linearize(statement, frozenset(names), reuse):
+    for term in linearize(statement, frozenset(names), whole):
         target = access(names[name_of(term.read)], *indices_of(term.read))
         kept = target.free_symbols
         reduced = tuple(index for index in term.domain if index.symbol not in kept)

@@ -1,6 +1,7 @@
 """Rules that bring a derived formula into textbook form; each has a name and one line a person can check.
 
     constants leave a sum     Σ_l c v_l = c Σ_l v_l
+    guards join the limits    Σ_l c [l > i] v_l = c Σ_{l: l > i} v_l
     common factor             a c + b c = (a + b) c
     logistic                  e^w/(1 + e^w)^2 = y (1 - y)   where y = 1/(1 + e^w)
     denominators cancel       (a/y + b) y = a + b y, where that is shorter
@@ -34,6 +35,7 @@ from symgrad.core.expr import (
     replace_nodes,
     split_reduction,
     substitute,
+    where,
 )  # fmt: skip
 from symgrad.core.program import Statement
 
@@ -50,12 +52,24 @@ def tidy(expr: Any) -> Any:
 
 def _constants_out(node: Expr) -> Expr:
     op, body, limits = split_reduction(node)
-    if op != "sum" or not body.is_Mul:
+    if op != "sum":
         return node
+    condition, body = _guarded(body)
     bound = {limit[0] for limit in limits}
-    out = [f for f in body.args if bound.isdisjoint(free_symbols(f))]
-    inside = [f for f in body.args if f not in out]
-    return sp.Mul(*out, reduction(op, sp.Mul(*inside), limits)) if out and inside else node
+    factors = sp.Mul.make_args(body)
+    out = [f for f in factors if bound.isdisjoint(free_symbols(f))]
+    inside = sp.Mul(*(f for f in factors if f not in out))
+    if condition is not None:
+        return sp.Mul(*out, reduction(op, where(condition, inside, sp.S.Zero), limits))
+    return sp.Mul(*out, reduction(op, inside, limits)) if out and inside != 1 else node
+
+
+def _guarded(body: Expr) -> tuple[Any, Expr]:
+    """The guard of a sum's body, c * where(guard, v, 0), and c v; no guard: None and the body."""
+    for factor in sp.Mul.make_args(body):
+        if factor.func == where and factor.args[2] == 0:
+            return factor.args[0], body / factor * factor.args[1]
+    return None, body
 
 
 def common_factor(expr: Expr) -> Expr:

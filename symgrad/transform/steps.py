@@ -25,7 +25,7 @@ from symgrad.core.expr import access, free_indices, is_access, is_reduction, nam
 from symgrad.core.layout import Layout, shape
 from symgrad.core.program import Index, Origin, Program, Statement, Tensor
 
-LETTERS, SHARED = ("u", "v", "w", "p", "q", "r", "s"), ("t",)
+LETTERS, SHARED = ("u", "v", "w", "p", "q", "r", "s", "f", "g", "h"), ("t",)
 
 
 def take_apart(program: Program) -> Program:
