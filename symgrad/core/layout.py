@@ -13,7 +13,7 @@ below the line, and a minus sign goes into a difference there: -(1 - t)/(1 - y) 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import sympy as sp
@@ -29,6 +29,10 @@ COMPARISONS = {
 }  # fmt: skip
 
 
+# the order of factors in a product that nobody wrote
+ADJOINT, PARAM, QUANTITY, DIFFERENCE, CALL, BRACKET, REDUCTION = range(7)
+
+
 def shape(expr: Any) -> Any:
     """The expression with indices left out, so that z_j and z_l are ordered alike."""
     return rewrite(expr, lambda n: sp.Symbol(name_of(n)) if isinstance(n, Indexed) else n)
@@ -38,6 +42,7 @@ class Layout:
     """Chooses the written form of expressions of one program.
 
     `chain` sorts factors along the chain rule, from the loss down, instead of by kind.
+    `params` stand before other quantities in a product.
     `names` is the order of first appearance, `written` the remembered order of terms, `ranges` the declared
     index ranges (left out of the text language's reductions), `adjoints` names shown as derivatives.
     """
@@ -49,7 +54,9 @@ class Layout:
         ranges: Mapping[str, Index] | None = None,
         adjoints: Mapping[str, tuple[str, str]] | None = None,
         chain: bool = False,
+        params: Collection[str] = (),
     ):
+        self.params = params
         self.chain = chain
         self.rank = {name: place for place, name in enumerate(names)}
         self.written = written or {}
@@ -61,7 +68,8 @@ class Layout:
     def of(cls, program: Program, derivatives: bool = False) -> Layout:
         adjoints = {t.name: t.adjoint_of for t in program.tensors.values() if t.adjoint_of} if derivatives else {}
         ranges = None if derivatives else program.ranges
-        return cls(program.chain or appearance(program), program.written, ranges, adjoints, bool(program.chain))
+        params = frozenset(n for n, tensor in program.tensors.items() if tensor.role == "param")
+        return cls(program.chain or appearance(program), program.written, ranges, adjoints, bool(program.chain), params)
 
     def tree(self, expr: Any) -> Tree:
         if expr.is_Add:
@@ -186,6 +194,15 @@ class Layout:
                 above.append(self.tree(factor))
         return above, below
 
+    def _kind(self, factor: Any) -> int:
+        base = factor.base if factor.is_Pow and factor.exp.is_number else factor
+        if is_access(base):
+            name = name_of(base)
+            return ADJOINT if name in self.adjoints else PARAM if name in self.params else QUANTITY
+        if is_reduction(factor):
+            return REDUCTION
+        return BRACKET if factor.func == where else DIFFERENCE if base.is_Add else CALL
+
     def _coefficient(self, expr: Any) -> tuple[Any, Any]:
         """The number before a product; for print, those common to the terms of its sums included."""
         number, rest = expr.as_coeff_Mul()
@@ -199,15 +216,10 @@ class Layout:
         return number, factors[0] if len(factors) == 1 else sp.Mul(*factors)
 
     def _factor_key(self, factor: Any) -> tuple[Any, ...]:
-        if is_access(factor):
-            kind = 1 if name_of(factor) in self.adjoints else 2
-        elif is_reduction(factor):
-            kind = 5
-        else:
-            kind = {True: 4}.get(bool(factor.is_Add), 3)
+        kind = self._kind(factor)
         first, count = self._first(factor)
         if self.chain:
-            return (kind == 5, first, -count, kind, _text_key(factor))
+            return (max(kind, CALL), first, -count, kind, _text_key(factor))
         return (kind, first, count, _text_key(factor))
 
     # binders and cases
