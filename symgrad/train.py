@@ -237,7 +237,7 @@ class _Run:
             sizes, arrays = self.module.check(*(self.arrays[name] for name in self.training.checks.arguments))
         except self.module.DataError as error:
             raise SymgradError(error.code, error.message, hint=error.hint) from None
-        self.sizes = dict(zip([str(s.symbol) for s in self.training.checks.sizes], sizes, strict=True))
+        self.sizes = dict(zip([s.symbol.name for s in self.training.checks.sizes], sizes, strict=True))
         self.params = {name: np.array(arrays[name], dtype=self.kernel.dtype, copy=True, order="C") for name in self.training.params}
         self.data = [arrays[name] for name in self.training.data]
         self.examples = self.sizes[self.training.example_size] if self.training.example_size else 1
@@ -265,8 +265,8 @@ class _Run:
         step = self.training.step
         batch = min(self.batch_size or self.examples, self.examples)
         here = {**self.sizes, **({self.training.example_size: batch} if self.training.example_size else {})}
-        sizes = [here[str(size.symbol)] for size in step.sizes]
-        outer = [here[str(s.symbol)] for s in step.sizes if str(s.symbol) != self.training.example_size]
+        sizes = [here[size.symbol.name] for size in step.sizes]
+        outer = [here[s.symbol.name] for s in step.sizes if s.symbol.name != self.training.example_size]
         state = [np.zeros_like(self.params[owner]) for owner in self.training.owners]
         rates = [kind(value) for value in self.optimizer.rates] + [kind(0)]
         order, random = np.arange(self.examples), np.array([seed % 2147483646 + 1], dtype=np.int64)

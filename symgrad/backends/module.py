@@ -101,7 +101,7 @@ def header(program: Program, dtype: str, backend: str) -> str:
 
 def kernel_text(part: Part, dtype: str, backend: str) -> str:
     schedule = part.schedule
-    sizes = [python_name(str(size.symbol)) for size in schedule.sizes]
+    sizes = [python_name(size.symbol.name) for size in schedule.sizes]
     arguments = [python_name(name) for name in schedule.arguments]
     if backend == "numpy":
         body = numpy.body(schedule, dtype)
@@ -136,7 +136,7 @@ def wrapper_text(program: Program, part: Part, backend: str) -> str:
     schedule = part.schedule
     lines = [f'"""{part.doc}\n\n{describe_arguments(schedule)}\n"""']
     lines += check_lines(schedule)
-    sizes = [python_name(str(size.symbol)) for size in schedule.sizes]
+    sizes = [python_name(size.symbol.name) for size in schedule.sizes]
     arguments = [python_name(name) for name in schedule.arguments]
     results = {shown: python_name(name) for shown, name in part.results.items()}
     if backend == "numpy":
@@ -183,7 +183,7 @@ def check_lines(schedule: Schedule) -> list[str]:
         lines.append(f'{own} = _array("{written_name(name)}", {own}, {axes!r}, {equation!r})')
     for size in schedule.sizes:
         shift = f" {'+' if size.shift > 0 else '-'} {abs(size.shift)}" if size.shift else ""
-        lines.append(f"{python_name(str(size.symbol))} = {python_name(size.array)}.shape[{size.axis}]{shift}")
+        lines.append(f"{python_name(size.symbol.name)} = {python_name(size.array)}.shape[{size.axis}]{shift}")
         sources[size.symbol] = size.array
     for name in schedule.arguments:
         tensor = program.tensors[name]

@@ -76,7 +76,7 @@ def names(items: tuple[str, ...] | list[str]) -> list[str]:
 
 
 def size_names(schedule: Schedule, without: str | None = None) -> list[str]:
-    return [python_name(str(size.symbol)) for size in schedule.sizes if str(size.symbol) != without]
+    return [python_name(size.symbol.name) for size in schedule.sizes if size.symbol.name != without]
 
 
 def check_text(training: Training) -> str:
