@@ -21,7 +21,6 @@ from symgrad.core.expr import (
     access,
     free_indices,
     index_symbol,
-    is_access,
     is_reduction,
     nodes,
     rename_bound,
@@ -60,7 +59,8 @@ class _Lift:
         if not is_reduction(node):
             return node
         op, body, limits = split_reduction(node)
-        free = [s for s in _in_order(node) if s in ranges]
+        inside = free_indices(node)
+        free = [symbol for symbol in ranges if symbol in inside]
         key = _key(node, free, ranges)
         if key not in self.known:
             name = self.unused(f"{statement.name}_{op}")
@@ -96,18 +96,6 @@ def _ranges(statement: Statement) -> Ranges | None:
 def _numbered() -> Callable[[Symbol, set[str]], Symbol]:
     count = iter(range(1, 1_000_000))
     return lambda symbol, used: index_symbol(f"{symbol.name}_{next(count)}")
-
-
-def _in_order(node: Expr) -> list[Symbol]:
-    """Free indices in the order in which accesses show them."""
-    free = set(free_indices(node))
-    seen: dict[Symbol, None] = {}
-    for read in nodes(node):
-        if is_access(read):
-            seen.update(
-                dict.fromkeys(s for i in getattr(read, "indices", ()) for s in sorted(i.free_symbols, key=str) if s in free)
-            )
-    return [*seen, *(s for s in sorted(free, key=str) if s not in seen)]
 
 
 def _key(node: Expr, free: list[Symbol], ranges: Ranges) -> Any:
