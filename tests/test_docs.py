@@ -36,6 +36,7 @@ def test_kinds(path: Path) -> None:
 def test_python_blocks(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An example that fails or prints something else."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
     text = "\n".join(blocks(path, "python"))
     examples = doctest.DocTestParser().get_doctest(text, {}, path.name, str(path), 0)
     out: list[str] = []

@@ -16,7 +16,12 @@ from symgrad.core.errors import SymgradError
 from symgrad.core.expr import is_access, is_index, where
 from symgrad.core.functions import BY_HEAD
 
-RESERVED = {"np", "math", "njit", "F", "range", "len", "min", "max", "abs", "int", "float", "print", "order", "epoch"}
+# names that emitted modules use themselves; those with a leading _ cannot come from a model
+RESERVED = {
+    *("np", "math", "njit", "F", "range", "len", "min", "max", "abs", "int", "float", "print", "str", "type", "super", "set"),
+    *("epochs", "batch", "shuffle", "order", "random", "history", "steps", "examples", "epoch", "total", "place", "start", "row"),
+    *("DataError", "ValueError", "check", "buffers", "value_and_grad", "forward"),
+}
 COMPARE = {sp.Gt: ">", sp.Ge: ">=", sp.Lt: "<", sp.Le: "<=", sp.Eq: "==", sp.Ne: "!="}
 ADD, MUL, NEG, POW, ATOM = 1, 2, 2, 4, 5
 

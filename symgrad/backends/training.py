@@ -114,7 +114,7 @@ def train_text(training: Training, compiled: bool) -> str:
     """Epochs over shuffled rows; stops after an epoch whose loss is not finite."""
     step = training.step
     outer = size_names(step, training.example_size)
-    rows = [f"{n}_rows" for n in names(training.batched)] if compiled and not training.single else []
+    rows = [f"_{n}_rows" for n in names(training.batched)] if compiled and not training.single else []
     buffers = names(array_buffers(step)) if compiled else []
     head = ["epochs", "batch", "shuffle", "order", "random", "history", "steps"]
     arguments = [
@@ -160,17 +160,17 @@ def _single(training: Training, buffers: list[str]) -> list[str]:
 
 def _minibatch(training: Training, buffers: list[str], rows: bool) -> list[str]:
     size = python_name(training.example_size or "")
-    places = {n: f"{python_name(n)}_batch" for n in training.batched}
+    places = {n: f"_{python_name(n)}_batch" for n in training.batched}
     copy, view = [], []
     for name in names(training.batched):
         if rows:
-            copy += [f"        for row in range({size}):", f"            {name}_rows[row] = {name}[order[start + row]]"]
+            copy += [f"        for row in range({size}):", f"            _{name}_rows[row] = {name}[order[start + row]]"]
         copy.append(
-            f"        {name}_batch = {name}_rows[:{size}]"
+            f"        _{name}_batch = _{name}_rows[:{size}]"
             if rows
-            else f"        {name}_batch = {name}[order[start:start + {size}]]"
+            else f"        _{name}_batch = {name}[order[start:start + {size}]]"
         )
-        view.append(f"        {name}_batch = {name}[start:start + {size}]")
+        view.append(f"        _{name}_batch = {name}[start:start + {size}]")
     return [
         "for start in range(0, examples, batch):",
         f"    {size} = min(batch, examples - start)",

@@ -104,6 +104,10 @@ def _check_names(draft: Draft) -> None:
                 equation.origin.span,
                 "give the second one another name, or write += in both",
             )
+    for equation in draft.equations:
+        _check_ending(equation.name, equation.origin.span)
+        for read in accesses(equation.value):
+            _check_ending(name_of(read), equation.origin.place(read))
     declared: dict[str, Declaration] = {}
     for declaration in draft.declarations:
         name, span = declaration.name, declaration.span
@@ -129,6 +133,12 @@ def _check_names(draft: Draft) -> None:
                 declared[name].span if name in declared else first[name].origin.span,
                 "rename one of them",
             )
+
+
+def _check_ending(name: str, span: Span | None) -> None:
+    # names with a final _ are how emitted code tells a model's `lambda` from Python's
+    if name.endswith("_"):
+        raise SymgradError("SG209", f"the name {name} ends with _", span, f"write {name.rstrip('_')}")
 
 
 def _also(span: Span | None) -> str:
