@@ -3,8 +3,9 @@
 from symgrad.compiler import compile
 from symgrad.core.errors import SymgradError
 from symgrad.derivation import derive
+from symgrad.frontend.files import read
 from symgrad.frontend.sympy import from_sympy
 from symgrad.frontend.text import parse
 from symgrad.train import SGD, Adam, Momentum
 
-__all__ = ["SGD", "Adam", "Momentum", "SymgradError", "compile", "derive", "from_sympy", "parse"]
+__all__ = ["SGD", "Adam", "Momentum", "SymgradError", "compile", "derive", "from_sympy", "parse", "read"]

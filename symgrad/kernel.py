@@ -123,6 +123,10 @@ class Kernel:
 
 
 def save_text(path: str | Path, text: str, force: bool = False) -> Path:
+    return save_bytes(path, text.encode(), force)
+
+
+def save_bytes(path: str | Path, data: bytes, force: bool = False) -> Path:
     """Write a file whole. Raises SG701 (it exists), SG702 (it cannot be written)."""
     path = Path(path)
     if path.is_dir():
@@ -130,7 +134,7 @@ def save_text(path: str | Path, text: str, force: bool = False) -> Path:
     if (path.exists() or path.is_symlink()) and not force:
         raise SymgradError("SG701", f"{path} exists already", hint="choose another name, or force")
     try:
-        write_whole(path, text)
+        write_whole(path, data)
     except OSError as error:
         raise SymgradError("SG702", f"{path} cannot be written: {error.strerror}") from None
     return path

@@ -1,0 +1,269 @@
+"""The command line: symgrad derive | compile | train.
+
+A refusal goes to standard error and exits with 2, nothing is written then; a fault of symgrad exits with 70.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from symgrad.core.errors import SymgradError, did_you_mean
+from symgrad.core.program import Program
+
+FORMATS = ("text", "latex", "markdown")
+MODEL_HELP = "a .sg file, - for standard input, or the equations themselves"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; the exit status."""
+    try:
+        options = _parser().parse_args(argv)
+        command: Callable[[Any], None] = options.command
+        command(options)
+        sys.stdout.flush()
+        return 0
+    except SymgradError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # the reader has gone; keep the interpreter from saying so at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if os.environ.get("SYMGRAD_DEBUG"):
+            raise
+        print(f"symgrad: internal error, {type(error).__name__}: {error}", file=sys.stderr)
+        print("This is a fault of symgrad; please report it. SYMGRAD_DEBUG=1 shows where.", file=sys.stderr)
+        return 70
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> Any:
+        raise SymgradError("SG706", f"the command line cannot be read: {message}", hint=f"{self.prog} --help")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="symgrad", description="Equations in index notation → their backward pass, printed and compiled.")
+    parser.add_argument("--version", action="version", version=_version())
+    commands = parser.add_subparsers(title="commands", required=True, parser_class=_Parser)
+    _derive_options(commands.add_parser("derive", help="print the backward pass"))
+    _compile_options(commands.add_parser("compile", help="write a Python module with the kernel"))
+    _train_options(commands.add_parser("train", help="train a model on data"))
+    return parser
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return f"symgrad {version('symgrad')}"
+
+
+def _model_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="FILE|-|EQUATIONS", help=MODEL_HELP)
+    parser.add_argument("--loss", help="the loss; default: the model's goal, or its one unused scalar")
+    parser.add_argument("--wrt", type=_names, help="names, separated by commas")
+
+
+def _derive_options(parser: argparse.ArgumentParser) -> None:
+    _model_options(parser)
+    parser.add_argument("--style", default="slides", help="slides (default) or steps")
+    parser.add_argument("--format", default="text", help="text (default), latex or markdown")
+    parser.add_argument("--gradient", metavar="NAME", help="print only dJ/dNAME, in closed form")
+    parser.set_defaults(command=derive)
+
+
+def _compile_options(parser: argparse.ArgumentParser) -> None:
+    _model_options(parser)
+    parser.add_argument("-o", "--output", required=True, metavar="net.py", help="the module to write")
+    parser.add_argument("--batch", type=_names, default=(), help="inputs with an example axis, separated by commas")
+    parser.add_argument("--dtype", default="float64", help="float64 (default) or float32")
+    parser.add_argument("--backend", default="numba", help="numba (default) or numpy")
+    parser.add_argument("--force", action="store_true", help="overwrite the file")
+    parser.set_defaults(command=compile_module)
+
+
+def _train_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="FILE|-|EQUATIONS", help=MODEL_HELP)
+    parser.add_argument("--data", required=True, help="digits, breast_cancer, a .npz file (X, y) or a .csv file with a header")
+    parser.add_argument("--column", help="the target's column of a .csv file (default: the last) or its array in a .npz file")
+    parser.add_argument("--target", help="the model's input for the labels; default: the starred one")
+    parser.add_argument("--prediction", help="the quantity that is scored; default: what the loss compares with the target")
+    parser.add_argument(
+        "--size", action="append", default=[], metavar="D=32", help="values of the index whose range ends with D; default 32"
+    )
+    parser.add_argument("--bias-unit", action="store_true", help="put a constant feature 1 before the others, the slides' x_0")
+    parser.add_argument("--optimizer", default="adam", help="adam (default), sgd or momentum")
+    parser.add_argument("--learning-rate", type=float, help="default: adam 0.005, sgd 0.1, momentum 0.02")
+    parser.add_argument("--epochs", type=int, default=50)
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--seed", type=int, default=0, help="of the split, the start and the shuffling")
+    parser.add_argument("--dtype", default="float64", help="float64 (default) or float32")
+    parser.add_argument("--test-fraction", type=float, default=0.2)
+    parser.add_argument("--save", metavar="params.npz", help="write the trained parameters")
+    parser.add_argument("--picture", metavar="loss.png", help="write the loss curve (extra demo)")
+    parser.add_argument("--force", action="store_true", help="overwrite files")
+    parser.set_defaults(command=train)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    from symgrad.frontend.syntax import canonical
+
+    return tuple(canonical(part.strip()) for part in text.split(",") if part.strip())
+
+
+def model(given: str) -> Program:
+    """The program of a positional argument."""
+    from symgrad.frontend.files import decode, read
+    from symgrad.frontend.text import parse
+
+    if given == "-":
+        return parse(decode(sys.stdin.buffer.read(), "<stdin>"), "<stdin>")
+    looks_like_a_file = Path(given).suffix in (".sg", ".tex") and "=" not in given
+    if looks_like_a_file or (len(given) < 4096 and "\n" not in given and "\0" not in given and Path(given).is_file()):
+        return read(given)
+    return parse(given, "<equations>")
+
+
+def _choose(what: str, given: str, known: Sequence[str]) -> str:
+    if given not in known:
+        raise SymgradError("SG207", f"there is no {what} {given}", hint=did_you_mean(given, known) or f"choose {', '.join(known)}")
+    return given
+
+
+def derive(options: Any) -> None:
+    """Print the backward pass."""
+    from symgrad.derivation import derive as run
+
+    _choose("format", options.format, FORMATS)
+    d = run(model(options.model), options.loss and _names(options.loss)[0], options.wrt)
+    if options.gradient:
+        gradient = d.gradient(_names(options.gradient)[0])
+        forms = {"text": gradient.text, "latex": gradient.latex, "markdown": lambda: f"$$\n{gradient.latex()}\n$$"}
+        print(forms[options.format]())
+        for left, right in gradient.used:
+            print(_given(d.program, left, right, options.format))
+    else:
+        print({"text": d.text, "latex": d.latex, "markdown": d.markdown}[options.format](options.style))
+
+
+def _given(program: Program, left: Any, right: Any, kind: str) -> str:
+    """An assumption that a closed form rests on."""
+    from symgrad.core.layout import Layout
+    from symgrad.printers.latex import LATEX
+    from symgrad.printers.text import TEXT
+
+    layout = Layout.of(program, derivatives=True)
+    fmt = TEXT if kind == "text" else LATEX
+    text = f"{fmt.show(layout.tree(left))} = {fmt.show(layout.tree(right))}"
+    return {"text": f"given {text}", "latex": rf"\quad \text{{given }} {text}", "markdown": f"given ${text}$"}[kind]
+
+
+def compile_module(options: Any) -> None:
+    """Write the kernel's module."""
+    from symgrad.compiler import compile as run
+
+    loss = options.loss and _names(options.loss)[0]
+    k = run(model(options.model), loss, options.wrt, options.batch, options.dtype, options.backend)
+    print(f"wrote {k.save(options.output, options.force)}: {k.loss} and its gradients by {', '.join(k.wrt)}")
+
+
+def _sizes(given: Sequence[str]) -> dict[str, int]:
+    out = {}
+    for item in given:
+        name, _, count = item.partition("=")
+        if not count.isdigit() or int(count) < 1:
+            raise SymgradError("SG614", f"--size {item} is no size", hint="write --size D=32")
+        out[name.strip()] = int(count)
+    return out
+
+
+def train(options: Any) -> None:
+    """Train, report, save."""
+    from symgrad.data import load_table
+    from symgrad.train import SGD, Adam, Momentum
+    from symgrad.trainer import Job, Settings, summary
+
+    rules: dict[str, tuple[Any, float]] = {"adam": (Adam, 0.005), "sgd": (SGD, 0.1), "momentum": (Momentum, 0.02)}
+    rule, rate = rules[_choose("optimizer", options.optimizer, tuple(rules))]
+    _check_outputs(options)
+    if not 0 <= options.test_fraction < 1:
+        raise SymgradError("SG608", f"--test-fraction must be at least 0 and below 1, and is {options.test_fraction}")
+    settings = Settings(
+        rule(options.learning_rate if options.learning_rate is not None else rate), options.epochs, options.batch_size, options.seed,
+        _choose("dtype", options.dtype, ("float64", "float32")), options.test_fraction, options.target and _names(options.target)[0],
+        options.prediction and _names(options.prediction)[0], options.bias_unit, _sizes(options.size),
+    )  # fmt: skip
+    job = Job(model(options.model), load_table(options.data, options.column), settings)
+    summary(job, print)
+    result = job.run()
+    history = result.fit.history[result.loss]
+    if len(history):
+        print(f"{result.loss} {history[0]:.6g} → {history[-1]:.6g} in {len(history)} epochs, {result.seconds:.1f} s")
+    for part, score in (("training", result.train_score), ("test", result.test_score)):
+        if score is not None:
+            print(f"{part} {job.score_name} {score:.4f}")
+    _save(options, result)
+
+
+def _check_outputs(options: Any) -> None:
+    """Refuse before training what could not be written after it."""
+    for given in (options.save, options.picture):
+        if given is None:
+            continue
+        path = Path(given)
+        if path.is_dir() or not path.parent.is_dir():
+            raise SymgradError(
+                "SG702", f"{path} cannot be written: {'it is a folder' if path.is_dir() else 'its folder does not exist'}"
+            )
+        if (path.exists() or path.is_symlink()) and not options.force:
+            raise SymgradError("SG701", f"{path} exists already", hint="choose another name, or --force")
+
+
+def _save(options: Any, result: Any) -> None:
+    if options.save:
+        from symgrad.kernel import save_bytes
+
+        print(f"wrote {save_bytes(options.save, _npz(result.fit.params), options.force)}")
+    if options.picture:
+        from symgrad.kernel import save_bytes
+
+        print(f"wrote {save_bytes(options.picture, _picture(result), options.force)}")
+
+
+def _npz(params: Any) -> bytes:
+    import io
+
+    import numpy as np
+
+    out = io.BytesIO()
+    np.savez(out, **params)
+    return out.getvalue()
+
+
+def _picture(result: Any) -> bytes:
+    """The loss over epochs as PNG."""
+    import io
+
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise SymgradError(
+            "SG611", "the picture needs matplotlib, which is not installed", hint="pip install 'symgrad[demo]'"
+        ) from None
+    history = result.fit.history[result.loss]
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.subplots()
+    axes.plot(range(1, len(history) + 1), history)
+    axes.set(xlabel="epoch", ylabel=f"mean {result.loss} of the training examples")
+    axes.grid(alpha=0.3)
+    out = io.BytesIO()
+    figure.savefig(out, format="png", dpi=150)
+    return out.getvalue()
