@@ -119,6 +119,11 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(canonical(part.strip()) for part in text.split(",") if part.strip())
 
 
+def _name(text: str | None) -> str | None:
+    names = _names(text or "")
+    return names[0] if names else None
+
+
 def model(given: str) -> Program:
     """The program of a positional argument."""
     from symgrad.frontend.files import decode, read
@@ -143,9 +148,9 @@ def derive(options: Any) -> None:
     from symgrad.derivation import derive as run
 
     _choose("format", options.format, FORMATS)
-    d = run(model(options.model), options.loss and _names(options.loss)[0], options.wrt)
+    d = run(model(options.model), _name(options.loss), options.wrt)
     if options.gradient:
-        gradient = d.gradient(_names(options.gradient)[0])
+        gradient = d.gradient(_name(options.gradient) or "")
         forms = {"text": gradient.text, "latex": gradient.latex, "markdown": lambda: f"$$\n{gradient.latex()}\n$$"}
         print(forms[options.format]())
         for left, right in gradient.used:
@@ -170,7 +175,7 @@ def compile_module(options: Any) -> None:
     """Write the kernel's module."""
     from symgrad.compiler import compile as run
 
-    loss = options.loss and _names(options.loss)[0]
+    loss = _name(options.loss)
     k = run(model(options.model), loss, options.wrt, options.batch, options.dtype, options.backend)
     print(f"wrote {k.save(options.output, options.force)}: {k.loss} and its gradients by {', '.join(k.wrt)}")
 
@@ -197,10 +202,17 @@ def train(options: Any) -> None:
     if not 0 <= options.test_fraction < 1:
         raise SymgradError("SG608", f"--test-fraction must be at least 0 and below 1, and is {options.test_fraction}")
     settings = Settings(
-        rule(options.learning_rate if options.learning_rate is not None else rate), options.epochs, options.batch_size, options.seed,
-        _choose("dtype", options.dtype, ("float64", "float32")), options.test_fraction, options.target and _names(options.target)[0],
-        options.prediction and _names(options.prediction)[0], options.bias_unit, _sizes(options.size),
-    )  # fmt: skip
+        rule(options.learning_rate if options.learning_rate is not None else rate),
+        epochs=options.epochs,
+        batch_size=options.batch_size,
+        seed=options.seed,
+        dtype=_choose("dtype", options.dtype, ("float64", "float32")),
+        test_fraction=options.test_fraction,
+        target=_name(options.target),
+        prediction=_name(options.prediction),
+        bias_unit=options.bias_unit,
+        sizes=_sizes(options.size),
+    )
     job = Job(model(options.model), load_table(options.data, options.column), settings)
     summary(job, print)
     result = job.run()
@@ -259,8 +271,8 @@ def _picture(result: Any) -> bytes:
             "SG611", "the picture needs matplotlib, which is not installed", hint="pip install 'symgrad[demo]'"
         ) from None
     history = result.fit.history[result.loss]
-    figure = Figure(figsize=(6, 4), layout="constrained")
-    axes = figure.subplots()
+    figure: Any = Figure(figsize=(6, 4), layout="constrained")
+    axes: Any = figure.subplots()
     axes.plot(range(1, len(history) + 1), history)
     axes.set(xlabel="epoch", ylabel=f"mean {result.loss} of the training examples")
     axes.grid(alpha=0.3)

@@ -220,11 +220,17 @@ BEYOND = (
     Model("used many times", "J = w*x + sin(w)*exp(w*y) + (w + y)^3/w - log(w)^2"),
     Model(
         "regularised",
-        "index j in 1..D; J = mean((y[n] - sum(w[j]*x[n,j] for j))^2 for n) + lambda_2/2*sum(w[j]^2 for j) + mu*sum(abs(w[j]) for j)",
+        """
+        index j in 1..D
+        J = mean((y[n] - sum(w[j]*x[n,j] for j))^2 for n) + lambda_2/2*sum(w[j]^2 for j) + mu*sum(abs(w[j]) for j)
+        """,
     ),
     Model(
         "matrix factorisation",
-        "param U[i,k], V[j,k]; J = sum((R[i,j] - sum(U[i,k]*V[j,k] for k))^2 for i, j) + rho*(sum(U[i,k]^2 for i, k) + sum(V[j,k]^2 for j, k))",
+        """
+        param U[i,k], V[j,k]
+        J = sum((R[i,j] - sum(U[i,k]*V[j,k] for k))^2 for i, j) + rho*(sum(U[i,k]^2 for i, k) + sum(V[j,k]^2 for j, k))
+        """,
     ),
     Model(
         "two layers",

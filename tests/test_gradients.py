@@ -1,0 +1,138 @@
+"""Gradients against 50-digit differences of the oracle, forward mode, and SymPy's own derivative."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import mpmath
+import numpy as np
+import pytest
+import sympy as sp
+
+import symgrad as sg
+from symgrad.core.check import check
+from symgrad.core.evaluate import evaluate
+from symgrad.core.expr import access
+from symgrad.core.program import Program, Statement, Tensor
+from symgrad.transform.collect import collect
+from symgrad.transform.forward import forward
+from symgrad.transform.linearize import derivative
+from symgrad.transform.reverse import adjoint_names, reverse
+from tests.models import MODELS, SLIDES, Model, random_arrays
+from tests.reference import adjoints, assert_gradient, differences, error, loss_of
+
+ALL = pytest.mark.parametrize("model", MODELS.values(), ids=list(MODELS))
+SLIDE = pytest.mark.parametrize("model", SLIDES, ids=[m.name for m in SLIDES])
+SIZES = ({"M": 1, "D": 1, "K": 2}, {"M": 2, "D": 1, "K": 3}, {"M": 3, "D": 4, "K": 2})
+
+
+@ALL
+def test_reverse_equals_differences(model: Model) -> None:
+    """A wrong sign, a lost sum, a captured index, a dropped contribution: any wrong gradient."""
+    for seed in range(2):
+        program = model.program()
+        assert_gradient(program, model.arrays(np.random.default_rng(seed)), loss_of(program))
+
+
+@SLIDE
+def test_slides_at_twenty_points(model: Model) -> None:
+    """A gradient that is right only at some point or some size."""
+    program, rng = model.program(), np.random.default_rng(1)
+    for place in range(20):
+        arrays = random_arrays(program, rng, SIZES[place % 3], {n: (-1.5, 1.5) for n in program.free if not n.endswith("_star")})
+        name = program.free[place % len(program.free)]
+        got = adjoints(program, arrays, loss_of(program))[name]
+        assert error(got, differences(program, arrays, loss_of(program), name)) < 1e-15
+
+
+@ALL
+def test_forward_mode_agrees(model: Model) -> None:
+    """<J v, 1> = <v, J' 1>: a transposition that does not match the linearization."""
+    program, rng = model.program(), np.random.default_rng(2)
+    arrays, loss = model.arrays(rng), loss_of(program)
+    tangents = {name: rng.normal(size=np.shape(arrays[name])) for name in program.free}
+    got = adjoints(program, arrays, loss)
+    dots = evaluate(forward(program, program.free), {**arrays, **{f"{name}_dot": t for name, t in tangents.items()}})
+    pairing = mpmath.fsum(x for name in program.free for x in np.asarray(np.asarray(got[name], object) * tangents[name]).flat)
+    assert error(dots[f"{loss}_dot"], pairing) < 1e-12
+
+
+@pytest.mark.parametrize("name", ["S1", "S5 logistic", "S5 tanh", "S5 softplus", "S6 cross-entropy", "S6 quadratic", "used many times"])
+def test_sympy_agrees(name: str) -> None:
+    """A wrong row of the table of functions, seen by an independent differentiator."""
+    program = MODELS[name].program()
+    (statement,) = program.statements
+    for read in statement.reads:
+        difference = derivative(statement.value, read) - sp.diff(statement.value, read)
+        point = {r: sp.Rational(3, 7) + sp.Rational(k, 11) for k, r in enumerate(statement.reads)}
+        assert abs(sp.N(difference.xreplace(point), 40)) < 1e-30
+
+
+def squared_gradient(program: Program, loss: str) -> Program:
+    """G = the sum of squares of the first gradient's cells, on top of primal and adjoint."""
+    joint = collect(reverse(program, loss, program.free))
+    bars = adjoint_names(joint, loss)
+    statements = []
+    for name, bar in bars.items():
+        if name in program.free:
+            axes = joint.tensors[bar].axes
+            statements.append(Statement(access("G"), access(bar, *(a.symbol for a in axes)) ** 2, axes, "sum"))
+    return check(joint.with_statements([*joint.statements, *statements], [Tensor("G", (), "defined")]))
+
+
+@pytest.mark.parametrize("name", [m.name for m in SLIDES] + ["quadratic form", "product", "maximum", "logsumexp", "convolution", "attention"])
+def test_reverse_of_reverse(name: str) -> None:
+    """An adjoint program that is not a program like any other: second derivatives."""
+    model = MODELS[name]
+    second = squared_gradient(model.program(), loss_of(model.program()))
+    arrays = random_arrays(model.program(), np.random.default_rng(3), {**SIZES[0], "N": 3, "T": 2, **model.sizes}, model.intervals)
+    got = adjoints(second, arrays, "G")
+    for free in second.free:
+        assert error(got[free], differences(second, arrays, "G", free)) < 1e-14, free
+
+
+@ALL
+def test_closed_forms(model: Model) -> None:
+    """A rule of simplification that changes the value, an adjoint put in with the wrong index."""
+    program = model.program()
+    d = sg.derive(program, loss_of(program))
+    arrays = model.arrays(np.random.default_rng(4))
+    wanted = adjoints(program, arrays, d.loss)
+    for name in d.wrt:
+        gradient = d.gradient(name)
+        joint = check(d.steps.with_statements([*d.steps.statements, *gradient.statements], gradient.tensors.values()))
+        joint = replace(joint, tensors={**d.steps.tensors, gradient.statements[0].name: gradient.tensors[gradient.statements[0].name]})
+        found = evaluate(joint, arrays)[gradient.statements[0].name]
+        assert error(found, wanted[name]) < 1e-15, name
+
+
+def test_closed_form_with_an_assumption() -> None:
+    """y* - y needs the targets to sum to 1: used, right where it holds, and named."""
+    text = MODELS["S7"].text.replace("maximize", "assume sum(y^*[k] for k) = 1\nmaximize")
+    program = sg.parse(text)
+    gradient = sg.derive(program).gradient("beta")
+    assert gradient.text() == "dJ/dβ_kj = (y*_k − y_k) z_j"
+    assert len(gradient.used) == 1
+    arrays = random_arrays(program, np.random.default_rng(5))
+    arrays["y_star"] = arrays["y_star"] / arrays["y_star"].sum()
+    values = evaluate(program, arrays)
+    closed = evaluate(gradient, {"y_star": arrays["y_star"], "y": values["y"], "z": values["z"]})["beta_bar"]
+    assert error(closed, adjoints(program, arrays, "J")["beta"]) < 1e-14
+
+
+CAPTURES = {
+    "sum over i of a function of x_i and its own sum": "J = sum(x[i]*sum(x[i]^2 for i in 1..N) for i in 1..N)",
+    "the same letter in two sums": "J = sum(x[i]*y[i] for i in 1..N)*sum(x[i]^2 for i in 1..N)",
+    "a bound letter that is also an axis": "index k, l in 1..K; y[k] = x[k]*sum(x[l]*sum(x[k]^3 for k in 1..K) for l)/2; J = sum(y[k] for k)",
+}
+
+
+@pytest.mark.parametrize("text", CAPTURES.values(), ids=list(CAPTURES))
+def test_no_index_is_captured(text: str) -> None:
+    """The derivative of a sum over i by x_i, which captures in SymPy; nested reuse of a letter is refused."""
+    try:
+        program = sg.parse(text)
+    except sg.SymgradError as refusal:
+        assert refusal.code == "SG302"
+        return
+    assert_gradient(program, random_arrays(program, np.random.default_rng(6)), "J")
