@@ -151,8 +151,8 @@ def derive(options: Any) -> None:
     d = run(model(options.model), _name(options.loss), options.wrt)
     if options.gradient:
         gradient = d.gradient(_name(options.gradient) or "")
-        forms = {"text": gradient.text, "latex": gradient.latex, "markdown": lambda: f"$$\n{gradient.latex()}\n$$"}
-        print(forms[options.format]())
+        forms = {"text": gradient.text(), "latex": gradient.latex(), "markdown": f"$$\n{gradient.latex()}\n$$"}
+        print(forms[options.format])
         for left, right in gradient.used:
             print(_given(d.program, left, right, options.format))
     else:

@@ -19,6 +19,7 @@ from symgrad.core.layout import Layout
 from symgrad.core.program import Index
 from symgrad.core.source import statement_text
 from symgrad.schedule.kernels import Contract, Kernel, Schedule
+from symgrad.schedule.order import outer_first
 
 FLAGS = '{"reassoc", "contract", "arcp", "nsz"}'
 DECORATOR = f'@njit(cache=True, nogil=True, error_model="numpy", fastmath={FLAGS})'
@@ -68,8 +69,11 @@ def body(schedule: Schedule, dtype: str, cells: frozenset[str] = frozenset()) ->
 class _Nest:
     def __init__(self, kernel: Kernel, names: Names, code: Code):
         self.kernel, self.names, self.code = kernel, names, code
-        shift = {index.symbol: index.symbol + index.lo for index in kernel.loops if index.lo != 0}
-        # loops run over places in the arrays, from 0
+        # loops run over places in the arrays, from 0; an end may use outer indices, which are shifted too
+        shift: dict[Any, Any] = {}
+        for index in outer_first(kernel.loops):
+            if index.lo != 0:
+                shift[index.symbol] = index.symbol + substitute(index.lo, shift)
         self.value = substitute(kernel.statement.value, shift)
         self.target = substitute(kernel.statement.target, shift)
         self.shift = shift

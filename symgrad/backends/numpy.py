@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import string
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sympy as sp
@@ -19,7 +19,8 @@ from symgrad.core.expr import accesses, indices_of, is_access, is_index, name_of
 from symgrad.core.layout import Layout
 from symgrad.core.program import Index
 from symgrad.core.source import statement_text
-from symgrad.schedule.kernels import Contract, Kernel, Schedule
+from symgrad.schedule.kernels import Contract, Kernel, Map, Schedule
+from symgrad.schedule.order import rectangular
 
 IMPORTS = "import math\n\nimport numpy as np"
 REDUCE = {"sum": "np.sum", "prod": "np.prod", "max": "np.max", "min": "np.min"}
@@ -49,11 +50,13 @@ class _Array:
     dtype: str
 
     def __post_init__(self) -> None:
+        self.kernel = replace(self.kernel, statement=rectangular(self.kernel.statement))
         statement = self.kernel.statement
+        self.scatters = isinstance(self.kernel, Map) and self.kernel.scatters
         self.targets = list(indices_of(statement.target))
         reduced = [index for index in statement.domain if index in statement.reduced]
         kept = [index for index in statement.domain if index not in statement.reduced]
-        if not statement.scatters:
+        if not self.scatters:
             kept.sort(key=lambda index: self.targets.index(index.symbol))
         self.order: list[Index] = kept + reduced
         self.kept, self.reduced = kept, reduced
@@ -61,8 +64,9 @@ class _Array:
     def lines(self) -> list[str]:
         statement = self.kernel.statement
         name = python_name(statement.name)
-        if statement.scatters:
-            cells = ", ".join(self.grid(i - axis.lo) for i, axis in zip(self.targets, self.axes(statement.name), strict=True))
+        if self.scatters:
+            places = (self.grid(i - axis.lo) for i, axis in zip(self.targets, self.axes(statement.name), strict=True))
+            cells = ", ".join(map(self.broadcast, places))
             value = self.broadcast(self.code()(statement.value))
             return [f"np.add.at({name}, ({cells},), {value})"]
         value = self.reduce() if isinstance(self.kernel, Contract) else self.elementwise()

@@ -134,15 +134,19 @@ class Statement:
     def read_names(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(name_of(read) for read in self.reads))
 
-    @property
-    def scatters(self) -> bool:
-        """True when the target is not simply every cell once per point of its own indices."""
-        targets = indices_of(self.target)
-        symbols = {index.symbol for index in self.domain}
-        return len(set(targets)) < len(targets) or any(t not in symbols for t in targets)
-
     def with_value(self, value: Expr) -> Statement:
         return self if value == self.value else replace(self, value=value)
+
+
+def scatters(statement: Statement, tensor: Tensor) -> bool:
+    """False where every cell of the target's tensor is written once for each point of its own axes.
+
+    True for shifted, constant and repeated target indices, and for those that run over a part of an axis.
+    """
+    ranges = {index.symbol: (index.lo, index.hi) for index in statement.domain}
+    targets = indices_of(statement.target)
+    whole = (ranges.get(index) == (axis.lo, axis.hi) for index, axis in zip(targets, tensor.axes, strict=True))
+    return len(set(targets)) < len(targets) or not all(whole)
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ MARKS = {
 }  # fmt: skip
 SUBSCRIPT = re.compile(r"_\{([A-Za-z0-9]+)\}")
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
-RESERVED = {*FUNCTIONS, *REDUCERS, *KEYWORDS, *CODE_WORDS, "where", "sqrt", "pi"} - {"lambda"}
+RESERVED = {*FUNCTIONS, *REDUCERS, *KEYWORDS, *CODE_WORDS, "where", "sqrt", "pi"}
 NODES = 200_000  # of one equation, shared parts counted each time they are used
 BITS = 1024
 

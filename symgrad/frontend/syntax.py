@@ -29,7 +29,7 @@ TOKEN = re.compile(
 )
 SAME = {"**": "^", "·": "*", "×": "*", "−": "-", "≤": "<=", "≥": ">=", "≠": "!=", ":=": "="}
 KEYWORDS = ("for", "in", "if", "index", "input", "param", "const", "assume", "minimize", "maximize")
-CODE_WORDS = ("import", "lambda", "exec", "eval", "open", "__import__", "def", "class")
+CODE_WORDS = ("import", "exec", "eval", "open", "__import__", "def", "class")
 
 
 INFIX = {"==": 10, "!=": 10, "<": 10, "<=": 10, ">": 10, ">=": 10, "+": 20, "-": 20, "*": 30, "/": 30, "^": 40}

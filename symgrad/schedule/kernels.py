@@ -17,11 +17,12 @@ from symgrad.core.program import Index, Program, Statement
 
 @dataclass(frozen=True)
 class Map:
-    """`adds`: the cell holds something already, or the target scatters."""
+    """`adds`: the cell holds something already. `scatters`: cells are hit in any order, or not at all."""
 
     statement: Statement
     loops: tuple[Index, ...]
     adds: bool = False
+    scatters: bool = False
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,17 @@ reduced sums in a register, one that is contiguous and kept adds rows to rows.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import sympy as sp
 
+from symgrad.core.affine import bounds
 from symgrad.core.errors import SymgradError
-from symgrad.core.expr import accesses, free_indices, indices_of, is_reduction, nodes
+from symgrad.core.expr import accesses, free_indices, indices_of, is_reduction, nodes, where
 from symgrad.core.graph import tensor_needs, topological
-from symgrad.core.program import Index, Program, Statement, is_count
+from symgrad.core.program import Index, Program, Statement, is_count, scatters
+from symgrad.core.reductions import REDUCTIONS
 from symgrad.schedule.kernels import Contract, Kernel, Map, Schedule, Size
 
 
@@ -34,10 +37,11 @@ def schedule(
     zeroed: set[str] = set()
     for name in topological(needs):
         statements = program.definitions[name]
-        scattered = [s for s in statements if s.scatters]
+        tensor = program.tensors[name]
+        scattered = [s for s in statements if scatters(s, tensor)]
         zeroed |= {name} if scattered else set()
         for place, statement in enumerate([*scattered, *(s for s in statements if s not in scattered)]):
-            kernels.append(kernel(statement, adds=place > 0 or bool(scattered)))
+            kernels.append(kernel(statement, adds=place > 0 or bool(scattered), scattering=statement in scattered))
     temporaries = tuple(n for n in program.defined if n not in outputs)
     return Schedule(
         program,
@@ -51,12 +55,12 @@ def schedule(
     )
 
 
-def kernel(statement: Statement, adds: bool) -> Kernel:
+def kernel(statement: Statement, adds: bool, scattering: bool = False) -> Kernel:
     if any(is_reduction(node) for node in nodes(statement.value)):
         raise AssertionError(f"not normalized: {statement}")
+    if scattering:
+        return Map(statement, outer_first(statement.domain), adds=True, scatters=True)
     loops = loop_order(statement)
-    if statement.scatters:
-        return Map(statement, statement.domain, adds=True)
     return Contract(statement, loops, adds) if statement.reduced else Map(statement, loops, adds)
 
 
@@ -75,6 +79,37 @@ def loop_order(statement: Statement) -> tuple[Index, ...]:
         rest.sort(key=lambda index: index in reduced)
     # a kept innermost loop adds row to row: the other kept loops stay outside, reduced ones between
     return (*[i for i in rest if i not in reduced], *[i for i in rest if i in reduced], best)
+
+
+def outer_first(domain: Sequence[Index]) -> tuple[Index, ...]:
+    """The domain with every index after those that its ends use."""
+    out: list[Index] = []
+    waiting = list(domain)
+    while waiting:
+        names = {index.symbol for index in waiting}
+        index = next(i for i in waiting if names.isdisjoint((i.lo + i.hi).free_symbols - {i.symbol}))
+        out.append(index)
+        waiting.remove(index)
+    return tuple(out)
+
+
+def rectangular(statement: Statement) -> Statement:
+    """Ranges that depend on outer indices become the box around them, with a guard that keeps the points."""
+    value, domain = statement.value, []
+    ranges: dict[Any, tuple[Any, Any]] = {}
+    op = statement.op or "sum"
+    for index in outer_first(statement.domain):
+        inner = set(ranges) & (index.lo + index.hi).free_symbols
+        lo, hi = bounds(index.symbol, {**ranges, index.symbol: (index.lo, index.hi)})
+        if inner:
+            identity = sp.sympify(REDUCTIONS[op].identity)
+            for guard in (sp.Ge(index.symbol, index.lo, evaluate=False), sp.Le(index.symbol, index.hi, evaluate=False)):
+                value = where(guard, value, identity)
+        ranges[index.symbol] = (lo, hi)
+        domain.append(Index(index.symbol, lo, hi))
+    order = {index.symbol: place for place, index in enumerate(statement.domain)}
+    domain.sort(key=lambda index: order[index.symbol])
+    return replace(statement, value=value, domain=tuple(domain))
 
 
 def contiguity(index: Index, statement: Statement) -> int:
@@ -100,14 +135,14 @@ def sizes(program: Program, arguments: Sequence[str]) -> tuple[Size, ...]:
             free = sorted(axis.extent.free_symbols, key=str)
             if len(free) == 1 and free[0] not in found and sp.expand(axis.extent - free[0]).is_Integer:
                 found[free[0]] = Size(free[0], name, place, int(free[0] - axis.extent))
-    for symbol, where in needed_sizes(program):
+    for symbol, user in needed_sizes(program):
         if symbol not in found:
             shown = str(symbol).strip("|").partition("_")[0] if is_count(symbol) else str(symbol)
             what = f"the range of the index {shown}" if is_count(symbol) else f"the extent {shown}"
             raise SymgradError(
                 "SG311",
                 f"{what} cannot be read off the arrays that are given",
-                where.origin.span,
+                user.origin.span,
                 f"declare it: index {shown} in 1..10, or give an input an axis with it",
             )
     return tuple(found.values())

@@ -16,7 +16,7 @@ import sympy as sp
 from sympy import Expr, Symbol
 
 from symgrad.core.expr import access, fresh_index, index_symbol, indices_of, reduction, rename_bound, substitute, where
-from symgrad.core.program import Contribution, Index, Program, Statement, Tensor
+from symgrad.core.program import Contribution, Index, Program, Statement, Tensor, scatters
 
 LETTERS = ("l", "m", "n", "p", "q", "r", "s", "t", *string.ascii_lowercase)
 
@@ -133,11 +133,11 @@ def free_name(symbol: Symbol, used: set[str]) -> Symbol:
 
 
 def _merge(program: Program, tensor: Tensor, statements: list[Statement], one: bool) -> list[Statement]:
-    plain = [s for s in statements if not s.scatters]
+    plain = [s for s in statements if not scatters(s, tensor)]
     groups: dict[tuple[Index, ...], list[Statement]] = {}
     for statement in plain:
         groups.setdefault(statement.reduced, []).append(statement)
-    merged = [_add(group) for group in groups.values()] + [s for s in statements if s.scatters]
+    merged = [_add(group) for group in groups.values()] + [s for s in statements if scatters(s, tensor)]
     if not one or len(merged) < 2:
         return merged
     outer = tensor.axes

@@ -30,8 +30,8 @@ from symgrad.core.expr import (
     where,
 )  # fmt: skip
 from symgrad.core.functions import BY_HEAD
-from symgrad.core.graph import ancestors
-from symgrad.core.program import Index, Origin, Program, Statement, Tensor
+from symgrad.core.graph import ancestors, tensor_needs, topological
+from symgrad.core.program import Index, Origin, Program, Statement, Tensor, scatters
 
 CHEAP = {"abs", "sign", "relu", "max", "min"}
 
@@ -104,19 +104,29 @@ def inline(program: Program, keep: frozenset[str], pinned: frozenset[str] = froz
 
     `keep` are outputs; a value that reads `pinned` (quantities updated in place) stays where it is.
     """
-    changed = True
-    while changed:
-        changed = False
-        for statement in program.statements:
-            if statement.name not in keep and _goes(statement, program, pinned):
-                program = _put(statement, program)
-                changed = True
-    return program
+    gone: dict[str, Statement] = {}
+    for name in topological(tensor_needs(program)):
+        first = _resolved(program.definitions[name][0], gone)
+        if name not in keep and _goes(first, program, pinned):
+            gone[name] = first
+    statements = [_resolved(s, gone) for s in program.statements if s.name not in gone]
+    tensors = {name: tensor for name, tensor in program.tensors.items() if name not in gone}
+    return replace(program, statements=tuple(statements), tensors=tensors)
+
+
+def _resolved(user: Statement, gone: dict[str, Statement]) -> Statement:
+    """A statement with the reads of inlined quantities replaced by their values."""
+    mapping = {}
+    for read in user.reads:
+        if name_of(read) in gone:
+            inner = gone[name_of(read)]
+            mapping[read] = substitute(inner.value, dict(zip(indices_of(inner.target), indices_of(read), strict=True)))
+    return user.with_value(substitute(user.value, mapping)) if mapping else user
 
 
 def _goes(statement: Statement, program: Program, pinned: frozenset[str]) -> bool:
     single = len(program.definitions[statement.name]) == 1
-    if not single or statement.reduced or statement.op is not None or statement.scatters:
+    if not single or statement.reduced or statement.op is not None or scatters(statement, program.tensors[statement.name]):
         return False
     if any(name in pinned for name in statement.read_names):
         return False
@@ -137,18 +147,3 @@ def _plain(read: Expr, statement: Statement) -> bool:
 
 def _under_where(expr: Any, read: Expr) -> bool:
     return any(n.func == where and n.has(read) for n in nodes(expr))
-
-
-def _put(statement: Statement, program: Program) -> Program:
-    out = []
-    for user in program.statements:
-        if user.name == statement.name:
-            continue
-        mapping = {
-            read: substitute(statement.value, dict(zip(indices_of(statement.target), indices_of(read), strict=True)))
-            for read in user.reads
-            if name_of(read) == statement.name
-        }
-        out.append(user.with_value(substitute(user.value, mapping)) if mapping else user)
-    tensors = {name: tensor for name, tensor in program.tensors.items() if name != statement.name}
-    return replace(program, statements=tuple(out), tensors=tensors)
