@@ -186,7 +186,7 @@ class Converter:
     def limit(self, binder: Binder, inner: Converter) -> tuple[Any, ...]:
         symbol = index_symbol(binder.name)
         if binder.span:
-            self.spans.setdefault(symbol, binder.span)
+            self.spans[symbol] = binder.span  # of two with one letter, the inner one is what is wrong
         if binder.lo is None or binder.hi is None:
             return (symbol,)
         sized = replace(inner, sizes=self.sizes | names_in(binder.lo) | names_in(binder.hi))

@@ -12,9 +12,8 @@ Nothing is executed, sympified or parsed: a Symbol's name is only ever compared 
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sympy as sp
@@ -29,23 +28,14 @@ from symgrad.core.check import Declaration, Draft, Ends, Equation, resolve
 from symgrad.core.errors import SymgradError, did_you_mean
 from symgrad.core.expr import access, accesses, index_symbol, indices_of, is_index, name_of, reduction, where
 from symgrad.core.functions import BY_HEAD, FUNCTIONS
-from symgrad.core.greek import GREEK
 from symgrad.core.program import Program
-from symgrad.core.reductions import REDUCERS
 from symgrad.frontend.convert import number
-from symgrad.frontend.syntax import CODE_WORDS, KEYWORDS, LIMITS
+from symgrad.frontend.sympy_names import QUANTITIES, Names, Quantity, kind_of, quantity_name, shown
+from symgrad.frontend.syntax import LIMITS
 
-MARKS = {
-    "^*": "_star", "^{*}": "_star", r"^\star": "_star", r"^{\star}": "_star", r"^\ast": "_star", r"^{\ast}": "_star", "*": "_star",
-    "'": "_prime", r"^\prime": "_prime", r"^{\prime}": "_prime",
-}  # fmt: skip
-SUBSCRIPT = re.compile(r"_\{([A-Za-z0-9]+)\}")
-NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
-RESERVED = {*FUNCTIONS, *REDUCERS, *KEYWORDS, *CODE_WORDS, "where", "sqrt", "pi"}
 NODES = 200_000  # of one equation, shared parts counted each time they are used
 BITS = 1024
 
-Quantity = Any  # an IndexedBase, a Symbol, an Indexed or a name
 Rule = Callable[["Reader", Any, list[Any]], Any]
 
 
@@ -85,7 +75,7 @@ def _items(given: Any, single: Any) -> list[Any]:
     try:
         return list(given)
     except TypeError:
-        raise SymgradError("SG130", f"a list is expected, this is {_kind(given)}", hint="write [Eq(y, …), Eq(J, …)]") from None
+        raise SymgradError("SG130", f"a list is expected, this is {kind_of(given)}", hint="write [Eq(y, …), Eq(J, …)]") from None
 
 
 def _sides(item: Any, place: int) -> tuple[Any, Any]:
@@ -93,24 +83,15 @@ def _sides(item: Any, place: int) -> tuple[Any, Any]:
         raise SymgradError("SG131", f"equation {place} is just {item}: SymPy found both sides the same, or never the same",
                            hint="the left side of Eq must be a new quantity")  # fmt: skip
     if not isinstance(item, sp.Eq):
-        raise SymgradError("SG130", f"item {place} is no equation, it is {_kind(item)}", hint="write Eq(left, right)")
+        raise SymgradError("SG130", f"item {place} is no equation, it is {kind_of(item)}", hint="write Eq(left, right)")
     lhs, rhs = item.args
     if not isinstance(lhs, (sp.Symbol, sp.Indexed)):
         raise SymgradError(
-            "SG121", f"an object {_kind(lhs)} cannot stand left of = (equation {place})", hint="write a Symbol or x[i]"
+            "SG121", f"an object {kind_of(lhs)} cannot stand left of = (equation {place})", hint="write a Symbol or x[i]"
         )
     for side in (lhs, rhs):
         _check_extent(side, place)
     return lhs, rhs
-
-
-def _kind(thing: Any) -> str:
-    return f"of type {_shown(type(thing).__name__)}"
-
-
-def _shown(name: str) -> str:
-    """A name from outside as it may stand in a message."""
-    return repr(name if len(name) <= 40 else name[:40] + "…")
 
 
 def _check_extent(root: Any, place: int) -> None:
@@ -133,141 +114,6 @@ def _check_extent(root: Any, place: int) -> None:
         )
     if size > NODES:
         raise SymgradError("SG507", f"equation {place} has {size:,} parts written out, more than {NODES:,}", hint="name parts")
-
-
-# names
-
-
-def name_in_code(name: str) -> str:
-    r"""The name in the language of a SymPy name: `y^{*}` is y_star, `\theta_{1}` is theta_1. SG204, SG209, SG503."""
-    if len(name) > LIMITS["identifier"]:
-        raise SymgradError("SG503", f"the name {_shown(name)} has {len(name):,} characters, more than {LIMITS['identifier']}")
-    stem, ending = name, ""
-    while mark := next((mark for mark in MARKS if stem.endswith(mark)), None):
-        stem, ending = stem.removesuffix(mark), MARKS[mark] + ending
-    stem = SUBSCRIPT.sub(r"_\1", stem.removeprefix("\\"))
-    result = "".join(GREEK.get(c, c) for c in stem) + ending
-    if not NAME.fullmatch(result) or "__" in result:
-        raise SymgradError("SG209", f"{_shown(name)} cannot be a name", hint="a name has letters, digits and single _")
-    if result in RESERVED:
-        raise SymgradError("SG204", f"{result} has a meaning in the language already", hint="choose another name for the quantity")
-    return result
-
-
-def quantity_name(item: Quantity) -> str:
-    """The name of an IndexedBase, a Symbol, an Indexed or a str."""
-    if isinstance(item, str):
-        return name_in_code(item)
-    label = item
-    if isinstance(label, sp.Indexed):
-        label = label.base
-    if isinstance(label, (sp.IndexedBase, sp.Idx)):
-        label = label.label
-    if not isinstance(label, sp.Symbol):
-        raise SymgradError("SG209", f"a name is expected, this is {_kind(label)}", hint="give a Symbol, an IndexedBase or a str")
-    return name_in_code(label.name)
-
-
-QUANTITIES = (str, sp.Symbol, sp.Indexed, sp.IndexedBase)
-
-
-def _leaves(root: Any, place: str) -> Iterator[tuple[Any, str]]:
-    """Every Symbol, Idx and IndexedBase of an expression with its place: "value", "index", "bound", "end" or "base".
-
-    The Indexed themselves come with "access".
-    """
-    stack, seen = [(root, place)], set()
-    while stack:
-        here = node, place = stack.pop()
-        if here in seen:
-            continue
-        seen.add(here)
-        parts: list[tuple[Any, str]] = [(arg, place) for arg in node.args]
-        if isinstance(node, (sp.Symbol, sp.Idx, sp.IndexedBase)):
-            yield node, "base" if isinstance(node, sp.IndexedBase) else place
-            parts = [(end, "end") for end in (_range(node) or getattr(node, "shape", None) or ())]
-        elif isinstance(node, sp.Indexed):
-            yield node, "access"
-            parts = [(arg, "index") for arg in node.args]
-        elif isinstance(node, (sp.Sum, sp.Product)):
-            parts = [(node.args[0], place)]
-            parts += [(arg, "end" if k else "bound") for limit in node.args[1:] for k, arg in enumerate(limit)]
-        stack.extend(reversed(parts))
-
-
-def _range(node: Any) -> tuple[Any, ...]:
-    return () if not isinstance(node, sp.Idx) or node.lower is None or node.upper is None else (node.lower, node.upper)
-
-
-@dataclass
-class Names:
-    """What each name of a model is: a quantity, or an index or extent."""
-
-    quantities: set[str]
-    indices: set[str] = field(default_factory=set)
-    ranges: dict[str, Ends] = field(default_factory=dict)  # as SymPy has them
-    bound: set[str] = field(default_factory=set)
-    symbols: dict[str, Any] = field(default_factory=dict)  # the Symbol behind each quantity
-
-    @classmethod
-    def of(cls, pairs: Sequence[tuple[Any, Any]], declared: Iterable[str]) -> Names:
-        found = [[leaf for side in pair for leaf in _leaves(side, "value")] for pair in pairs]
-        bases = {quantity_name(leaf) for leaves in found for leaf, place in leaves if place == "base"}
-        names = cls({quantity_name(lhs) for lhs, _ in pairs} | set(declared) | bases)
-        for leaves in found:
-            names.collect_indices(leaves)
-        names.collect_shapes([leaf for leaves in found for leaf, place in leaves if place == "access"])
-        for leaves in found:
-            names.collect_symbols(leaves)
-        return names
-
-    def collect_indices(self, leaves: Iterable[tuple[Any, str]]) -> None:
-        """SG205, SG208, SG304, SG305 where a name cannot be an index."""
-        here: dict[str, Any] = {}
-        for leaf, place in leaves:
-            if place in ("base", "access") or (place == "value" and not isinstance(leaf, sp.Idx)):
-                continue
-            name = quantity_name(leaf)
-            if name in self.quantities and (place != "index" or isinstance(leaf, sp.Idx)):
-                code, what = ("SG304", "the end of a range") if place == "end" else ("SG205", "an index")
-                raise SymgradError(code, f"{name} is {what} and a quantity", hint="rename one of them")
-            if here.setdefault(name, leaf) != leaf:
-                raise SymgradError("SG208", f"two SymPy objects in one equation are named {name}", hint="use one for both")
-            if name not in self.quantities:
-                self.indices.add(name)
-            if place == "bound":
-                self.bound.add(name)
-            self.declare(name, _range(leaf))
-
-    def collect_shapes(self, reads: Iterable[Any]) -> None:
-        """A shape gives the range of an index that has none."""
-        ranged = self.bound | set(self.ranges)
-        for read in reads:
-            for index, extent in zip(read.indices, read.base.shape or (), strict=False):
-                if isinstance(index, (sp.Symbol, sp.Idx)) and quantity_name(index) in self.indices - ranged:
-                    self.declare(quantity_name(index), (sp.S.Zero, extent - 1))
-
-    def declare(self, name: str, ends: tuple[Any, ...]) -> None:
-        if ends and self.ranges.setdefault(name, (ends[0], ends[1])) != ends:
-            both = " and over ".join("..".join(map(str, pair)) for pair in (self.ranges[name], ends))
-            raise SymgradError("SG305", f"the index {name} runs over {both}", hint="use two indices")
-
-    def collect_symbols(self, leaves: Iterable[tuple[Any, str]]) -> None:
-        """SG208 where Symbols that SymPy holds apart would become one quantity."""
-        for leaf, place in leaves:
-            symbol = leaf.label if place == "base" else leaf
-            if place not in ("base", "value") or isinstance(leaf, sp.Idx) or quantity_name(symbol) in self.indices:
-                continue
-            if not symbol.is_commutative:
-                raise SymgradError("SG132", f"{_shown(symbol.name)} does not commute", hint="all quantities are real numbers")
-            name = quantity_name(symbol)
-            if _identity(self.symbols.setdefault(name, symbol)) != _identity(symbol):
-                raise SymgradError("SG208", f"two different SymPy symbols are named {name}", hint="give both the same assumptions")
-
-
-def _identity(symbol: Any) -> Any:
-    """What tells Symbols apart besides the name."""
-    return symbol if isinstance(symbol, sp.Dummy) else symbol.assumptions0
 
 
 # expressions
@@ -318,7 +164,7 @@ def _rule(node: Any) -> Rule:
     if rule is None:
         kind = type(node).__name__
         code = "SG133" if isinstance(node, sp.Number) or node is sp.I or node is sp.zoo else "SG132"
-        raise SymgradError(code, f"{_shown(kind)} has no counterpart in the language", hint=HINTS.get(kind, OTHERWISE))
+        raise SymgradError(code, f"{shown(kind)} has no counterpart in the language", hint=HINTS.get(kind, OTHERWISE))
     return rule
 
 
@@ -326,7 +172,7 @@ def _apply(head: Callable[..., Any]) -> Rule:
     def rule(reader: Reader, node: Any, args: list[Any]) -> Any:
         result = head(*map(_as_number, args))
         if result in (sp.zoo, sp.nan, sp.oo, -sp.oo) or (result.is_number and result.is_real is False):
-            raise SymgradError("SG133", f"{_shown(type(node).__name__)} of {', '.join(map(str, args))} is no finite real number")
+            raise SymgradError("SG133", f"{shown(type(node).__name__)} of {', '.join(map(str, args))} is no finite real number")
         return result
 
     return rule
@@ -360,9 +206,9 @@ def _symbol(reader: Reader, node: Any, args: list[Any]) -> Any:
 
 
 def _indexed(reader: Reader, node: Any, args: list[Any]) -> Any:
-    for index, shown in zip(args, node.indices, strict=True):
+    for index, given in zip(args, node.indices, strict=True):
         if _as_number(index).is_integer is False or index.is_Float:
-            raise SymgradError("SG308", f"{shown} is no index of {quantity_name(node)}", hint="indices are whole numbers")
+            raise SymgradError("SG308", f"{given} is no index of {quantity_name(node)}", hint="indices are whole numbers")
     return access(quantity_name(node), *args)
 
 
@@ -440,7 +286,7 @@ def _named_function(reader: Reader, node: Any, args: list[Any]) -> Any:
     name = node.func.__name__
     row = FUNCTIONS.get(name)
     if row is None:
-        raise SymgradError("SG201", f"there is no function {_shown(name)}", hint=did_you_mean(name, FUNCTIONS))
+        raise SymgradError("SG201", f"there is no function {shown(name)}", hint=did_you_mean(name, FUNCTIONS))
     if len(args) != row.arity and (row.arity is not None or len(args) < 2):
         raise SymgradError("SG118", f"{name} takes {row.arity or 'at least 2'} argument(s), here it has {len(args)}")
     return row.head(*map(_as_number, args))

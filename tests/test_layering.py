@@ -1,0 +1,100 @@
+"""The project's own rules, read from its source: who imports whom, what is never called."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "symgrad"
+FILES = sorted(PACKAGE.rglob("*.py"))
+LAYERS = {
+    "core": {"core"},
+    "frontend": {"core", "frontend"},
+    "transform": {"core", "transform"},
+    "schedule": {"core", "schedule"},
+    "printers": {"core", "printers"},
+    "backends": {"core", "schedule", "backends"},
+}
+HEAVY = {"numba", "llvmlite", "jax", "torch", "sklearn", "matplotlib", "scipy"}
+EXECUTES = {"eval", "exec", "sympify", "parse_expr", "parse_latex", "lambdify", "__import__"}
+
+
+def trees() -> Iterator[tuple[Path, ast.Module]]:
+    for path in FILES:
+        yield path.relative_to(PACKAGE), ast.parse(path.read_text(encoding="utf-8"))
+
+
+def imports(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+        elif isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+
+
+def test_imports_point_one_way() -> None:
+    """A folder that imports a sibling, or what stands above it."""
+    wrong = [
+        (str(path), module)
+        for path, tree in trees()
+        if len(path.parts) > 1
+        for module in imports(tree)
+        if module.startswith("symgrad.") and module.split(".")[1] not in LAYERS[path.parts[0]]
+    ]
+    assert wrong == []
+
+
+def test_heavy_imports_are_lazy() -> None:
+    """numba and the extras cost a second at start-up: emitted modules and functions import them."""
+    wrong = [
+        (str(path), module)
+        for path, tree in trees()
+        for node in tree.body
+        for module in imports(ast.Module([node], []))
+        if isinstance(node, ast.Import | ast.ImportFrom) and module.split(".")[0] in HEAVY
+    ]
+    assert wrong == []
+
+
+def test_user_text_is_never_executed() -> None:
+    """A call that could run text: eval and its relatives, SymPy's string parsers, pickle."""
+    wrong = []
+    for path, tree in trees():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call):
+                name = getattr(node.func, "id", getattr(node.func, "attr", ""))
+                # sympify of a SymPy object or a number is no parsing
+                if name in EXECUTES and not (name == "sympify" and path.parts[0] in ("core", "frontend", "schedule")):
+                    wrong.append((str(path), node.lineno, name))
+        wrong += [(str(path), 0, module) for module in imports(tree) if module.split(".")[0] in ("pickle", "marshal", "shelve")]
+    assert wrong == []
+
+
+def test_no_unsafe_fast_math() -> None:
+    """fastmath=True lets nan and inf be optimised away."""
+    assert [str(path) for path in FILES if "fastmath=True" in path.read_text(encoding="utf-8").replace(" ", "")] == []
+
+
+@pytest.mark.parametrize("code", ["import symgrad", "import symgrad as sg; sg.derive(sg.parse('J = x^2')).latex()"])
+def test_deriving_does_not_load_numba(code: str) -> None:
+    """A second of start-up for printing a formula."""
+    check = f"{code}; import sys; print(sorted(set(sys.modules) & {HEAVY!r}))"
+    ran = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "[]"
+
+
+def test_modules_and_functions_are_short() -> None:
+    """Two things in one room."""
+    long = []
+    for path, tree in trees():
+        lines = (PACKAGE / path).read_text(encoding="utf-8").count("\n")
+        long += [(str(path), lines)] if lines > 480 else []
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef) and (node.end_lineno or 0) - node.lineno >= 60:
+                long.append((f"{path}:{node.name}", (node.end_lineno or 0) - node.lineno))
+    assert long == []
