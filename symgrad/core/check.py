@@ -169,7 +169,6 @@ class _Ranges:
         self.found: set[str] = set()  # axes whose range comes from their uses, and is the widest of them
         self.ends: dict[str, Ends] = {name: (lo, hi) for name, (lo, hi, _) in draft.ranges.items()}
         self.axes: dict[str, tuple[str, ...]] = {}
-        self.letters: dict[str, str] = {}  # the index that an axis without a name of its own is first read with
         self.first_use: dict[str, tuple[Expr, Span | None]] = {}
         for name, (lo, hi, span) in draft.ranges.items():
             _check_ends(name, lo, hi, span)
@@ -231,10 +230,7 @@ class _Ranges:
         """The key of an undeclared axis: that of the index it is first used with, where it is plain."""
         if is_index(index) and scope.get(index) is None:
             return str(index)
-        key = f"{name}:{place}"
-        if is_index(index):
-            self.letters[key] = str(index)
-        return key
+        return f"{name}:{place}"
 
     def _use(
         self, axis: str, index: Expr, scope: Mapping[Symbol, Ends | None], equation: Equation, span: Span | None, left: set[Expr]
@@ -362,7 +358,7 @@ def _tensors(draft: Draft, ranges: _Ranges, statements: tuple[Statement, ...]) -
             out[name] = Tensor(name, defined[name].outer, "defined", span=defined[name].origin.span)
             continue
         keys = ranges.axes[name]
-        symbols = _axis_symbols(keys, ranges.letters)
+        symbols = _axis_symbols(keys if name in roles else _letters(name, len(keys), statements))
         axes = tuple(Index(s, *ranges.range(k)) for s, k in zip(symbols, keys, strict=True))
         declared = roles.get(name)
         out[name] = Tensor(
@@ -375,17 +371,22 @@ def _tensors(draft: Draft, ranges: _Ranges, statements: tuple[Statement, ...]) -
     return out
 
 
-def _axis_symbols(keys: tuple[str, ...], letters: Mapping[str, str]) -> list[Symbol]:
-    """A distinct index symbol for each axis; an axis first used with a shift gets a letter of its own."""
-    wanted = [letters.get(key, key) for key in keys]
-    used = {key for key in wanted if ":" not in key}
+def _letters(name: str, rank: int, statements: tuple[Statement, ...]) -> tuple[str, ...]:
+    """For each axis of an undeclared tensor the first letter, by the alphabet, of those it is read with; or none."""
+    reads = [indices_of(read) for s in statements for read in s.reads if name_of(read) == name]
+    plain = [sorted(str(read[place]) for read in reads if is_index(read[place])) for place in range(rank)]
+    return tuple(letters[0] if letters else ":" for letters in plain)
+
+
+def _axis_symbols(wanted: tuple[str, ...]) -> list[Symbol]:
+    """A distinct index symbol for each axis; one that is only read with shifts gets a letter of its own."""
+    used = set(wanted)
     out: list[Symbol] = []
-    for key in wanted:
-        name = key if ":" not in key and index_symbol(key) not in out else None
-        if name is None:
-            name = next(c for c in ("n", "m", "p", "q", "r", "s", "u", "v") if c not in used)
-            used.add(name)
-        out.append(index_symbol(name))
+    for letter in wanted:
+        if ":" in letter or index_symbol(letter) in out:
+            letter = next(c for c in ("n", "m", "p", "q", "r", "s", "u", "v") if c not in used)
+            used.add(letter)
+        out.append(index_symbol(letter))
     return out
 
 

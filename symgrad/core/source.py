@@ -13,11 +13,13 @@ from symgrad.core.tree import Format, Name, Tree
 
 
 def written_name(name: str) -> str:
-    """A name as the text language writes it."""
-    for ending, mark in (("_star", "^*"), ("_prime", "'")):
-        if name.endswith(ending) and len(name) > len(ending):
-            return written_name(name.removesuffix(ending)) + mark
-    return name
+    """A name as the text language writes it: primes, then at most one star."""
+    stem = name.removesuffix("_star")
+    star = "^*" if stem != name else ""
+    primes = 0
+    while stem.endswith("_prime"):
+        stem, primes = stem.removesuffix("_prime"), primes + 1
+    return name if not stem or stem.endswith("_star") else stem + "'" * primes + star
 
 
 class SourceFormat(Format):

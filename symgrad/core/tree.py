@@ -155,6 +155,16 @@ def children(tree: Tree) -> list[Tree]:
     return []
 
 
+def depth(tree: Tree) -> int:
+    """How deeply a tree nests."""
+    deepest, stack = 0, [(tree, 1)]
+    while stack:
+        node, level = stack.pop()
+        deepest = max(deepest, level)
+        stack.extend((child, level + 1) for child in children(node))
+    return deepest
+
+
 def map_tree(tree: Tree, rule: Callable[[Tree], Tree]) -> Tree:
     """Bottom-up, `rule` on every node."""
     again = partial(map_tree, rule=rule)

@@ -82,6 +82,7 @@ class Converter:
 
     def index(self, tree: Tree) -> Expr:
         """Between brackets, a name that is no known quantity is an index."""
+        walk(tree, _refuse_gather)
         names = names_in(tree) - self.quantities
         return self.inside(names).value(tree)
 
@@ -199,6 +200,11 @@ def number(text: str) -> Expr:
         return sp.Integer(int(text))
     value = sp.Float(text, 40)
     return sp.S.Zero if value == 0 else value
+
+
+def _refuse_gather(tree: Tree) -> None:
+    if isinstance(tree, Name) and tree.indices:
+        raise SymgradError("SG391", f"not yet: an index that is read from {tree.name}, a gather", tree.span)
 
 
 def span(tree: Tree) -> Span | None:

@@ -18,12 +18,13 @@ from sympy import Expr
 
 from symgrad.core.check import Declaration, Draft, Equation, resolve
 from symgrad.core.errors import Source, Span, SymgradError
+from symgrad.core.expr import nodes
 from symgrad.core.functions import FUNCTIONS
 from symgrad.core.program import Origin, Program
 from symgrad.core.reductions import REDUCERS
-from symgrad.core.tree import Binder, Call, Definition, Name, Reduce, Tree
+from symgrad.core.tree import Binder, Call, Definition, Name, Reduce, Tree, depth
 from symgrad.frontend.convert import Converter, names_in, walk
-from symgrad.frontend.syntax import Parser, Token, describe, span_of, starred_names, tokenize
+from symgrad.frontend.syntax import LIMITS, Parser, Token, describe, span_of, starred_names, tokenize
 
 DECLARATIONS = ("index", "input", "param", "const", "assume", "minimize", "maximize")
 
@@ -152,6 +153,7 @@ class StatementParser(Parser):
             raise SymgradError("SG204", f"{left.function} is a function of the language already", left.span, "choose another name")
         if left.function in out.functions:
             raise SymgradError("SG202", f"the function {left.function} is defined twice", left.span)
+        check_depth(right, left.span)
         out.functions[left.function] = Definition(parameters, right)
 
 
@@ -218,10 +220,24 @@ def _size_names(lines: Lines) -> frozenset[str]:
     return frozenset(names - {binder.name for binder in binders})
 
 
+def check_depth(tree: Tree, span: Span | None) -> None:
+    """SG504: what follows goes down a tree by recursion."""
+    if depth(tree) > LIMITS["nesting"]:
+        raise SymgradError("SG504", f"this nests more than {LIMITS['nesting']} deep", span, "name parts of it")
+
+
+def expression_depth(expr: Any) -> int:
+    found: dict[Any, int] = {}
+    for node in nodes(expr):
+        found[node] = 1 + max((found.get(arg, 0) for arg in node.args), default=0)
+    return found[expr]
+
+
 def _equation(line: Line, base: Converter) -> Equation:
     left = list(line.left.indices)
     names = [i.name for i in left if isinstance(i, Name) and not i.indices]
     spans: dict[Any, Span] = {}
+    check_depth(line.right, line.span)
     inner = Converter(base.scope | set(names), base.sizes, base.quantities, base.functions, base.written, spans)
     value = inner.value(line.right)
     ranges: Mapping[str, tuple[Expr, Expr]] = {
@@ -230,5 +246,7 @@ def _equation(line: Line, base: Converter) -> Equation:
     for binder in line.loops:
         if binder.name not in names:
             raise SymgradError("SG310", f"{binder.name} is no index of the left side", binder.span)
+    if expression_depth(value) > 2 * LIMITS["nesting"]:
+        raise SymgradError("SG504", f"with the functions put in, this nests more than {2 * LIMITS['nesting']} deep", line.span, "name parts of it")
     origin = Origin(line.span, (value, line.right), spans)
     return Equation(line.left.name, tuple(inner.value(i) for i in left), value, line.op, ranges, origin)
