@@ -6,6 +6,7 @@ A refusal goes to standard error and exits with 2, nothing is written then; a fa
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -16,11 +17,15 @@ from symgrad.core.errors import SymgradError, did_you_mean
 from symgrad.core.program import Program
 
 FORMATS = ("text", "latex", "markdown")
+PICTURES = (".png", ".svg", ".pdf")
 MODEL_HELP = "a .sg file, - for standard input, or the equations themselves"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; the exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal without Unicode shows codes, not a failure
     try:
         options = _parser().parse_args(argv)
         command: Callable[[Any], None] = options.command
@@ -29,6 +34,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     except SymgradError as error:
         print(error, file=sys.stderr)
+        return 2
+    except MemoryError:
+        print("SG508: there is not enough memory for this\nhint: smaller extents, or fewer examples", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
@@ -68,7 +76,7 @@ def _version() -> str:
 
 def _model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="FILE|-|EQUATIONS", help=MODEL_HELP)
-    parser.add_argument("--loss", help="the loss; default: the model's goal, or its one unused scalar")
+    parser.add_argument("--loss", type=_name, help="the loss; default: the model's goal, or its one unused scalar")
     parser.add_argument("--wrt", type=_names, help="names, separated by commas")
 
 
@@ -76,7 +84,7 @@ def _derive_options(parser: argparse.ArgumentParser) -> None:
     _model_options(parser)
     parser.add_argument("--style", default="slides", help="slides (default) or steps")
     parser.add_argument("--format", default="text", help="text (default), latex or markdown")
-    parser.add_argument("--gradient", metavar="NAME", help="print only dJ/dNAME, in closed form")
+    parser.add_argument("--gradient", metavar="NAME", type=_name, help="print only dJ/dNAME, in closed form")
     parser.set_defaults(command=derive)
 
 
@@ -94,10 +102,16 @@ def _train_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="FILE|-|EQUATIONS", help=MODEL_HELP)
     parser.add_argument("--data", required=True, help="digits, breast_cancer, a .npz file (X, y) or a .csv file with a header")
     parser.add_argument("--column", help="the target's column of a .csv file (default: the last) or its array in a .npz file")
-    parser.add_argument("--target", help="the model's input for the labels; default: the starred one")
-    parser.add_argument("--prediction", help="the quantity that is scored; default: what the loss compares with the target")
+    parser.add_argument("--target", type=_name, help="the model's input for the labels; default: the starred one")
     parser.add_argument(
-        "--size", action="append", default=[], metavar="D=32", help="values of the index whose range ends with D; default 32"
+        "--prediction", type=_name, help="the quantity that is scored; default: what the loss compares with the target"
+    )
+    parser.add_argument(
+        "--size",
+        action="append",
+        default=[],
+        metavar="D=32",
+        help="how many values the index takes whose range ends with D, or the index of that name; default 32",
     )
     parser.add_argument("--bias-unit", action="store_true", help="put a constant feature 1 before the others, the slides' x_0")
     parser.add_argument("--optimizer", default="adam", help="adam (default), sgd or momentum")
@@ -107,8 +121,8 @@ def _train_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the split, the start and the shuffling")
     parser.add_argument("--dtype", default="float64", help="float64 (default) or float32")
     parser.add_argument("--test-fraction", type=float, default=0.2)
-    parser.add_argument("--save", metavar="params.npz", help="write the trained parameters")
-    parser.add_argument("--picture", metavar="loss.png", help="write the loss curve (extra demo)")
+    parser.add_argument("--save", metavar="params.npz", help="write the trained parameters and the features' shift and scale")
+    parser.add_argument("--picture", metavar="loss.png", help="write the loss curve, as .png, .svg or .pdf (extra demo)")
     parser.add_argument("--force", action="store_true", help="overwrite files")
     parser.set_defaults(command=train)
 
@@ -116,24 +130,33 @@ def _train_options(parser: argparse.ArgumentParser) -> None:
 def _names(text: str) -> tuple[str, ...]:
     from symgrad.frontend.syntax import canonical
 
-    return tuple(canonical(part.strip()) for part in text.split(",") if part.strip())
+    names = tuple(canonical(part.strip()) for part in text.split(",") if part.strip())
+    if not names:
+        raise argparse.ArgumentTypeError(f"{text!r} holds no name")
+    return names
 
 
-def _name(text: str | None) -> str | None:
-    names = _names(text or "")
-    return names[0] if names else None
+def _name(text: str) -> str:
+    names = _names(text)
+    if len(names) > 1:
+        raise argparse.ArgumentTypeError(f"{text!r} holds {len(names)} names, and one is needed")
+    return names[0]
 
 
 def model(given: str) -> Program:
     """The program of a positional argument."""
     from symgrad.frontend.files import decode, read
+    from symgrad.frontend.syntax import LIMITS
     from symgrad.frontend.text import parse
 
     if given == "-":
-        return parse(decode(sys.stdin.buffer.read(), "<stdin>"), "<stdin>")
-    looks_like_a_file = Path(given).suffix in (".sg", ".tex") and "=" not in given
-    if looks_like_a_file or (len(given) < 4096 and "\n" not in given and "\0" not in given and Path(given).is_file()):
+        return parse(decode(sys.stdin.buffer.read(4 * LIMITS["characters"] + 1), "<stdin>"), "<stdin>")
+    if os.path.exists(given) or ("=" not in given and "\n" not in given and Path(given).suffix in (".sg", ".tex")):
         return read(given)
+    if "=" not in given and given.strip():
+        shown = given if len(given) < 80 else given[:77] + "…"
+        hint = "give a file, - for standard input, or equations such as 'J = x^2'"
+        raise SymgradError("SG704", f"there is no file {shown}, and it holds no equation", hint=hint)
     return parse(given, "<equations>")
 
 
@@ -148,11 +171,11 @@ def derive(options: Any) -> None:
     from symgrad.derivation import derive as run
 
     _choose("format", options.format, FORMATS)
-    d = run(model(options.model), _name(options.loss), options.wrt)
+    d = run(model(options.model), options.loss, options.wrt)
     if options.gradient:
-        gradient = d.gradient(_name(options.gradient) or "")
-        forms = {"text": gradient.text(), "latex": gradient.latex(), "markdown": f"$$\n{gradient.latex()}\n$$"}
-        print(forms[options.format])
+        gradient = d.gradient(options.gradient)
+        latex = gradient.latex()
+        print({"text": gradient.text(), "latex": latex, "markdown": f"$$\n{latex}\n$$"}[options.format])
         for left, right in gradient.used:
             print(_given(d.program, left, right, options.format))
     else:
@@ -175,8 +198,7 @@ def compile_module(options: Any) -> None:
     """Write the kernel's module."""
     from symgrad.compiler import compile as run
 
-    loss = _name(options.loss)
-    k = run(model(options.model), loss, options.wrt, options.batch, options.dtype, options.backend)
+    k = run(model(options.model), options.loss, options.wrt, options.batch, options.dtype, options.backend)
     print(f"wrote {k.save(options.output, options.force)}: {k.loss} and its gradients by {', '.join(k.wrt)}")
 
 
@@ -184,7 +206,7 @@ def _sizes(given: Sequence[str]) -> dict[str, int]:
     out = {}
     for item in given:
         name, _, count = item.partition("=")
-        if not count.isdigit() or int(count) < 1:
+        if not (count.isascii() and count.isdigit() and len(count) < 16) or int(count) < 1:
             raise SymgradError("SG614", f"--size {item} is no size", hint="write --size D=32")
         out[name.strip()] = int(count)
     return out
@@ -201,24 +223,27 @@ def train(options: Any) -> None:
     _check_outputs(options)
     if not 0 <= options.test_fraction < 1:
         raise SymgradError("SG608", f"--test-fraction must be at least 0 and below 1, and is {options.test_fraction}")
+    for name, value, least in (("epochs", options.epochs, 0), ("batch-size", options.batch_size, 1), ("seed", options.seed, 0)):
+        if value < least:
+            raise SymgradError("SG608", f"--{name} must be at least {least}, and is {value}")
     settings = Settings(
-        rule(options.learning_rate if options.learning_rate is not None else rate),
-        epochs=options.epochs,
-        batch_size=options.batch_size,
-        seed=options.seed,
-        dtype=_choose("dtype", options.dtype, ("float64", "float32")),
-        test_fraction=options.test_fraction,
-        target=_name(options.target),
-        prediction=_name(options.prediction),
-        bias_unit=options.bias_unit,
-        sizes=_sizes(options.size),
+        rule(rate if options.learning_rate is None else options.learning_rate),
+        options.epochs,
+        options.batch_size,
+        options.seed,
+        _choose("dtype", options.dtype, ("float64", "float32")),
+        options.test_fraction,
+        options.target,
+        options.prediction,
+        options.bias_unit,
+        _sizes(options.size),
     )
     job = Job(model(options.model), load_table(options.data, options.column), settings)
     summary(job, print)
     result = job.run()
     history = result.fit.history[result.loss]
     if len(history):
-        print(f"{result.loss} {history[0]:.6g} → {history[-1]:.6g} in {len(history)} epochs, {result.seconds:.1f} s")
+        print(f"{result.loss} {history[0]:.6g} → {history[-1]:.6g} in {len(history)} epochs, {result.seconds:.1f} s with compiling")
     for part, score in (("training", result.train_score), ("test", result.test_score)):
         if score is not None:
             print(f"{part} {job.score_name} {score:.4f}")
@@ -227,6 +252,11 @@ def train(options: Any) -> None:
 
 def _check_outputs(options: Any) -> None:
     """Refuse before training what could not be written after it."""
+    if options.picture is not None:
+        _choose("picture format", Path(options.picture).suffix.lower() or "without a suffix", PICTURES)
+        _figure()
+    if options.save and options.picture and os.path.abspath(options.save) == os.path.abspath(options.picture):
+        raise SymgradError("SG701", f"{options.save} is asked for twice", hint="--save and --picture need two names")
     for given in (options.save, options.picture):
         if given is None:
             continue
@@ -243,16 +273,14 @@ def _save(options: Any, result: Any) -> None:
     if options.save:
         from symgrad.kernel import save_bytes
 
-        print(f"wrote {save_bytes(options.save, _npz(result.fit.params), options.force)}")
+        print(f"wrote {save_bytes(options.save, _npz({**result.scaling, **result.fit.params}), options.force)}")
     if options.picture:
         from symgrad.kernel import save_bytes
 
-        print(f"wrote {save_bytes(options.picture, _picture(result), options.force)}")
+        print(f"wrote {save_bytes(options.picture, _picture(result, Path(options.picture).suffix[1:].lower()), options.force)}")
 
 
 def _npz(params: Any) -> bytes:
-    import io
-
     import numpy as np
 
     out = io.BytesIO()
@@ -260,22 +288,22 @@ def _npz(params: Any) -> bytes:
     return out.getvalue()
 
 
-def _picture(result: Any) -> bytes:
-    """The loss over epochs as PNG."""
-    import io
-
+def _figure() -> Any:
     try:
         from matplotlib.figure import Figure
     except ImportError:
-        raise SymgradError(
-            "SG611", "the picture needs matplotlib, which is not installed", hint="pip install 'symgrad[demo]'"
-        ) from None
+        raise SymgradError("SG611", "the picture needs matplotlib, which is not installed", hint="pip install matplotlib") from None
+    return Figure(figsize=(6, 4), layout="constrained")
+
+
+def _picture(result: Any, kind: str) -> bytes:
+    """The loss over epochs."""
+    figure = _figure()
     history = result.fit.history[result.loss]
-    figure: Any = Figure(figsize=(6, 4), layout="constrained")
-    axes: Any = figure.subplots()
+    axes = figure.subplots()
     axes.plot(range(1, len(history) + 1), history)
     axes.set(xlabel="epoch", ylabel=f"mean {result.loss} of the training examples")
     axes.grid(alpha=0.3)
     out = io.BytesIO()
-    figure.savefig(out, format="png", dpi=150)
+    figure.savefig(out, format=kind, dpi=150)
     return out.getvalue()

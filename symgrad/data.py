@@ -7,6 +7,7 @@ a `.csv` file a header line and one example a row.
 from __future__ import annotations
 
 import csv
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,14 +55,17 @@ def load_table(source: str, column: str | None = None) -> Table:
         raise SymgradError("SG610", f"there is no data set {source}", hint=hint)
     if not path.is_file():
         raise SymgradError("SG704", f"{path} cannot be read: no such file")
-    return _checked(readers[path.suffix](path, column), str(path))
+    try:
+        return _checked(readers[path.suffix](path, column), str(path))
+    except (OSError, EOFError, UnicodeDecodeError, csv.Error, zipfile.BadZipFile) as error:
+        raise SymgradError("SG612", f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
 
 
 def _sklearn(name: str) -> Table:
     try:
         from sklearn import datasets
     except ImportError:
-        hint = "pip install 'symgrad[demo]'"
+        hint = "pip install scikit-learn"
         raise SymgradError("SG611", f"the data set {name} comes with scikit-learn, which is not installed", hint=hint) from None
     found = getattr(datasets, f"load_{name}")()
     return Table(np.asarray(found.data, float), np.asarray(found.target))
@@ -69,7 +73,7 @@ def _sklearn(name: str) -> Table:
 
 def _npz(path: Path, column: str | None) -> Table:
     try:
-        with np.load(path, allow_pickle=False) as found:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as found:
             arrays = {name: found[name] for name in found.files}
     except (OSError, ValueError) as error:
         raise SymgradError("SG612", f"{path} is no .npz file of plain arrays: {error}") from None
@@ -86,6 +90,7 @@ def _csv(path: Path, column: str | None) -> Table:
     if len(rows) < 2:
         raise SymgradError("SG612", f"{path} has no rows below its header")
     names = [name.strip() for name in rows[0]]
+    _check_header(names, path)
     target = column or names[-1]
     if target not in names:
         raise SymgradError(
@@ -99,6 +104,17 @@ def _csv(path: Path, column: str | None) -> Table:
     features = np.array([[_number(row[k], path, r, names[k]) for k in others] for r, row in enumerate(rows[1:], 2)], float)
     values = [row[at].strip() for row in rows[1:]]
     return Table(features.reshape(len(rows) - 1, len(others)), _numbers_or_words(values), tuple(names[k] for k in others))
+
+
+def _check_header(names: list[str], path: Path) -> None:
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if _numbers_or_words(names).dtype.kind == "f":
+        raise SymgradError("SG612", f"{path} begins with numbers, not with a header", hint="name the columns in its first line")
+    if twice is not None:
+        raise SymgradError("SG612", f"{path} has two columns named {twice}")
+    if len(names) < 2:
+        hint = "separate the columns by commas" if ";" in names[0] or "\t" in names[0] else None
+        raise SymgradError("SG612", f"{path} has one column, and a target and a feature make two", hint=hint)
 
 
 def _number(text: str, path: Path, row: int, name: str) -> float:
@@ -117,20 +133,32 @@ def _numbers_or_words(values: list[str]) -> Any:
 
 def _checked(table: Table, name: str) -> Table:
     features, target = np.asarray(table.features), np.asarray(table.target)
-    if features.ndim < 2 or len(features) != len(target) or target.ndim != 1:
+    features = features[:, None] if features.ndim == 1 else features
+    if features.ndim < 2 or target.ndim != 1 or len(features) != len(target):
         shapes = f"X has shape {features.shape} and y {target.shape}"
         raise SymgradError("SG612", f"{name}: {shapes}; examples must be the first axis of both")
     if features.dtype.kind not in "biuf":
         raise SymgradError("SG612", f"{name}: the features hold {features.dtype}, not numbers")
     if not np.isfinite(features.astype(float)).all():
         raise SymgradError("SG612", f"{name}: a feature is missing or not finite")
+    if target.dtype.kind not in "biufUS":
+        raise SymgradError("SG612", f"{name}: the target holds {target.dtype}, not numbers or words")
+    if target.dtype.kind == "f" and not np.isfinite(target).all():
+        place = int(np.argmin(np.isfinite(target)))
+        raise SymgradError("SG612", f"{name}: the target of example {place + 1} is {target[place]}, not a finite number")
+    if len(target) < 2:
+        raise SymgradError("SG606", f"{name} holds {len(target)} example{'' if len(target) == 1 else 's'}, and two are needed")
     return Table(features.astype(float), target, table.names)
 
 
 def split(examples: int, fraction: float, seed: int) -> tuple[Any, Any]:
-    """Places of the training part and of the test part, shuffled by the seed."""
+    """Places of the training part and of the test part, shuffled by the seed; neither is empty unless fraction is 0.
+
+    >>> [len(part) for part in split(10, 0.2, seed=0)], [len(part) for part in split(10, 0.999, seed=0)]
+    ([8, 2], [1, 9])
+    """
     order = np.random.default_rng(seed).permutation(examples)
-    held = round(examples * fraction)
+    held = min(max(round(examples * fraction), 1), examples - 1) if fraction > 0 else 0
     return order[held:], order[:held]
 
 

@@ -134,7 +134,7 @@ def save_bytes(path: str | Path, data: bytes, force: bool = False) -> Path:
     if (path.exists() or path.is_symlink()) and not force:
         raise SymgradError("SG701", f"{path} exists already", hint="choose another name, or force")
     try:
-        write_whole(path, data)
+        write_whole(path, data, 0o666)
     except OSError as error:
         raise SymgradError("SG702", f"{path} cannot be written: {error.strerror}") from None
     return path

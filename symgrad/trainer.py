@@ -6,6 +6,8 @@ the features are the other input. What the data do not tell, such as a hidden la
 
 from __future__ import annotations
 
+import math
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,7 +21,7 @@ from symgrad.compiler import compile
 from symgrad.core.errors import SymgradError
 from symgrad.core.expr import indices_of, name_of
 from symgrad.core.graph import find_loss
-from symgrad.core.program import Program, Tensor
+from symgrad.core.program import Index, Program, Tensor, is_count
 from symgrad.core.source import written_name
 from symgrad.data import Scaling, Table, classes_of, split
 from symgrad.kernel import Kernel
@@ -50,6 +52,7 @@ class Result:
     train_score: float | None
     test_score: float | None
     seconds: float
+    scaling: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,10 @@ class Job:
         inputs = [n for n in self.program.free if self.program.tensors[n].role != "param"]
         wanted = self.settings.target
         if wanted is not None:
-            return self.program.known(wanted)
+            if self.program.known(wanted) not in inputs:
+                what = "computed by the model" if wanted in self.program.definitions else "a parameter"
+                raise SymgradError("SG613", f"{written_name(wanted)} is {what}, so it cannot hold the labels")
+            return wanted
         starred = [n for n in inputs if n.endswith("_star")]
         if len(starred) != 1:
             found = f"{len(starred)} inputs are starred" if starred else "no input is starred"
@@ -80,15 +86,14 @@ class Job:
     @cached_property
     def features(self) -> str:
         others = [n for n in self.program.free if self.program.tensors[n].role == "input" and n != self.target]
-        arrays = [n for n in others if self.program.tensors[n].axes]
-        if len(others) != 1 or len(arrays) != 1:
+        if len(others) != 1 or len(self.program.tensors[others[0]].axes) > 1:
             shown = ", ".join(map(written_name, others)) or "none"
             raise SymgradError(
                 "SG613",
-                f"the features need one input with an index, and the model has {shown}",
+                f"the features need one input with one index or none, and the model has {shown}",
                 hint="declare parameters with param",
             )
-        return arrays[0]
+        return others[0]
 
     @cached_property
     def classes(self) -> Any:
@@ -101,10 +106,19 @@ class Job:
     @cached_property
     def arrays(self) -> dict[str, Any]:
         """Features and labels of all examples, scaled by the training part's mean and standard deviation."""
-        x = Scaling.of(self.table.features[self.parts[0]])(self.table.features)
+        x = self.scaling(self.table.features.reshape(len(self.table.target), -1))
         if self.settings.bias_unit:
             x = np.concatenate([np.ones((len(x), 1)), x], axis=1)
+        if not self.program.tensors[self.features].axes:
+            if x.shape[1] != 1:
+                message = f"{written_name(self.features)} is one number, and the data have {x.shape[1]} features"
+                raise SymgradError("SG613", message, hint=f"give it an index: {written_name(self.features)}[i]")
+            x = x[:, 0]
         return {self.features: x, self.target: self.labels()}
+
+    @cached_property
+    def scaling(self) -> Scaling:
+        return Scaling.of(self.table.features[self.parts[0]].reshape(len(self.parts[0]), -1))
 
     def labels(self) -> Any:
         tensor, values = self.program.tensors[self.target], np.asarray(self.table.target)
@@ -135,15 +149,32 @@ class Job:
         for name in (self.features, self.target):
             for axis, count in zip(self.program.tensors[name].axes, self.arrays[name].shape[1:], strict=True):
                 _learn(axis.extent, count, given)
-        named = dict(self.settings.sizes or {})
+                self.check_extent(name, axis, count, given)
+        free = {name: symbol for symbol in self.unknown(given) for name in self.names_of(symbol)}
+        for name, count in (self.settings.sizes or {}).items():
+            if name not in free:
+                taken = any(name in self.names_of(symbol) for symbol in given)
+                why = "is known from the data" if taken else "is no size of the model"
+                hint = f"sizes that are free: {', '.join(free)}" if free else "the data give all sizes"
+                raise SymgradError("SG614", f"{name} {why}", hint=hint)
+            _learn(self.extent_of(free[name]), count, given)
         for symbol in self.unknown(given):
-            wanted = named.pop(symbol.name, HIDDEN)
-            _learn(self.extent_of(symbol), wanted, given)
-        if named:
-            name = next(iter(named))
-            known = ", ".join(s.name for s in self.unknown({})) or "none"
-            raise SymgradError("SG614", f"{name} is no size that is free", hint=f"sizes of the model: {known}")
+            _learn(self.extent_of(symbol), HIDDEN, given)
         return given
+
+    def names_of(self, symbol: Any) -> list[str]:
+        """What --size may call an extent: its name, or an index that it ends."""
+        axes = [axis for tensor in self.program.tensors.values() for axis in tensor.axes]
+        own = [] if is_count(symbol) else [symbol.name]
+        return list(dict.fromkeys([*own, *(str(axis.symbol) for axis in axes if symbol in axis.extent.free_symbols)]))
+
+    def check_extent(self, name: str, axis: Index, count: int, given: Mapping[Any, int]) -> None:
+        wanted = axis.extent.xreplace({s: sp.Integer(n) for s, n in given.items()})
+        if wanted.is_Integer and wanted != count:
+            what = "features" if name == self.features else "classes"
+            hint = "a bias unit counts too" if self.settings.bias_unit and name == self.features else None
+            found = f"{written_name(name)}: the data have {count} {what}"
+            raise SymgradError("SG613", f"{found}, and {axis.symbol} in {axis.lo}..{axis.hi} takes {wanted} values", hint=hint)
 
     def unknown(self, given: Mapping[Any, int]) -> list[Any]:
         axes = [axis for tensor in self.program.tensors.values() for axis in tensor.axes]
@@ -166,6 +197,11 @@ class Job:
 
     def start(self) -> dict[str, Any]:
         """Seeded start: normal/√(fan in) for what multiplies another quantity, zeros for what is only added."""
+        sizes = {name: math.prod(self.shape(self.program.tensors[name])) for name in self.params}
+        largest = max(sizes, key=lambda name: sizes[name])
+        if 8 * sizes[largest] > _memory() // 2:
+            message = f"{written_name(largest)} would take {8 * sizes[largest] / 2**30:,.0f} GiB, more than half of the memory"
+            raise SymgradError("SG508", message, hint="choose smaller extents with --size")
         r = np.random.default_rng(self.settings.seed)
         out = {}
         for name in self.params:
@@ -184,9 +220,14 @@ class Job:
     @cached_property
     def prediction(self) -> str | None:
         """The defined quantity that the loss reads together with the target and that has its axes."""
-        if self.settings.prediction is not None:
-            return self.program.known(self.settings.prediction)
+        wanted = self.settings.prediction
         axes = [axis.extent for axis in self.program.tensors[self.target].axes]
+        if wanted is not None:
+            tensor = self.program.tensors[self.program.known(wanted)]
+            if wanted not in self.program.definitions or [a.extent for a in tensor.axes] != axes or wanted == self.loss:
+                message = f"{written_name(wanted)} is no prediction of {written_name(self.target)}"
+                raise SymgradError("SG613", message, hint="name a defined quantity with the same indices")
+            return wanted
         for statement in self.program.statements:
             if self.target not in statement.read_names:
                 continue
@@ -205,6 +246,7 @@ class Job:
 
     def run(self) -> Result:
         settings = self.settings
+        _ = self.prediction  # refused before training, not after it
         start = time.perf_counter()
         params = {name: array.astype(settings.dtype) for name, array in self.start().items()}
         fit = self.kernel.fit(
@@ -212,7 +254,8 @@ class Job:
         )
         seconds = time.perf_counter() - start
         scores = [self.score(fit.params, places) if len(places) else None for places in self.parts]
-        return Result(fit, self.loss, self.prediction, scores[0], scores[1], seconds)
+        scaling = {f"{self.features}_shift": self.scaling.shift, f"{self.features}_scale": self.scaling.scale}
+        return Result(fit, self.loss, self.prediction, scores[0], scores[1], seconds, scaling)
 
     def score(self, params: Mapping[str, Any], places: Any) -> float | None:
         """Accuracy for classes, else the coefficient of determination R²; None without a prediction."""
@@ -244,18 +287,29 @@ def _learn(extent: Any, count: int, given: dict[Any, int]) -> None:
         given[free[0]] = count - int(rest)
 
 
+def _label(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, int | float | np.number) else str(value)
+
+
+def _memory() -> int:
+    """Bytes of the machine's memory."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 1 << 34
+
+
 def summary(job: Job, show: Callable[[str], None]) -> None:
     """What is about to be trained, for people."""
     goal = job.program.goal or "minimize"
     train, test = job.parts
-    show(f"{goal} {job.loss}; {len(train)} examples to train, {len(test)} to test")
-    features = job.arrays[job.features].shape[1:]
+    count = len(job.scaling.scale)
     bias = ", after a bias unit of 1" if job.settings.bias_unit else ""
-    show(f"{written_name(job.features)}: {' × '.join(map(str, features))} features, each scaled to mean 0 and deviation 1{bias}")
+    features = f"{count} feature{'s, each' if count > 1 else ','} scaled to mean 0 and deviation 1{bias}"
+    _ = job.extents  # whatever does not fit is refused before anything is said
+    show(f"{goal} {job.loss}; {len(train)} examples to train, {len(test)} to test")
+    show(f"{written_name(job.features)}: {features}")
     kind = (
         f"{len(job.classes)} classes, one-hot"
         if job.program.tensors[job.target].axes
-        else "0 or 1"
+        else f"0 for {_label(job.classes[0])}, 1 for {_label(job.classes[1])}"
         if job.score_name == "accuracy"
         else "numbers"
     )

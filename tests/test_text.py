@@ -154,7 +154,7 @@ def test_a_cycle_is_named_in_full() -> None:
 
 def test_two_definitions_are_both_named() -> None:
     """Catches a message that gives one of the two places only."""
-    with pytest.raises(SymgradError, match="y is defined twice.*line 1, column 1"):
+    with pytest.raises(SymgradError, match=r"y is defined twice.*line 1, column 1"):
         parse("y = x\ny = 2")
 
 
@@ -324,7 +324,9 @@ def grown(inner: st.SearchStrategy[Tree], reducing: bool = True) -> st.SearchStr
     products = st.builds(lambda first, rest: Prod((("*", first), *rest)), factor, later)
     compare = st.builds(Compare, st.sampled_from(["<", "<=", ">", ">=", "=", "!="]), inner, inner)
     calls = st.builds(lambda f, u: Call(f, (u,)), st.sampled_from(SCALAR_FUNCTIONS), inner)
-    extremes = st.builds(lambda f, args: Call(f, tuple(args)), st.sampled_from(["max", "min"]), st.lists(inner, min_size=2, max_size=3))
+    extremes = st.builds(
+        lambda f, args: Call(f, tuple(args)), st.sampled_from(["max", "min"]), st.lists(inner, min_size=2, max_size=3)
+    )
     choices = st.builds(lambda c, a, b: Call("where", (c, a, b)), compare, inner, inner)
     options = [sums.filter(_as_parsed), products, st.builds(Pow, inner, inner), calls, extremes, choices]
     if reducing:
@@ -336,7 +338,9 @@ def grown(inner: st.SearchStrategy[Tree], reducing: bool = True) -> st.SearchStr
 
 def _as_parsed(tree: Tree) -> bool:
     """-a + b is one sum whose first term is negative, never the sum of the sum -a and b."""
-    return isinstance(tree, Sum) and not (tree.terms[0][0] > 0 and isinstance(tree.terms[0][1], Sum) and len(tree.terms[0][1].terms) == 1)
+    return isinstance(tree, Sum) and not (
+        tree.terms[0][0] > 0 and isinstance(tree.terms[0][1], Sum) and len(tree.terms[0][1].terms) == 1
+    )
 
 
 TREES = st.recursive(numbers() | reads(), grown, max_leaves=12)
@@ -405,8 +409,26 @@ def test_a_program_has_the_value_of_its_tree(tree: Tree) -> None:
 # broken text
 
 TOKENS = re.compile(r"\s+|\w+|.", re.DOTALL)
-JUNK = [*"()[]{}=+-*/^,;.<>'\"\\|#@\n\0", " for i", " in 1..N", " if ", "^*", "..", "+=", "1e9", "0", "x", "sum(", "i", "\u202e", "=="]
-EDITS = st.lists(st.tuples(st.sampled_from(["drop", "swap", "double", "insert", "replace"]), st.integers(0, 999), st.sampled_from(JUNK)), max_size=4)
+JUNK = [
+    *"()[]{}=+-*/^,;.<>'\"\\|#@\n\0",
+    " for i",
+    " in 1..N",
+    " if ",
+    "^*",
+    "..",
+    "+=",
+    "1e9",
+    "0",
+    "x",
+    "sum(",
+    "i",
+    "\u202e",
+    "==",
+]
+EDITS = st.lists(
+    st.tuples(st.sampled_from(["drop", "swap", "double", "insert", "replace"]), st.integers(0, 999), st.sampled_from(JUNK)),
+    max_size=4,
+)
 
 
 def broken(text: str, edits: list[tuple[str, int, str]]) -> str:
@@ -500,7 +522,12 @@ def test_a_long_sum_is_no_deep_one() -> None:
 
 @pytest.mark.parametrize(
     ("text", "code"),
-    [("y = " + "x + " * (1 << 18) + "x", "SG501"), ("y = " + "a" * 1_000_000, "SG503"), ("y = 9**9**9**9", "SG505"), ("y = 2^10^9", "SG505")],
+    [
+        ("y = " + "x + " * (1 << 18) + "x", "SG501"),
+        ("y = " + "a" * 1_000_000, "SG503"),
+        ("y = 9**9**9**9", "SG505"),
+        ("y = 2^10^9", "SG505"),
+    ],
     ids=["text", "name", "power", "tower"],
 )
 def test_too_much_is_refused_at_once(text: str, code: str) -> None:

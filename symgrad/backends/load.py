@@ -10,6 +10,7 @@ import atexit
 import hashlib
 import importlib.util
 import os
+import secrets
 import shutil
 import sys
 import tempfile
@@ -70,13 +71,14 @@ def load(text: str) -> ModuleType:
     return module
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Write beside and rename, so that a reader never sees half a file."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+def write_whole(path: Path, data: bytes, mode: int = 0o600) -> None:
+    """Write beside and rename, so that a reader never sees half a file; `mode` is less the user's umask."""
+    temporary = path.with_name(f".{path.name[:100]}-{secrets.token_hex(8)}")
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
         os.replace(temporary, path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise

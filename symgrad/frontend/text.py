@@ -247,6 +247,8 @@ def _equation(line: Line, base: Converter) -> Equation:
         if binder.name not in names:
             raise SymgradError("SG310", f"{binder.name} is no index of the left side", binder.span)
     if expression_depth(value) > 2 * LIMITS["nesting"]:
-        raise SymgradError("SG504", f"with the functions put in, this nests more than {2 * LIMITS['nesting']} deep", line.span, "name parts of it")
+        raise SymgradError(
+            "SG504", f"with the functions put in, this nests more than {2 * LIMITS['nesting']} deep", line.span, "name parts of it"
+        )
     origin = Origin(line.span, (value, line.right), spans)
     return Equation(line.left.name, tuple(inner.value(i) for i in left), value, line.op, ranges, origin)
