@@ -2,9 +2,9 @@
 
 >>> import symgrad as sg
 >>> print(sg.derive(sg.parse("y = 1/(1 + exp(-a)); J = (y - t)^2/2"), wrt=["a"]).text())
-Forward            │ Backward
-───────────────────┼────────────────────────────────────────────────────────────
-J = (y − t)²/2     │ dJ/dy = y − t
+Forward             │ Backward
+────────────────────┼────────────────────────────────────────────────────────
+J = (y − t)²/2      │ dJ/dy = y − t
 y = 1/(1 + exp(−a)) │ dJ/da = dJ/dy · dy/da,   dy/da = exp(−a)/(1 + exp(−a))²
 """
 
@@ -214,7 +214,7 @@ def derive(program: Program, loss: str | None = None, wrt: Iterable[str] | None 
     >>> import symgrad as sg
     >>> d = sg.derive(sg.parse("J = cos(sin(x^2) + 3x^2)"))
     >>> print(d.gradient("x").text())
-    dJ/dx = −2x (3 + cos(x²)) sin(sin(x²) + 3x²)
+    dJ/dx = −2x (cos(x²) + 3) sin(sin(x²) + 3x²)
     """
     loss = find_loss(program, loss)
     if isinstance(wrt, str):

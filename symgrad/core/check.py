@@ -352,13 +352,17 @@ def _limits(expr: Any) -> Iterator[Any]:
 def _tensors(draft: Draft, ranges: _Ranges, statements: tuple[Statement, ...]) -> dict[str, Tensor]:
     roles = {d.name: d for d in draft.declarations}
     defined = {s.name: s for s in reversed(statements)}
+    reads: dict[str, list[tuple[Expr, ...]]] = {}
+    for statement in statements:
+        for read in statement.reads:
+            reads.setdefault(name_of(read), []).append(indices_of(read))
     out: dict[str, Tensor] = {}
     for name in dict.fromkeys([*roles, *(n for s in statements for n in (*s.read_names, s.name))]):
         if name in defined:
             out[name] = Tensor(name, defined[name].outer, "defined", span=defined[name].origin.span)
             continue
         keys = ranges.axes[name]
-        symbols = _axis_symbols(keys if name in roles else _letters(name, len(keys), statements))
+        symbols = _axis_symbols(keys if name in roles else _letters(reads[name], len(keys)))
         axes = tuple(Index(s, *ranges.range(k)) for s, k in zip(symbols, keys, strict=True))
         declared = roles.get(name)
         out[name] = Tensor(
@@ -371,9 +375,8 @@ def _tensors(draft: Draft, ranges: _Ranges, statements: tuple[Statement, ...]) -
     return out
 
 
-def _letters(name: str, rank: int, statements: tuple[Statement, ...]) -> tuple[str, ...]:
+def _letters(reads: list[tuple[Expr, ...]], rank: int) -> tuple[str, ...]:
     """For each axis of an undeclared tensor the first letter, by the alphabet, of those it is read with; or none."""
-    reads = [indices_of(read) for s in statements for read in s.reads if name_of(read) == name]
     plain = [sorted(str(read[place]) for read in reads if is_index(read[place])) for place in range(rank)]
     return tuple(letters[0] if letters else ":" for letters in plain)
 
@@ -400,6 +403,7 @@ def topological_check(program: Program) -> None:
 
 def check(program: Program) -> Program:
     """The invariants of every program; returns it. Raises SG301, SG302, SG303, SG309."""
+    sizes = _sizes(program)
     for statement in program.statements:
         place = statement.origin.place
         symbols = [index.symbol for index in statement.domain]
@@ -411,7 +415,6 @@ def check(program: Program) -> Program:
                 "use another index in the sum",
             )
         _check_shadow(statement, statement.value, frozenset(symbols))
-        sizes = _sizes(program)
         for symbol in free_indices(statement.value):
             if symbol not in symbols and symbol not in sizes:
                 raise _free_index(statement, symbol)

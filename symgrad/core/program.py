@@ -223,8 +223,13 @@ class Program:
             hint=did_you_mean(name, self.tensors) or f"the model has {', '.join(self.tensors)}",
         )
 
+    @cached_property
+    def taken(self) -> frozenset[str]:
+        """Names of quantities and declared indices."""
+        return frozenset(self.tensors) | frozenset(self.ranges)
+
     def unused_name(self, wanted: str) -> str:
-        taken = set(self.tensors) | set(self.ranges)
+        taken = self.taken
         name, count = wanted, 1
         while name in taken:
             count += 1

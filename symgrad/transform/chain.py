@@ -26,9 +26,9 @@ from symgrad.transform.collect import free_name
 from symgrad.transform.simplify import tidy
 
 
-def forward_line(statement: Statement, program: Program) -> Line:
+def forward_line(statement: Statement, program: Program, layout: Layout | None = None) -> Line:
     """The user's equation, terms in the user's order, the ends of its sums filled in."""
-    layout = Layout.of(program, derivatives=True)
+    layout = layout or Layout.of(program, derivatives=True)
     ranges = {name: layout.binder(index.limit) for name, index in program.ranges.items()}
 
     def with_ends(tree: Tree) -> Tree:
@@ -55,13 +55,14 @@ def slides(primal: Program, adjoint: Program, loss: str) -> tuple[Section, ...]:
         for part in parts:
             sources.setdefault(name_of(part.target), set()).add(statement)
     op = "+=" if any(len(found) > 1 for found in sources.values()) else "="
+    above, below, source = Layout.of(primal, derivatives=True), Layout.of(adjoint, derivatives=True), Layout.of(primal)
     rows = []
     for statement in top_down(primal, loss):
         groups: dict[str, list[Contribution]] = {}
-        for part in _in_written_order(table.get(statement, []), statement, primal):
+        for part in _in_written_order(table.get(statement, []), statement, source):
             groups.setdefault(name_of(part.target), []).append(part)
-        lines = tuple(_product_rule(statement, parts, adjoint, loss, op) for parts in groups.values())
-        rows.append(Row(forward_line(statement, primal), lines))
+        lines = tuple(_product_rule(statement, parts, adjoint, loss, op, below) for parts in groups.values())
+        rows.append(Row(forward_line(statement, primal, above), lines))
     return (Section(("Forward", "Backward"), (*rows, *function_rows(primal))),)
 
 
@@ -74,14 +75,13 @@ def by_statement(adjoint: Program) -> dict[Statement, list[Contribution]]:
     return table
 
 
-def _in_written_order(parts: Sequence[Contribution], statement: Statement, primal: Program) -> list[Contribution]:
-    order = dict.fromkeys(names_in_order(right_side(statement, Layout.of(primal))))
+def _in_written_order(parts: Sequence[Contribution], statement: Statement, layout: Layout) -> list[Contribution]:
+    order = dict.fromkeys(names_in_order(right_side(statement, layout)))
     rank = {name: place for place, name in enumerate(order)}
     return sorted(parts, key=lambda p: rank.get(name_of(p.read), len(rank)))
 
 
-def _product_rule(statement: Statement, parts: list[Contribution], adjoint: Program, loss: str, op: str) -> Line:
-    layout = Layout.of(adjoint, derivatives=True)
+def _product_rule(statement: Statement, parts: list[Contribution], adjoint: Program, loss: str, op: str, layout: Layout) -> Line:
     target = parts[0].target
     left = layout.access(target)
     if statement.name == loss:
@@ -145,33 +145,24 @@ def _readable(expr: Expr, around: Expr, program: Program) -> Expr:
 
 def steps(primal: Program, adjoint: Program, loss: str) -> tuple[Section, ...]:
     """The four steps of the algorithm: nodes, start at 0, reverse topological order, add."""
-    layout = Layout.of(adjoint, derivatives=True)
+    layout, above, source = Layout.of(adjoint, derivatives=True), Layout.of(primal, derivatives=True), Layout.of(primal)
     table = by_statement(adjoint)
-    forward = tuple(
-        Row(forward_line(statement, primal)) for statement in ordered(primal) if statement.name in _needed(primal, loss)
-    )
-    seen = dict.fromkeys(
-        part.target
-        for statement in top_down(primal, loss)
-        for part in _in_written_order(table.get(statement, []), statement, primal)
-    )
+    down = top_down(primal, loss)
+    needed = {statement.name for statement in down}
+    forward = tuple(Row(forward_line(s, primal, above)) for s in ordered(primal) if s.name in needed)
+    written = {s: _in_written_order(table[s], s, source) for s in down if s in table}
+    seen = dict.fromkeys(part.target for parts in written.values() for part in parts)
     seed = Deriv(Name(loss), Name(loss))
     start = [Row(Line(seed, "=", Num("1")))] + [Row(Line(layout.access(target), "=", Num("0"))) for target in seen]
-    visits = []
-    for statement in top_down(primal, loss):
-        parts = _in_written_order(table.get(statement, []), statement, primal)
-        if parts:
-            lines = tuple(_addition(part, adjoint, loss, layout) for part in parts)
-            visits.append(Row(forward_line(statement, primal), lines))
+    visits = [
+        Row(forward_line(s, primal, above), tuple(_addition(part, adjoint, loss, layout) for part in parts))
+        for s, parts in written.items()
+    ]
     return (
         Section(("Forward: the nodes in topological order",), (*forward, *function_rows(primal))),
         Section(("Partials before the backward pass",), tuple(start)),
         Section(("Backward: the nodes in reverse order", "each adds to the partials of what it reads"), tuple(visits)),
     )
-
-
-def _needed(program: Program, loss: str) -> set[str]:
-    return {statement.name for statement in top_down(program, loss)}
 
 
 def _addition(part: Contribution, program: Program, loss: str, layout: Layout) -> Line:
