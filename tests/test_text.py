@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable
 from functools import reduce
 from typing import Any
@@ -67,6 +66,8 @@ REFUSED = [
     ("y = sum(x[i] for i if x[i])", "SG116", 1, 23),
     ("y = x/(2 - 2)", "SG117", 1, 7),
     ("y = 0^-1", "SG117", 1, 5),
+    ("y = x + (-1)^0.5*x", "SG117", 1, 9),
+    ("y = log(0)*x", "SG117", 1, 5),
     ("y = exp(x, z)", "SG118", 1, 5),
     ("y = max(x)", "SG118", 1, 5),
     ("y = where(a < b, 1)", "SG118", 1, 5),
@@ -83,6 +84,7 @@ REFUSED = [
     ("y = eval(x)", "SG110", 1, 5),
     ("y = a__b", "SG110", 1, 5),
     ('y = f"{x}"', "SG111", 1, 6),
+    ("y = lambda x: x", "SG111", 1, 13),
     ("y = x!", "SG111", 1, 6),
     ("y: x", "SG111", 1, 2),
     # names
@@ -110,9 +112,14 @@ REFUSED = [
     ("index i in 3..1; y = sum(x[i] for i)", "SG307", 1, 7),
     ("y[i,i] = x[i]", "SG306", 1, 1),
     ("y[i] = sum(x[i*j] for j)", "SG308", 1, 12),
+    ("y = 1 + x[0.5]", "SG308", 1, 11),
+    ("y = sum(x[i] for i in 0..z[1])", "SG311", 1, 26),
+    ("y = sum(x[i] for i in 0..2.5)", "SG311", 1, 26),
+    ("y = sum(x[i] for i in 1..i)", "SG302", 1, 26),
     ("index n in 0..4; input x[n]; y = x[5]", "SG309", 1, 34),
     ("index n in 0..4; input x[n]; y = sum(x[i-1] for i in 0..4)", "SG309", 1, 38),
     ("y[i] = x[i] for k in 1..3", "SG310", 1, 17),
+    ("f(u) = u for i in 1..2; y = f(x)", "SG310", 1, 14),
     # graph
     ("x = x + 1", "SG401", 1, 1),
     ("x = y + 1\ny = 2*x", "SG401", 1, 1),
@@ -172,6 +179,14 @@ def test_only_text_is_parsed(given_text: Any) -> None:
     with pytest.raises(SymgradError) as caught:
         parse(given_text)
     assert caught.value.code == "SG119"
+
+
+def outcome(text: str) -> Program | SymgradError:
+    """What parsing gives; any other exception goes through."""
+    try:
+        return parse(text)
+    except SymgradError as error:
+        return error
 
 
 # what it means
@@ -295,6 +310,24 @@ def test_terms_stay_in_the_order_they_were_written(text: str) -> None:
     assert str(parse(text)) == text
 
 
+PLAIN_NAMES = ["beta", "gamma", "S", "Q", "N", "E", "I", "lambda", "λ", "y^*", "x'", "x''^*", "x_star_prime", "y_star_star"]
+
+
+@pytest.mark.parametrize("name", PLAIN_NAMES)
+def test_plain_names_are_plain(name: str) -> None:
+    """Catches a name with a meaning of its own in Python or SymPy, and one that is written as another."""
+    program = parse(f"{name} = 2*u; J = {name}^2")
+    assert parse(str(program)) == program
+    assert [statement.read_names for statement in program] == [("u",), (program.defined[0],)]
+
+
+def test_equal_programs_have_equal_hashes() -> None:
+    """Catches a hash that sees the order of declarations, which `==` does not."""
+    one, two = parse("input a, b; J = a + b"), parse("input b, a; J = a + b")
+    assert one == two
+    assert hash(one) == hash(two)
+
+
 # random trees
 
 NAMES = ["a", "b", "t", "y_star", "x_prime", "u_1", "beta", "lambda_2", "E", "I"]
@@ -393,13 +426,12 @@ def test_a_program_has_the_value_of_its_tree(tree: Tree) -> None:
     with mpmath.workdps(50):
         try:
             expected = meaning(tree)
-        except (ZeroDivisionError, OverflowError, ValueError):
+        except (ArithmeticError, ValueError, TypeError):  # complex numbers have no order
             assume(False)
         assume(isinstance(expected, mpmath.mpf) and mpmath.isfinite(expected) and 1e-9 < abs(expected) < 1e9)
-    try:
-        program = parse(f"J = {SOURCE.show(tree)}")
-    except SymgradError as error:
-        assert error.code in ("SG117", "SG505"), error  # what stands in a branch never taken may still be refused
+    program = outcome(f"J = {SOURCE.show(tree)}")
+    if isinstance(program, SymgradError):
+        assert program.code in ("SG117", "SG505"), program  # what stands in a branch never taken may still be refused
         return
     for version in (program, parse(str(program))):
         found = evaluate(version, {name: VALUES[name] for name in version.free}, 50)["J"]
@@ -451,11 +483,10 @@ def broken(text: str, edits: list[tuple[str, int, str]]) -> str:
 def test_broken_text_is_refused_or_read(name: str, edits: list[tuple[str, int, str]]) -> None:
     """Catches any exception but a refusal, a refusal without a place in the text, and a program that `str` cannot write."""
     text = broken(MODELS[name].text, edits)
-    try:
-        program = parse(text)
-    except SymgradError as error:
-        assert re.fullmatch(r"SG[1-5]\d\d", error.code)
-        assert error.line is None or 1 <= error.line <= text.count("\n") + 1
+    program = outcome(text)
+    if isinstance(program, SymgradError):
+        assert re.fullmatch(r"SG[1-5]\d\d", program.code)
+        assert program.line is None or 1 <= program.line <= text.count("\n") + 1
         return
     assert isinstance(program, Program)
     assert parse(str(program)) == program
@@ -465,10 +496,8 @@ def test_broken_text_is_refused_or_read(name: str, edits: list[tuple[str, int, s
 @given(st.text(max_size=60))
 def test_any_text_is_refused_or_read(text: str) -> None:
     """Catches a character that the tokenizer does not foresee."""
-    try:
-        assert isinstance(parse(text), Program)
-    except SymgradError as error:
-        assert str(error).startswith(error.code)
+    found = outcome(text)
+    assert isinstance(found, Program) or str(found).startswith(found.code)
 
 
 # size
@@ -495,20 +524,32 @@ def nested(kind: str, levels: int) -> str:
 def test_nesting_up_to_the_limit_is_no_recursion_error(kind: str) -> None:
     """Catches a pass that recurses deeper than the limit allows, at every depth around it."""
     for levels in (LIMITS["nesting"] // 2, LIMITS["nesting"] - 2, LIMITS["nesting"]):
-        try:
-            assert str(parse(nested(kind, levels))).startswith("y = ")
-        except SymgradError as error:
-            assert error.code in ("SG504", "SG391")  # an index inside an index is a gather
+        found = outcome(nested(kind, levels))
+        if isinstance(found, SymgradError):
+            assert found.code in ("SG504", "SG391")  # an index inside an index is a gather
+        else:
+            assert str(found).startswith("y = ")
 
 
 @pytest.mark.parametrize("kind", NESTED)
 def test_nesting_beyond_the_limit_is_refused(kind: str) -> None:
     """Catches a crash, or a refusal that takes its time."""
-    start = time.perf_counter()
     with pytest.raises(SymgradError) as caught:
         parse(nested(kind, 5000))
     assert caught.value.code == "SG504"
-    assert time.perf_counter() - start < 1
+
+
+def test_a_long_chain_of_equations() -> None:
+    """Catches a check whose time grows with the square of the number of equations."""
+    program = parse("\n".join(f"x_{n + 1} = x_{n} + 1" for n in range(1500)))
+    assert len(program.statements) == 1500
+
+
+def test_printing_takes_time_in_proportion_to_the_text() -> None:
+    """Catches a printer that shows each last factor twice, which doubles with every level."""
+    text = "y = " + "".join(f"a*sum(w[i{n}]*" for n in range(17)) + "x" + "".join(f" for i{n} in 1..2)" for n in range(16, -1, -1))
+    program = parse(text)
+    assert str(program) == text
 
 
 def test_a_long_sum_is_no_deep_one() -> None:
@@ -532,8 +573,6 @@ def test_a_long_sum_is_no_deep_one() -> None:
 )
 def test_too_much_is_refused_at_once(text: str, code: str) -> None:
     """Catches work that grows with what is refused."""
-    start = time.perf_counter()
     with pytest.raises(SymgradError) as caught:
         parse(text)
     assert caught.value.code == code
-    assert time.perf_counter() - start < 1

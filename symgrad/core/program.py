@@ -173,7 +173,7 @@ class Program:
         return program_text(self)
 
     def __hash__(self) -> int:
-        return hash((self.statements, tuple(self.tensors.items()), self.loss, self.goal))
+        return hash((self.statements, frozenset(self.tensors.items()), self.loss, self.goal))
 
     def __iter__(self) -> Iterator[Statement]:
         return iter(self.statements)

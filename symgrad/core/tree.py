@@ -194,9 +194,16 @@ class Format:
 
     def show(self, tree: Tree, least: int = 0) -> str:
         """The text of a tree, in brackets where it binds less than `least`."""
+        # no call of `fit`: a deep tree has no frame to spare
         text, binds = self.render(tree)
-        if binds >= least:
-            return text
+        return text if binds >= least else self.closed(tree, text)
+
+    def fit(self, tree: Tree, least: int) -> Rendered:
+        """As `show`, with how tightly the text binds as it now stands."""
+        text, binds = self.render(tree)
+        return (text, binds) if binds >= least else (self.closed(tree, text), ATOM)
+
+    def closed(self, tree: Tree, text: str) -> str:
         return self.closed_call(tree) if isinstance(tree, Call) else self.brackets(text)
 
     def render(self, tree: Tree) -> Rendered:
@@ -243,15 +250,12 @@ class Format:
 
     def prod(self, tree: Prod) -> Rendered:
         """Only the last factor may be left open at its end, as `log y` and a big sum are."""
-        out, last = "", len(tree.factors) - 1
+        out, binds, last = "", MUL, len(tree.factors) - 1
         for place, (op, factor) in enumerate(tree.factors):
-            text = self.show(factor, POW if op == "/" else BIG if place == last else MUL)
+            text, end = self.fit(factor, POW if op == "/" else BIG if place == last else MUL)
             out = self.between(op, out, text, factor) if place else text
-        end = tree.factors[-1]
-        return out, MUL if end[0] == "/" else min(MUL, self.render(end[1])[1] if self.opens(end[1]) else MUL)
-
-    def opens(self, tree: Tree) -> bool:
-        return isinstance(tree, Call | Reduce | Prod)
+            binds = MUL if op == "/" else min(MUL, end)
+        return out, binds
 
     def between(self, op: str, left: str, right: str, factor: Tree) -> str:
         """The product so far with one more factor."""

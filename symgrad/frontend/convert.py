@@ -63,6 +63,8 @@ class Converter:
         result = self.expr(tree)
         if isinstance(result, sp.core.relational.Relational):
             raise SymgradError("SG116", "a comparison stands where a number is needed", span(tree), "use where(condition, a, b)")
+        if result.is_number and (result.is_real is False or result.is_finite is False or result is sp.nan):
+            raise SymgradError("SG117", "this is no finite real number", span(tree))
         return result
 
     def name(self, tree: Name) -> Expr:
@@ -84,7 +86,10 @@ class Converter:
         """Between brackets, a name that is no known quantity is an index."""
         walk(tree, _refuse_gather)
         names = names_in(tree) - self.quantities
-        return self.inside(names).value(tree)
+        result = self.inside(names).value(tree)
+        if result.has(sp.Float) or result.is_integer is False:
+            raise SymgradError("SG308", "an index must be a whole number", span(tree))
+        return result
 
     def sum(self, tree: Sum) -> Expr:
         terms = [sign * self.value(term) for sign, term in tree.terms]
@@ -190,8 +195,20 @@ class Converter:
             self.spans[symbol] = binder.span  # of two with one letter, the inner one is what is wrong
         if binder.lo is None or binder.hi is None:
             return (symbol,)
-        sized = replace(inner, sizes=self.sizes | names_in(binder.lo) | names_in(binder.hi))
-        return symbol, sized.value(binder.lo), sized.value(binder.hi)
+        return symbol, *inner.ends(binder.name, binder.lo, binder.hi)
+
+    def ends(self, name: str, lo: Tree, hi: Tree) -> tuple[Expr, Expr]:
+        """The ends of a range: whole numbers, extents and outer indices."""
+        sized = replace(self, sizes=self.sizes | names_in(lo) | names_in(hi))
+        for end in (lo, hi):
+            value = sized.value(end)
+            if index_symbol(name) in value.free_symbols:
+                raise SymgradError("SG302", f"the range of {name} uses {name} itself", span(end), "use another index")
+            if value.has(sp.Float, sp.Indexed) or value.is_integer is False:
+                raise SymgradError(
+                    "SG311", f"an end of the range of {name} is no whole number", span(end), "ends are integers and extents"
+                )
+        return sized.value(lo), sized.value(hi)
 
 
 def number(text: str) -> Expr:

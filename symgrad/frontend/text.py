@@ -138,14 +138,16 @@ class StatementParser(Parser):
         loops = self.loops()
         span = span_of(left)
         if isinstance(left, Call):
-            self.function(left, op, right, out)
+            self.function(left, op, right, loops, out)
             return
         if not isinstance(left, Name):
             raise SymgradError("SG121", f"{span.text} cannot stand left of =", span, "a name, or a name with indices")
         _check_free_name(left)
         out.equations.append(Line(left, op.text, right, loops, span))
 
-    def function(self, left: Call, op: Token, right: Tree, out: Lines) -> None:
+    def function(self, left: Call, op: Token, right: Tree, loops: tuple[Binder, ...], out: Lines) -> None:
+        if loops:
+            raise SymgradError("SG310", "a function has no indices to run over", loops[0].span)
         parameters = tuple(arg.name for arg in left.args if isinstance(arg, Name) and not arg.indices)
         if len(parameters) < len(left.args) or op.text != "=" or len(set(parameters)) < len(parameters):
             raise SymgradError("SG121", "a function is defined as f(u) = …, with a name for each argument", left.span)
@@ -182,7 +184,7 @@ def _draft(lines: Lines, source: Source) -> Draft:
             raise SymgradError("SG202", f"the index {binder.name} is declared twice", binder.span)
         if binder.lo is None or binder.hi is None:
             raise SymgradError("SG115", f"the index {binder.name} needs a range", binder.span, f"write index {binder.name} in 1..N")
-        ranges[binder.name] = (base.value(binder.lo), base.value(binder.hi), binder.span)
+        ranges[binder.name] = (*base.ends(binder.name, binder.lo, binder.hi), binder.span)
     equations = tuple(_equation(line, base) for line in lines.equations)
     goal, target = lines.goal if lines.goal else (None, None)
     return Draft(
@@ -233,6 +235,14 @@ def expression_depth(expr: Any) -> int:
     return found[expr]
 
 
+def written_out(expr: Any) -> int:
+    """Parts of an expression with shared ones counted each time."""
+    found: dict[Any, int] = {}
+    for node in nodes(expr):
+        found[node] = 1 + sum(found.get(arg, 0) for arg in node.args)
+    return found[expr]
+
+
 def _equation(line: Line, base: Converter) -> Equation:
     left = list(line.left.indices)
     names = [i.name for i in left if isinstance(i, Name) and not i.indices]
@@ -241,11 +251,15 @@ def _equation(line: Line, base: Converter) -> Equation:
     inner = Converter(base.scope | set(names), base.sizes, base.quantities, base.functions, base.written, spans)
     value = inner.value(line.right)
     ranges: Mapping[str, tuple[Expr, Expr]] = {
-        b.name: (base.value(b.lo), base.value(b.hi)) for b in line.loops if b.lo is not None and b.hi is not None
+        b.name: base.ends(b.name, b.lo, b.hi) for b in line.loops if b.lo is not None and b.hi is not None
     }
     for binder in line.loops:
         if binder.name not in names:
             raise SymgradError("SG310", f"{binder.name} is no index of the left side", binder.span)
+    if written_out(value) > LIMITS["nodes"]:
+        raise SymgradError(
+            "SG507", f"with the functions put in, this has more than {LIMITS['nodes']:,} parts", line.span, "name parts of it"
+        )
     if expression_depth(value) > 2 * LIMITS["nesting"]:
         raise SymgradError(
             "SG504", f"with the functions put in, this nests more than {2 * LIMITS['nesting']} deep", line.span, "name parts of it"

@@ -84,9 +84,9 @@ class LatexFormat(Format):
                 out = rf"\frac{{{self._numerator(tree, place, out)}}}{{{self.show(factor)}}}"
                 binds = MUL
                 continue
-            text = self.show(factor, BIG if place == last else MUL)
+            text, end = self.fit(factor, BIG if place == last else MUL)
             out = self.between(op, out, text, factor) if place else text
-            binds = min(MUL, self.render(factor)[1]) if place == last and self.opens(factor) else MUL
+            binds = min(MUL, end)
         return out, binds
 
     def _numerator(self, tree: Prod, place: int, out: str) -> str:
