@@ -539,15 +539,23 @@ def test_nesting_beyond_the_limit_is_refused(kind: str) -> None:
     assert caught.value.code == "SG504"
 
 
+def test_functions_of_functions_are_refused_when_they_grow() -> None:
+    """Catches an expansion that doubles with every line of definitions: thirty of them would never end."""
+    doubling = ["f0(u) = u + sin(u)", *(f"f{n + 1}(u) = f{n}(f{n}(u))" for n in range(30)), "y = f30(x)"]
+    with pytest.raises(SymgradError) as caught:
+        parse("\n".join(doubling))
+    assert caught.value.code == "SG507"
+
+
 def test_a_long_chain_of_equations() -> None:
-    """Catches a check whose time grows with the square of the number of equations."""
+    """Catches an equation lost in a long chain, and a pass that recurses along it."""
     program = parse("\n".join(f"x_{n + 1} = x_{n} + 1" for n in range(1500)))
     assert len(program.statements) == 1500
 
 
 def test_printing_takes_time_in_proportion_to_the_text() -> None:
     """Catches a printer that shows each last factor twice, which doubles with every level."""
-    text = "y = " + "".join(f"a*sum(w[i{n}]*" for n in range(17)) + "x" + "".join(f" for i{n} in 1..2)" for n in range(16, -1, -1))
+    text = "y = " + "".join(f"a*sum(w[i{n}]*" for n in range(40)) + "x" + "".join(f" for i{n} in 1..2)" for n in range(39, -1, -1))
     program = parse(text)
     assert str(program) == text
 

@@ -13,12 +13,13 @@ import sympy as sp
 from sympy import Expr
 
 from symgrad.core.errors import Span, SymgradError, did_you_mean
-from symgrad.core.expr import access, index_symbol, reduction, where
+from symgrad.core.expr import access, index_symbol, nodes, reduction, where
 from symgrad.core.functions import FUNCTIONS
 from symgrad.core.layout import shape
 from symgrad.core.reductions import REDUCTIONS
 from symgrad.core.tree import Binder, Call, Compare, Definition, Name, Num, Pow, Prod, Reduce, Sum, Tree, children
 
+LARGEST = 20_000  # parts of an expression that calls of the user's functions may grow to
 RELATIONS = {"=": sp.Eq, "!=": sp.Ne, "<": sp.Lt, "<=": sp.Le, ">": sp.Gt, ">=": sp.Ge}
 
 
@@ -167,7 +168,10 @@ class Converter:
             )
         values = dict(zip(definition.parameters, (self.value(arg) for arg in tree.args), strict=True))
         inner = replace(self, values=values, expanding=(*self.expanding, name), scope=frozenset(), spans={})
-        return inner.value(definition.body)
+        result = inner.value(definition.body)
+        if written_out(result) > LARGEST:
+            raise SymgradError("SG507", f"with {name} put in, this has more than {LARGEST:,} parts", span(tree), "name parts of it")
+        return result
 
     def reduce(self, tree: Reduce) -> Expr:
         names = [binder.name for binder in tree.binders]
@@ -217,6 +221,14 @@ def number(text: str) -> Expr:
         return sp.Integer(int(text))
     value = sp.Float(text, 40)
     return sp.S.Zero if value == 0 else value
+
+
+def written_out(expr: Any) -> int:
+    """Parts of an expression with shared ones counted each time."""
+    found: dict[Any, int] = {}
+    for node in nodes(expr):
+        found[node] = 1 + sum(found.get(arg, 0) for arg in node.args)
+    return found[expr]
 
 
 def _refuse_gather(tree: Tree) -> None:

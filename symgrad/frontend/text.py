@@ -235,14 +235,6 @@ def expression_depth(expr: Any) -> int:
     return found[expr]
 
 
-def written_out(expr: Any) -> int:
-    """Parts of an expression with shared ones counted each time."""
-    found: dict[Any, int] = {}
-    for node in nodes(expr):
-        found[node] = 1 + sum(found.get(arg, 0) for arg in node.args)
-    return found[expr]
-
-
 def _equation(line: Line, base: Converter) -> Equation:
     left = list(line.left.indices)
     names = [i.name for i in left if isinstance(i, Name) and not i.indices]
@@ -256,10 +248,6 @@ def _equation(line: Line, base: Converter) -> Equation:
     for binder in line.loops:
         if binder.name not in names:
             raise SymgradError("SG310", f"{binder.name} is no index of the left side", binder.span)
-    if written_out(value) > LIMITS["nodes"]:
-        raise SymgradError(
-            "SG507", f"with the functions put in, this has more than {LIMITS['nodes']:,} parts", line.span, "name parts of it"
-        )
     if expression_depth(value) > 2 * LIMITS["nesting"]:
         raise SymgradError(
             "SG504", f"with the functions put in, this nests more than {2 * LIMITS['nesting']} deep", line.span, "name parts of it"
