@@ -102,7 +102,7 @@ def substitute(expr: Any, mapping: Mapping[Any, Any]) -> Any:
     """Replace symbols and accesses at once; bound indices that would capture are renamed first."""
     if not mapping:
         return expr
-    incoming = frozenset().union(*(sp.sympify(new).free_symbols for new in mapping.values()))
+    incoming = frozenset().union(*(new.free_symbols for new in mapping.values()))
     memo: dict[Any, Any] = {}
 
     def walk(node: Any) -> Any:

@@ -72,8 +72,8 @@ def _logsumexp(values: list[tuple[Any, Any]]) -> Any:
 REDUCTIONS: dict[str, Reduction] = {
     row.name: row
     for row in (
-        Reduction("sum", 0, lambda body, limits, result: sp.S.One, lambda v: mpmath.fsum(x for _, x in v), r"\sum", "Σ"),
-        Reduction("prod", 1, _others, lambda v: mpmath.fprod(x for _, x in v), r"\prod", "Π"),
+        Reduction("sum", sp.S.Zero, lambda body, limits, result: sp.S.One, lambda v: mpmath.fsum(x for _, x in v), r"\sum", "Σ"),
+        Reduction("prod", sp.S.One, _others, lambda v: mpmath.fprod(x for _, x in v), r"\prod", "Π"),
         Reduction("max", -sp.oo, _is_at("argmax"), lambda v: _first(v, lambda a, b: a > b)[1], r"\max", "max"),
         Reduction("min", sp.oo, _is_at("argmin"), lambda v: _first(v, lambda a, b: a < b)[1], r"\min", "min"),
         Reduction(
@@ -84,8 +84,8 @@ REDUCTIONS: dict[str, Reduction] = {
             r"\operatorname{logsumexp}",
             "logsumexp",
         ),
-        Reduction("argmax", 0, None, lambda v: _first(v, lambda a, b: a > b)[0], r"\operatorname{argmax}", "argmax"),
-        Reduction("argmin", 0, None, lambda v: _first(v, lambda a, b: a < b)[0], r"\operatorname{argmin}", "argmin"),
+        Reduction("argmax", sp.S.Zero, None, lambda v: _first(v, lambda a, b: a > b)[0], r"\operatorname{argmax}", "argmax"),
+        Reduction("argmin", sp.S.Zero, None, lambda v: _first(v, lambda a, b: a < b)[0], r"\operatorname{argmin}", "argmin"),
     )
 }
 # spellings of the language; mean is a sum over its count

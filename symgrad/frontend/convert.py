@@ -191,7 +191,7 @@ class Converter:
             raise SymgradError("SG392", f"not yet: a guard in {op}", span(guard), "sum and prod take guards")
         if not isinstance(condition, sp.core.relational.Relational):
             raise SymgradError("SG116", "a guard must be a comparison", span(guard), "for instance: if t[j] >= t[i]")
-        return where(condition, body, sp.sympify(REDUCTIONS[op].identity))
+        return where(condition, body, REDUCTIONS[op].identity)
 
     def limit(self, binder: Binder, inner: Converter) -> tuple[Any, ...]:
         symbol = index_symbol(binder.name)

@@ -102,7 +102,7 @@ def rectangular(statement: Statement) -> Statement:
         inner = set(ranges) & (index.lo + index.hi).free_symbols
         lo, hi = bounds(index.symbol, {**ranges, index.symbol: (index.lo, index.hi)})
         if inner:
-            identity = sp.sympify(REDUCTIONS[op].identity)
+            identity = REDUCTIONS[op].identity
             for guard in (sp.Ge(index.symbol, index.lo, evaluate=False), sp.Le(index.symbol, index.hi, evaluate=False)):
                 value = where(guard, value, identity)
         ranges[index.symbol] = (lo, hi)
