@@ -163,6 +163,26 @@ def test_unknown_extent_is_refused() -> None:
     assert caught.value.code == "SG311"
 
 
+RAGGED = (
+    "J = sum(prod(x[i]+x[j] for j in i+1..N) for i in 1..N)",
+    "index m in 1..N; input x[m]; J = sum(exp(sum(x[j] for j in 1..i))*x[i] for i in 1..N)",
+)
+
+
+@pytest.mark.parametrize("text", RAGGED)
+@pytest.mark.parametrize("backend", ["numba", "numpy"])
+def test_a_reduction_inside_a_moving_range(text: str, backend: str) -> None:
+    """A ragged array taken for a box: a wrong gradient in silence. Right, or refused."""
+    program = sg.parse(text)
+    arrays = {"x": np.random.default_rng(0).uniform(0.2, 0.9, 4)}
+    try:
+        found = sg.compile(program, "J", wrt=program.free, backend=backend)(**arrays)[1]["x"]
+    except sg.SymgradError as refusal:
+        assert refusal.code in ("SG312", "SG393")
+        return
+    assert_close(found, adjoints(program, arrays, "J")["x"], 1e-12)
+
+
 NAMES = "lambda = x*np; F = lambda + total; J = F*start + batch*len_1 + print"
 
 

@@ -36,7 +36,10 @@ class DataError(ValueError):
 
 def _array(name, value, axes, equation):
     """The value as a contiguous array of the kernel's type; DataError SG602 or SG603 where it cannot be."""
-    array = value if type(value) is np.ndarray else np.asarray(value)
+    try:
+        array = value if type(value) is np.ndarray else np.asarray(value)
+    except ValueError:
+        raise DataError("SG602", f"{name} is no array: its rows differ in length, but {equation} needs {len(axes)} axes") from None
     if array.ndim != len(axes):
         wanted = f"{len(axes)} axes [{', '.join(axes)}]" if axes else "a single number"
         raise DataError("SG602", f"{name} has shape {array.shape}, but {equation} needs {wanted}")
@@ -56,6 +59,12 @@ def _shape(name, array, shape, equation, sizes):
     if array.shape != shape:
         known = ", ".join(f"{size} = {value} from {source}" for size, (value, source) in sizes.items())
         raise DataError("SG604", f"{name} has shape {array.shape}, but {equation} needs {shape}" + (f" ({known})" if known else ""))
+
+
+def _enough(index, extent, least, equation):
+    """A range is long enough; DataError SG606."""
+    if extent < least:
+        raise DataError("SG606", f"{equation}: the arrays are too small, {index} has {max(extent, 0)} values, it needs {least}")
 
 
 def _inside(name, low, high, extent, equation):
@@ -194,7 +203,7 @@ def check_lines(schedule: Schedule) -> list[str]:
             lines.append(
                 f'_shape("{written_name(name)}", {python_name(name)}, ({numpy.shape(schedule, name)}), {equation!r}, {{{known}}})'
             )
-    return lines + bound_lines(schedule, layout)
+    return lines + size_lines(schedule, layout) + bound_lines(schedule, layout)
 
 
 def _is_source_only(schedule: Schedule, name: str) -> bool:
@@ -218,6 +227,23 @@ def line_of(span: Any) -> str:
     first = max(text.rfind("\n", 0, span.start), text.rfind(";", 0, span.start)) + 1
     ends = [at for at in (text.find("\n", span.start), text.find(";", span.start), text.find("#", span.start)) if at >= 0]
     return " ".join(text[first : min(ends, default=len(text))].split())
+
+
+def size_lines(schedule: Schedule, layout: Layout) -> list[str]:
+    """Run-time checks that a maximum is of something and that no extent is negative."""
+    program = schedule.program
+    given = {axis.extent for name in schedule.arguments for axis in program.tensors[name].axes}
+    out: dict[str, None] = {}
+    for statement in program.statements:
+        inner = {index.symbol for index in statement.domain}
+        for index in statement.domain:
+            least = int(statement.op not in (None, "sum", "prod") and index in statement.reduced)
+            extent = sp.expand(index.extent)
+            known = extent.is_Integer and extent >= least
+            if not (known or extent.free_symbols & inner or (least == 0 and index.extent in given)):
+                text = _readable_equation(statement, program, layout)
+                out[f"_enough({str(index.symbol)!r}, {affine(extent, {})}, {least}, {text!r})"] = None
+    return list(out)
 
 
 def bound_lines(schedule: Schedule, layout: Layout) -> list[str]:

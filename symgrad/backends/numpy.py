@@ -80,6 +80,8 @@ class _Array:
 
     def elementwise(self) -> str:
         value = self.code()(self.kernel.statement.value)
+        if is_access(self.kernel.statement.value) and self.order:  # else a result would be a view of an input
+            return f"{self.broadcast(value)}.copy()"
         reads_all = any(self.plain(r) and len(indices_of(r)) == len(self.order) for r in accesses(self.kernel.statement.value))
         return value if reads_all or not self.order else f"{self.broadcast(value)}.copy()"
 

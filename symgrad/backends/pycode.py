@@ -29,7 +29,7 @@ ADD, MUL, NEG, POW, ATOM = 1, 2, 2, 4, 5
 def python_name(name: str) -> str:
     """A name of the model as a Python identifier that clashes with nothing in an emitted module."""
     if name.startswith("|"):
-        return f"n_{name.strip('|')}"
+        return f"n_{name.strip('|')}_"  # a model's names do not end so
     if not name.isidentifier() or not name.isascii():
         raise SymgradError("SG209", f"{name!r} cannot name a quantity in emitted code")
     return f"{name}_" if keyword.iskeyword(name) or name in RESERVED or name.startswith("_") else name

@@ -82,7 +82,7 @@ class _Evaluator:
             cell = self.cell(statement.target, env)
             groups.setdefault(cell, []).append((self.value(place, env), self.value(statement.value, env)))
         for cell, values in groups.items():
-            result = REDUCTIONS[statement.op].reference(values) if statement.op else values[-1][1]
+            result = mpmath.mpmathify(REDUCTIONS[statement.op].reference(values) if statement.op else values[-1][1])
             store[cell] = store[cell] + result if adds else result
 
     def points(self, domain: Sequence[Index], env: Env) -> Iterator[Env]:

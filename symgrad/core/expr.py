@@ -116,7 +116,7 @@ def substitute(expr: Any, mapping: Mapping[Any, Any]) -> Any:
 
     def under_binder(node: Any) -> Any:
         op, body, limits = split_reduction(node)
-        ends = [[walk(end) for end in limit[1:]] for limit in limits]
+        ends = [list(limit[1:]) for limit in limits]
         bound = [limit[0] for limit in limits]
         inner = {old: new for old, new in mapping.items() if old not in bound}
         if not any(symbol in incoming for symbol in bound):
@@ -126,7 +126,7 @@ def substitute(expr: Any, mapping: Mapping[Any, Any]) -> Any:
             body = substitute(body, dict(zip(bound, names, strict=True)))
             ends = [[substitute(e, dict(zip(bound, names, strict=True))) for e in end] for end in ends]
         body = substitute(body, inner)
-        return reduction(op, body, [(n, *e) for n, e in zip(names, ends, strict=True)])
+        return reduction(op, body, [(n, *map(walk, e)) for n, e in zip(names, ends, strict=True)])
 
     return walk(expr)
 

@@ -98,7 +98,10 @@ def _named(statement: Statement, mapping: dict[Any, Any], program: Program) -> S
     parts = tuple(_renamed_part(part, names, apply) for part in statement.origin.contributions)
     order = [names.get(symbol, symbol) for symbol in indices_of(statement.target)]
     domain = [_rename(index, names) for index in statement.domain]
-    domain.sort(key=lambda index: order.index(index.symbol) if index.symbol in order else len(order))
+    inner = {index.symbol for index in domain} - set(order)
+    # an index comes after those that its ends use: where those are summed over, the order stays
+    if not any((index.lo + index.hi).free_symbols & inner for index in domain if index.symbol in order):
+        domain.sort(key=lambda index: order.index(index.symbol) if index.symbol in order else len(order))
     return replace(
         statement,
         target=substitute(statement.target, names),
@@ -138,8 +141,10 @@ def _merge(program: Program, tensor: Tensor, statements: list[Statement], one: b
     for statement in plain:
         groups.setdefault(statement.reduced, []).append(statement)
     merged = [_add(group) for group in groups.values()] + [s for s in statements if scatters(s, tensor)]
-    if not one or len(merged) < 2:
+    if len(merged) < 2:
         return merged
+    if not one:
+        return [replace(s, op="sum") for s in merged]
     outer = tensor.axes
     target = access(tensor.name, *(axis.symbol for axis in outer))
     value = sp.Add(*(reduction("sum", s.value, [i.limit for i in s.reduced]) if s.reduced else s.value for s in merged))

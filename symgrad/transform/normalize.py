@@ -17,6 +17,7 @@ from typing import Any
 
 from sympy import Expr, Symbol
 
+from symgrad.core.errors import SymgradError
 from symgrad.core.expr import (
     access,
     free_indices,
@@ -63,6 +64,7 @@ class _Lift:
         free = [symbol for symbol in ranges if symbol in inside]
         key = _key(node, free, ranges)
         if key not in self.known:
+            _refuse_ragged([ranges[symbol] for symbol in free], ranges, statement)
             name = self.unused(f"{statement.name}_{op}")
             axes = tuple(ranges[s] for s in free)
             self.known[key] = name, tuple(free)
@@ -78,6 +80,18 @@ class _Lift:
             count += 1
             wanted = self.program.unused_name(f"{name}_{count}")
         return wanted
+
+
+def _refuse_ragged(axes: list[Index], ranges: Ranges, statement: Statement) -> None:
+    """SG393: a named quantity is an array, whose axes cannot have ends that move with another index."""
+    for axis in axes:
+        outer = [symbol for symbol in ranges if symbol in (axis.lo + axis.hi).free_symbols]
+        if outer:
+            message = f"not yet: a reduction inside the range of {axis.symbol}, {axis.lo}..{axis.hi}, which moves with {outer[0]}"
+            hint = (
+                f"let {axis.symbol} run over its whole range, with a guard: sum(… for {axis.symbol} if {axis.symbol} >= {axis.lo})"
+            )
+            raise SymgradError("SG393", message, statement.origin.span, hint)
 
 
 def _ranges(statement: Statement) -> Ranges | None:

@@ -96,7 +96,9 @@ def _key(call: Expr, statement: Statement) -> Any:
 def prune(program: Program, outputs: Iterable[str]) -> Program:
     """Only what the outputs need."""
     needed = ancestors(program, outputs)
-    return program.with_statements(s for s in program.statements if s.name in needed)
+    dropped = set(program.defined) - needed
+    tensors = {name: tensor for name, tensor in program.tensors.items() if name not in dropped}
+    return replace(program, statements=tuple(s for s in program.statements if s.name in needed), tensors=tensors)
 
 
 def inline(program: Program, keep: frozenset[str], pinned: frozenset[str] = frozenset()) -> Program:

@@ -93,7 +93,7 @@ class _Steps:
         self.program, (self.whole,) = program, program.statements
         self.value, self.layout = self.whole.value, Layout.of(program)
         self.ranges, self.ambiguous = _ranges(self.whole)
-        self.taken = set(program.tensors) | set(program.ranges) | {str(s) for s in self.ranges}
+        self.taken = set(program.tensors) | set(program.ranges) | set(program.functions) | {str(s) for s in self.ranges}
         self.names: dict[Any, Expr] = {}
         self.statements: list[Statement] = []
         self.tensors: list[Tensor] = []
