@@ -18,6 +18,7 @@ from symgrad.transform.collect import collect
 from symgrad.transform.normalize import normalize
 from symgrad.transform.reuse import inline, prune, reuse
 from symgrad.transform.reverse import adjoint_names, reverse
+from symgrad.transform.functions import expand
 from symgrad.transform.stabilize import stabilize
 
 DTYPES = ("float64", "float32")
@@ -59,12 +60,12 @@ def choose(what: str, given: str, known: tuple[str, ...]) -> None:
 
 def lower(program: Program, loss: str, batch: tuple[str, ...]) -> Program:
     """The primal as kernels compute it."""
-    return normalize(stabilize(add_batch(program, batch, loss)))
+    return normalize(stabilize(add_batch(expand(program), batch, loss)))
 
 
 def adjoint(primal: Program, loss: str, wrt: tuple[str, ...]) -> Program:
     """Primal and adjoint statements, one reduction each."""
-    return normalize(collect(reverse(primal, loss, wrt), gather_all=False))
+    return normalize(collect(reverse(primal, loss, wrt), "apart"))
 
 
 def optimize(program: Program, outputs: Iterable[str], pinned: Iterable[str] = ()) -> Program:

@@ -30,7 +30,8 @@ from symgrad.printers import pages
 from symgrad.printers.latex import LATEX
 from symgrad.printers.text import TEXT
 from symgrad.transform.chain import forward_line, slides, steps
-from symgrad.transform.collect import collect, free_name
+from symgrad.transform.collect import collect
+from symgrad.transform.gather import free_name
 from symgrad.transform.reverse import adjoint_names, reverse
 from symgrad.transform.simplify import assume, cancel, inline, logistic_form, size, tidy
 from symgrad.transform.steps import take_apart
@@ -80,7 +81,7 @@ class Derivation:
     @cached_property
     def whole(self) -> Program:
         """Primal and collected adjoint statements in one program."""
-        joint = collect(reverse(self.steps, self.loss, self.wrt))
+        joint = collect(reverse(self.steps, self.loss, self.wrt), "one")
         return joint.with_statements(s.with_value(_readable(s.value, s, joint)) for s in joint.statements)
 
     @property
@@ -112,7 +113,7 @@ class Derivation:
                 "SG207", f"there is no style {style}", hint=did_you_mean(style, STYLES) or f"the styles are {', '.join(STYLES)}"
             )
         # the terms of the chain rule stay apart here, one for every statement they come from
-        adjoint = collect(reverse(self.steps, self.loss, self.wrt), gather_all=True)
+        adjoint = collect(reverse(self.steps, self.loss, self.wrt), "one")
         whole = None if self.steps is self.program else forward_line(self.program.statements[0], self.program)
         return Page(STYLES[style](self.steps, adjoint, self.loss), whole)
 

@@ -11,7 +11,7 @@ import numpy as np
 from symgrad.core.evaluate import evaluate
 from symgrad.core.graph import find_loss
 from symgrad.core.program import Program
-from symgrad.transform.collect import collect
+from symgrad.transform.collect import Form, collect
 from symgrad.transform.reverse import adjoint_names, reverse
 
 STEP = mpmath.mpf(10) ** -20  # at 50 digits a central difference is then right to about 1e-30
@@ -36,9 +36,9 @@ def differences(program: Program, arrays: Mapping[str, Any], loss: str, name: st
     return out
 
 
-def adjoints(program: Program, arrays: Mapping[str, Any], loss: str, gather_all: bool = True) -> dict[str, Any]:
+def adjoints(program: Program, arrays: Mapping[str, Any], loss: str, form: Form = "parts") -> dict[str, Any]:
     """The gradient by every free quantity, reverse mode evaluated by the oracle."""
-    joint = collect(reverse(program, loss, program.free), gather_all)
+    joint = collect(reverse(program, loss, program.free), form)
     found, bars = evaluate(joint, arrays), adjoint_names(joint, loss)
     return {name: found[bars[name]] if name in bars else 0 * np.asarray(arrays[name]) for name in program.free}
 

@@ -9,6 +9,7 @@ kernel runs: rank, type, and every axis against the equation that uses it.
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,12 +17,13 @@ import sympy as sp
 
 from symgrad.backends import numba, numpy
 from symgrad.backends.pycode import affine, helpers, python_name
-from symgrad.core.affine import bounds
-from symgrad.core.expr import indices_of, name_of
+from symgrad.core.affine import bounds, nonnegative
+from symgrad.core.expr import gathers, indices_of, name_of
 from symgrad.core.layout import Layout
 from symgrad.core.program import Program, Statement
+from symgrad.core.ranges import scoped
 from symgrad.core.source import statement_text, written_name
-from symgrad.schedule.kernels import Schedule
+from symgrad.schedule.kernels import Schedule, Size
 
 BACKENDS = ("numba", "numpy")
 
@@ -54,6 +56,27 @@ def _array(name, value, axes, equation):
     return array if array.flags.c_contiguous else np.ascontiguousarray(array)
 
 
+def _integers(name, value, axes, equation):
+    """The value as a contiguous array of whole numbers; DataError SG602 or SG603 where it cannot be."""
+    array = np.asarray(value)
+    if array.ndim != len(axes):
+        wanted = f"{len(axes)} axes [{', '.join(axes)}]" if axes else "a single number"
+        raise DataError("SG602", f"{name} has shape {array.shape}, but {equation} needs {wanted}")
+    if array.dtype.kind not in "iu":
+        raise DataError("SG603", f"{name} holds {array.dtype}, but {equation} needs whole numbers", f"pass {name}.astype(int)")
+    array = np.ascontiguousarray(array, np.int64)
+    return array if axes else array[()]
+
+
+def _values(name, array, low, high, equation):
+    """All numbers lie in their range; DataError SG605 with the first that does not."""
+    wrong = np.argwhere(np.atleast_1d((array < low) | (array > high)))
+    if len(wrong):
+        place = tuple(int(k) for k in wrong[0])
+        found = np.atleast_1d(array)[place]
+        raise DataError("SG605", f"{name} holds {found} at {list(place)}, but {equation} needs {low}..{high}")
+
+
 def _shape(name, array, shape, equation, sizes):
     """Every axis as long as the equation says; DataError SG604."""
     if array.shape != shape:
@@ -69,7 +92,7 @@ def _enough(index, extent, least, equation):
 
 def _inside(name, low, high, extent, equation):
     """A shifted index stays inside its array; DataError SG605."""
-    if low < 0 or high >= extent:
+    if low <= high and (low < 0 or high >= extent):
         raise DataError("SG605", f"{equation} reads {name} at {low}..{high}, but that axis has places 0..{extent - 1}")
 '''.strip()
 
@@ -135,11 +158,6 @@ def scalar_results(part: Part) -> list[str]:
     return [name for name in part.results.values() if not part.schedule.program.tensors[name].axes]
 
 
-def buffer_type(schedule: Schedule, name: str) -> str:
-    ops = {s.op for s in schedule.program.definitions.get(name, ())}
-    return "np.int64" if ops & {"argmax", "argmin"} else "F"
-
-
 def wrapper_text(program: Program, part: Part, backend: str) -> str:
     """The checked entry point."""
     schedule = part.schedule
@@ -154,7 +172,7 @@ def wrapper_text(program: Program, part: Part, backend: str) -> str:
     else:
         buffers = array_buffers(schedule)
         for name in buffers:
-            lines.append(f"{python_name(name)} = np.empty(({numpy.shape(schedule, name)}), {buffer_type(schedule, name)})")
+            lines.append(f"{python_name(name)} = np.empty(({numpy.shape(schedule, name)}), {numpy.cell_type(schedule, name)})")
         call = f"_{part.name}({', '.join([*sizes, *arguments, *map(python_name, buffers)])})"
         scalars = [python_name(n) for n in scalar_results(part)]
         lines.append(f"{', '.join(scalars)}, = {call}" if scalars else call)
@@ -178,7 +196,7 @@ def describe_arguments(schedule: Schedule) -> str:
     rows = []
     for name in schedule.arguments:
         tensor = schedule.program.tensors[name]
-        axes = ", ".join(f"{axis.symbol} = {affine(axis.lo, {})}..{affine(axis.hi, {})}" for axis in tensor.axes)
+        axes = ", ".join(f"{axis.symbol} = {affine(axis.lo)}..{affine(axis.hi)}" for axis in tensor.axes)
         rows.append(f"{python_name(name)}: {f'array over [{axes}]' if axes else 'number'}")
     return "\n".join(rows)
 
@@ -189,10 +207,12 @@ def check_lines(schedule: Schedule) -> list[str]:
     for name in schedule.arguments:
         axes = tuple(str(axis.symbol) for axis in program.tensors[name].axes)
         own, equation = python_name(name), where_used(program, name, layout)
-        lines.append(f'{own} = _array("{written_name(name)}", {own}, {axes!r}, {equation!r})')
+        if program.tensors[name].values:
+            lines.append(f'{own} = _integers("{written_name(name)}", {own}, {axes!r}, {equation!r})')
+        else:
+            lines.append(f'{own} = _array("{written_name(name)}", {own}, {axes!r}, {equation!r})')
     for size in schedule.sizes:
-        shift = f" {'+' if size.shift > 0 else '-'} {abs(size.shift)}" if size.shift else ""
-        lines.append(f"{python_name(size.symbol.name)} = {python_name(size.array)}.shape[{size.axis}]{shift}")
+        lines.append(size_line(size))
         sources[size.symbol] = size.array
     for name in schedule.arguments:
         tensor = program.tensors[name]
@@ -203,12 +223,29 @@ def check_lines(schedule: Schedule) -> list[str]:
             lines.append(
                 f'_shape("{written_name(name)}", {python_name(name)}, ({numpy.shape(schedule, name)}), {equation!r}, {{{known}}})'
             )
+    for name in schedule.arguments:
+        if (values := program.tensors[name].values) is not None:
+            ends = ", ".join(affine(end) for end in values)
+            lines.append(f'_values("{written_name(name)}", {python_name(name)}, {ends}, {where_used(program, name, layout)!r})')
     return lines + size_lines(schedule, layout) + bound_lines(schedule, layout)
 
 
+def size_line(size: Size) -> str:
+    """extent = length, solved for the symbol; what is left over shows as a wrong shape."""
+    factor = size.extent.coeff(size.symbol)
+    rest = sp.expand(size.extent - factor * size.symbol)
+    length = f"{python_name(size.array)}.shape[{size.axis}]"
+    total = length + ("" if rest == 0 else f" + {affine(-rest)}")
+    name = python_name(size.symbol.name)
+    if factor == 1:
+        return f"{name} = {total}".replace("+ -", "- ")
+    return f"{name} = ({total})//{factor}".replace("+ -", "- ") if factor > 0 else f"{name} = -({total})//{-factor}"
+
+
 def _is_source_only(schedule: Schedule, name: str) -> bool:
-    """Every axis of the array gave a size, so there is nothing left to check."""
-    return {size.axis for size in schedule.sizes if size.array == name} == set(range(len(schedule.program.tensors[name].axes)))
+    """Every axis of the array gave a size and is right by that, so there is nothing left to check."""
+    found = {size.axis for size in schedule.sizes if size.array == name and abs(size.extent.coeff(size.symbol)) == 1}
+    return found == set(range(len(schedule.program.tensors[name].axes)))
 
 
 def where_used(program: Program, name: str, layout: Layout) -> str:
@@ -242,24 +279,34 @@ def size_lines(schedule: Schedule, layout: Layout) -> list[str]:
             known = extent.is_Integer and extent >= least
             if not (known or extent.free_symbols & inner or (least == 0 and index.extent in given)):
                 text = _readable_equation(statement, program, layout)
-                out[f"_enough({str(index.symbol)!r}, {affine(extent, {})}, {least}, {text!r})"] = None
+                out[f"_enough({str(index.symbol)!r}, {affine(extent)}, {least}, {text!r})"] = None
     return list(out)
 
 
 def bound_lines(schedule: Schedule, layout: Layout) -> list[str]:
-    """Run-time checks of shifted or constant indices whose bounds are not known before."""
+    """Run-time checks of shifted or constant indices whose bounds are not certain before."""
+    program = schedule.program
     out: dict[str, None] = {}
-    for statement in schedule.program.statements:
+    for statement in program.statements:
         ranges = {index.symbol: (index.lo, index.hi) for index in statement.domain}
-        for read in (*statement.reads, statement.target):
-            for index, axis in zip(indices_of(read), schedule.program.tensors[name_of(read)].axes, strict=True):
-                low, high = (sp.expand(end - axis.lo) for end in bounds(index, ranges))
-                last = sp.expand(axis.extent - 1 - high)
-                if (not (low.is_nonnegative and last.is_nonnegative) and last != 0) or low.is_negative:
-                    places = ", ".join(affine(end, {}) for end in (low, high, sp.expand(axis.extent)))
-                    text = _readable_equation(statement, schedule.program, layout)
-                    out[f"_inside({written_name(name_of(read))!r}, {places}, {text!r})"] = None
+        reads = [(read, scope) for read, scope, _ in scoped(statement.value, ranges)]
+        for read, scope in (*reads, (statement.target, ranges)):
+            for index, axis in zip(indices_of(read), program.tensors[name_of(read)].axes, strict=True):
+                around = {s: ends for s, ends in scope.items() if ends is not None}
+                plain, around = _with_values(index, around, program)
+                if nonnegative(plain - axis.lo, around, program.facts) and nonnegative(axis.hi - plain, around, program.facts):
+                    continue
+                places = ", ".join(affine(end - axis.lo) for end in bounds(plain, around)) + f", {affine(axis.extent)}"
+                text = _readable_equation(statement, program, layout)
+                out[f"_inside({written_name(name_of(read))!r}, {places}, {text!r})"] = None
     return list(out)
+
+
+def _with_values(index: Any, ranges: Mapping[Any, Any], program: Program) -> tuple[Any, dict[Any, Any]]:
+    """An index whose gathers are symbols with the ranges of their values."""
+    inside = {gather: sp.Dummy(integer=True) for gather in gathers(index)}
+    values = {symbol: program.tensors[name_of(gather)].values for gather, symbol in inside.items()}
+    return index.xreplace(inside), {**values, **ranges}
 
 
 def _readable_equation(statement: Statement, program: Program, layout: Layout) -> str:

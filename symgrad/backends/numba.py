@@ -7,7 +7,7 @@ Values that do not change in the innermost loop are computed before it. Sums may
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from symgrad.core.expr import indices_of, is_access, is_index, name_of, nodes, p
 from symgrad.core.layout import Layout
 from symgrad.core.program import Index
 from symgrad.core.source import statement_text
-from symgrad.schedule.kernels import Contract, Kernel, Schedule
+from symgrad.schedule.kernels import Contract, Kernel, Map, Scan, Schedule
 from symgrad.schedule.order import outer_first
 
 FLAGS = '{"reassoc", "contract", "arcp", "nsz"}'
@@ -41,6 +41,11 @@ class Names:
     def stored(self, name: str) -> str:
         return self.schedule.aliases.get(name, name)
 
+    def value(self, expr: Any) -> str:
+        """An access as a number to compute with."""
+        tensor = self.schedule.program.tensors.get(name_of(expr))
+        return f"F({self.read(expr)})" if tensor is not None and tensor.values else self.read(expr)
+
     def read(self, expr: Any) -> str:
         if name_of(expr) not in self.schedule.program.tensors:
             return name_of(expr)  # a local of the nest
@@ -48,26 +53,51 @@ class Names:
         if not indices_of(expr):
             return f"{python_name(name)}[()]" if name in self.cells else python_name(name)
         axes = self.schedule.program.tensors[name_of(expr)].axes
-        places = [affine(i - axis.lo, {}) for i, axis in zip(indices_of(expr), axes, strict=True)]
+        places = [affine(i - axis.lo, None, self.read) for i, axis in zip(indices_of(expr), axes, strict=True)]
         return f"{python_name(name)}[{', '.join(places)}]"
 
 
 def body(schedule: Schedule, dtype: str, cells: frozenset[str] = frozenset()) -> str:
     """The statements of the function, sizes and arrays taken as given names."""
     names = Names(schedule, dtype, cells)
-    code = Code(dtype, names.read, lambda symbol: python_name(str(symbol)))
+    code = Code(dtype, names.value, lambda symbol: python_name(str(symbol)))
     lines: list[str] = []
-    layout = Layout.of(schedule.program)
     for name in sorted(schedule.zeroed):
-        lines.append(f"{python_name(names.stored(name))}[:] = {code.number(sp.S.Zero)}")
-    for kernel in schedule.kernels:
-        lines.append(f"# {statement_text(kernel.statement, schedule.program, layout)}")
-        lines += _Nest(kernel, names, code).lines()
+        lines.append(f"{python_name(names.stored(name))}[...] = {code.number(sp.S.Zero)}")
+    lines += _kernels(schedule.kernels, names, code, Layout.of(schedule.program))
     return "\n".join(lines)
 
 
+def _kernels(kernels: Sequence[Kernel], names: Names, code: Code, layout: Layout) -> Iterator[str]:
+    for kernel in kernels:
+        if isinstance(kernel, Scan):
+            yield scan_head(kernel)
+            yield from indent(list(_kernels(kernel.body, names, code, layout)))
+            continue
+        yield f"# {statement_text(kernel.statement, names.schedule.program, layout)}"
+        lines = _Nest(kernel, names, code).lines()
+        test = times_test(kernel.times)
+        yield from [f"if {test}:", *indent(lines)] if test else lines
+
+
+def scan_head(scan: Scan) -> str:
+    """The loop over the steps of a recurrence."""
+    lo, hi, name = affine(scan.index.lo), affine(scan.index.hi), python_name(str(scan.index.symbol))
+    ends = f"{hi}, {affine(scan.index.lo - 1)}, -1" if scan.descending else f"{lo}, {affine(scan.index.hi + 1)}"
+    return f"for {name} in range({ends}):"
+
+
+def times_test(times: Sequence[Index]) -> str:
+    """When a kernel inside a scan runs."""
+    tests = []
+    for index in times:
+        name = python_name(str(index.symbol))
+        tests.append(f"{name} == {affine(index.lo)}" if index.lo == index.hi else f"{affine(index.lo)} <= {name} <= {affine(index.hi)}")
+    return " and ".join(tests)
+
+
 class _Nest:
-    def __init__(self, kernel: Kernel, names: Names, code: Code):
+    def __init__(self, kernel: Map | Contract, names: Names, code: Code):
         self.kernel, self.names, self.code = kernel, names, code
         # loops run over places in the arrays, from 0; an end may use outer indices, which are shifted too
         shift: dict[Any, Any] = {}
@@ -88,7 +118,7 @@ class _Nest:
             return self.row_by_row()
         value, before = self.hoist(self.value, self.kernel.loops)
         op = "+=" if self.kernel.adds else "="
-        return self.nest(self.kernel.loops, [*before, f"{self.code.read(self.target)} {op} {self.code(value)}"], inner=len(before))
+        return self.nest(self.kernel.loops, [*before, f"{self.names.read(self.target)} {op} {self.code(value)}"], inner=len(before))
 
     def nest(self, loops: tuple[Index, ...], lines: list[str], inner: int = 0) -> list[str]:
         """`lines` inside loops; the first `inner` of them before the innermost one."""
@@ -100,7 +130,7 @@ class _Nest:
         return lines if loops else [*before, *lines]
 
     def extent(self, index: Index) -> str:
-        return affine(sp.expand(substitute(index.extent, self.shift)), {})
+        return affine(substitute(index.extent, self.shift))
 
     def hoist(self, value: Any, loops: tuple[Index, ...]) -> tuple[Any, list[str]]:
         """Parts that do not change along the innermost loop become locals."""
@@ -138,7 +168,7 @@ class _Nest:
         """Kept loops outside; the reduced ones inside, the result in a local."""
         kept = tuple(index for index in self.kernel.loops if index not in self.kernel.statement.reduced)
         inner = tuple(index for index in self.kernel.loops if index in self.kernel.statement.reduced)
-        store = self.code.read(self.target)
+        store = self.names.read(self.target)
         local = self.names.is_local(self.kernel.statement.name) and not self.kernel.adds
         total = store if local else "_total"
         lines = list(self.reduction(total, inner))
@@ -168,7 +198,7 @@ class _Nest:
                 f"_here = {text}",
                 f"if {total} < 0 or _here {sign} _best:",
                 "    _best = _here",
-                f"    {total} = {affine(place, {})}",
+                f"    {total} = {affine(place)}",
             ]
             yield from self.nest(inner, [*before, *test], len(before))
 
@@ -182,7 +212,7 @@ class _Nest:
         loops, reduced = self.kernel.loops, self.kernel.statement.reduced
         kept = tuple(index for index in loops[:-1] if index not in reduced)
         value, before = self.hoist(self.value, loops)
-        store = self.code.read(self.target)
+        store = self.names.read(self.target)
         lines = [] if self.kernel.adds else self.nest(loops[-1:], [f"{store} = {self.code.number(sp.S.Zero)}"])
         inside = (*(index for index in loops if index in reduced), loops[-1])
         lines += self.nest(inside, [*before, f"{store} += {self.code(value)}"], len(before))

@@ -7,19 +7,23 @@ loops and reduced. Shifted accesses become index grids.
 from __future__ import annotations
 
 import string
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any
 
 import sympy as sp
 from sympy import Symbol
 
+from symgrad.backends.numba import indent, scan_head, times_test
 from symgrad.backends.pycode import Code, affine, python_name
+from symgrad.core.affine import nonnegative
 from symgrad.core.expr import accesses, indices_of, is_access, is_index, name_of, powers
 from symgrad.core.layout import Layout
-from symgrad.core.program import Index
+from symgrad.core.program import Index, covers
+from symgrad.core.ranges import scoped
 from symgrad.core.source import statement_text
-from symgrad.schedule.kernels import Contract, Kernel, Map, Schedule
+from symgrad.schedule.kernels import Contract, Kernel, Map, Scan, Schedule
 from symgrad.schedule.order import rectangular
 
 IMPORTS = "import math\n\nimport numpy as np"
@@ -28,36 +32,69 @@ REDUCE = {"sum": "np.sum", "prod": "np.prod", "max": "np.max", "min": "np.min"}
 
 def body(schedule: Schedule, dtype: str) -> str:
     """The statements of the function, sizes and arrays taken as given names."""
-    layout = Layout.of(schedule.program)
     lines = []
-    for name in sorted(schedule.zeroed):
-        lines.append(f"{python_name(name)} = np.zeros(({shape(schedule, name)}), F)")
-    for kernel in schedule.kernels:
-        lines.append(f"# {statement_text(kernel.statement, schedule.program, layout)}")
-        lines += _Array(schedule, kernel, dtype).lines()
+    for name in allocated(schedule):
+        make = "zeros" if name in schedule.zeroed else "empty"
+        lines.append(f"{python_name(name)} = np.{make}(({shape(schedule, name)}), {cell_type(schedule, name)})")
+    lines += _kernels(schedule.kernels, schedule, dtype, Layout.of(schedule.program), frozenset(allocated(schedule)))
     return "\n".join(lines)
 
 
+def allocated(schedule: Schedule) -> list[str]:
+    """Arrays that are written in several pieces, so that they must be there before."""
+    program = schedule.program
+    whole = {
+        k.statement.name
+        for k in schedule.kernels
+        if not isinstance(k, Scan) and covers(k.statement, program.tensors[k.statement.name]) and not k.adds
+    }
+    return [name for name in program.defined if program.tensors[name].axes and (name in schedule.zeroed or name not in whole)]
+
+
+def cell_type(schedule: Schedule, name: str) -> str:
+    ops = {s.op for s in schedule.program.definitions.get(name, ())}
+    return "np.int64" if ops & {"argmax", "argmin"} else "F"
+
+
+def _kernels(kernels: Sequence[Kernel], schedule: Schedule, dtype: str, layout: Layout, there: frozenset[str]) -> Iterator[str]:
+    for kernel in kernels:
+        if isinstance(kernel, Scan):
+            yield scan_head(kernel)
+            yield from indent(list(_kernels(kernel.body, schedule, dtype, layout, there)))
+            continue
+        yield f"# {statement_text(kernel.statement, schedule.program, layout)}"
+        lines = _Array(schedule, kernel, dtype, kernel.statement.name in there).lines()
+        test = times_test(kernel.times)
+        yield from [f"if {test}:", *indent(lines)] if test else lines
+
+
 def shape(schedule: Schedule, name: str) -> str:
-    extents = [affine(sp.expand(axis.extent), {}) for axis in schedule.program.tensors[name].axes]
+    extents = [affine(axis.extent) for axis in schedule.program.tensors[name].axes]
     return ", ".join(extents) + "," * (len(extents) == 1)
 
 
 @dataclass
 class _Array:
+    """`there`: the array exists, and the kernel writes some of its cells."""
+
     schedule: Schedule
-    kernel: Kernel
+    kernel: Map | Contract
     dtype: str
+    there: bool
 
     def __post_init__(self) -> None:
-        self.kernel = replace(self.kernel, statement=rectangular(self.kernel.statement))
-        statement = self.kernel.statement
+        # reads that a condition on indices protects are computed all the same, at places inside the array
+        ranges = {i.symbol: (i.lo, i.hi) for i in self.kernel.statement.domain}
+        self.protected = {read for read, _, guarded in scoped(self.kernel.statement.value, ranges) if guarded}
+        statement = rectangular(self.kernel.statement)
+        self.ragged = statement != self.kernel.statement
+        self.kernel = replace(self.kernel, statement=statement)
         self.scatters = isinstance(self.kernel, Map) and self.kernel.scatters
         self.targets = list(indices_of(statement.target))
         reduced = [index for index in statement.domain if index in statement.reduced]
         kept = [index for index in statement.domain if index not in statement.reduced]
         if not self.scatters:
-            kept.sort(key=lambda index: self.targets.index(index.symbol))
+            kept.sort(key=lambda index: next(k for k, t in enumerate(self.targets) if t.has(index.symbol)))
         self.order: list[Index] = kept + reduced
         self.kept, self.reduced = kept, reduced
 
@@ -70,7 +107,37 @@ class _Array:
             value = self.broadcast(self.code()(statement.value))
             return [f"np.add.at({name}, ({cells},), {value})"]
         value = self.reduce() if isinstance(self.kernel, Contract) else self.elementwise()
+        if self.there and self.targets:
+            return [f"{name}[{self.cells()}] {'+=' if self.kernel.adds else '='} {value}"]
         return [f"{name} = {name} + {value}" if self.kernel.adds else f"{name} = {value}"]
+
+    def cells(self) -> str:
+        """The part of the target that the kernel writes: slices where the indices move with the loops, else places."""
+        symbols = [index.symbol for index in self.kept]
+        moving = [[s for s in symbols if target.has(s)] for target in self.targets]
+        if [s for found in moving for s in found] != symbols or any(
+            target - found[0] != sp.expand(target - found[0]).subs(found[0], 0) for target, found in zip(self.targets, moving, strict=True) if found
+        ):
+            kept = replace_order(self, self.kept)
+            return ", ".join(kept.grid(t - axis.lo) for t, axis in zip(self.targets, self.axes(self.kernel.statement.name), strict=True))
+        out = []
+        for target, axis, found in zip(self.targets, self.axes(self.kernel.statement.name), moving, strict=True):
+            if not found:
+                out.append(affine(target - axis.lo))
+                continue
+            index = next(i for i in self.kept if i.symbol == found[0])
+            lo, hi = (sp.expand(target.subs(found[0], end) - axis.lo) for end in (index.lo, index.hi))
+            whole = lo == 0 and sp.expand(hi - axis.hi + axis.lo) == 0
+            out.append(":" if whole else f"{affine(lo)}:{self.size(index, affine(lo), affine(hi + 1))}")
+        return ", ".join(out)
+
+    def size(self, index: Index, lo: str, end: str) -> str:
+        """The end of a slice, not before its start."""
+        return end if nonnegative(index.extent, None, self.facts) else f"max({lo}, {end})"
+
+    @property
+    def facts(self) -> Any:
+        return tuple(e for name in self.schedule.arguments for e in self.schedule.program.tensors[name].extents)
 
     def axes(self, name: str) -> Sequence[Index]:
         return self.schedule.program.tensors[name].axes
@@ -87,7 +154,7 @@ class _Array:
 
     def reduce(self) -> str:
         statement, op = self.kernel.statement, self.kernel.statement.op
-        product = self.einsum() if op == "sum" else None
+        product = self.einsum() if op == "sum" and not self.ragged else None
         if product:
             return product
         value = self.broadcast(self.code()(statement.value))
@@ -99,7 +166,7 @@ class _Array:
         flat = f"{value}.reshape(({self.sizes(self.kept)}-1,))" if self.kept else f"{value}.reshape(-1)"
         place = f"np.{op}({flat}, axis=-1)"
         lo = self.reduced[0].lo if len(self.reduced) == 1 else sp.S.Zero
-        return f"{place} + {affine(lo, {})}" if lo != 0 else place
+        return f"{place} + {affine(lo)}" if lo != 0 else place
 
     def einsum(self) -> str | None:
         """A sum of a product of plain accesses and scalars."""
@@ -133,13 +200,18 @@ class _Array:
         symbols = [index.symbol for index in self.order]
         return all(i in symbols for i in indices_of(read)) and len(set(indices_of(read))) == len(indices_of(read))
 
+    def place(self, read: Any, index: Any, axis: Index) -> str:
+        """Where a read goes along one axis of its array."""
+        place = self.grid(index - axis.lo)
+        return f"np.clip({place}, 0, {affine(axis.extent - 1)})" if read in self.protected or self.ragged else place
+
     def read(self, read: Any) -> str:
         """The array with its axes placed along the kernel's loops."""
         name, indices = python_name(name_of(read)), indices_of(read)
         if not indices:
             return name
         if not self.plain(read) or self.partly(read):
-            cells = ", ".join(self.grid(i - axis.lo) for i, axis in zip(indices, self.axes(name_of(read)), strict=True))
+            cells = ", ".join(self.place(read, i, axis) for i, axis in zip(indices, self.axes(name_of(read)), strict=True))
             return f"{name}[{cells}]"
         symbols = [index.symbol for index in self.order]
         places = [symbols.index(i) for i in indices]
@@ -156,24 +228,36 @@ class _Array:
             return python_name(str(symbol))
         index = self.order[found[0]]
         slots = [":"] + ["None"] * (len(self.order) - found[0] - 1)
-        arange = f"np.arange({affine(index.lo, {})}, {affine(sp.expand(index.hi + 1), {})})"
+        arange = f"np.arange({affine(index.lo)}, {affine(sp.expand(index.hi + 1))})"
         return arange if len(slots) == 1 else f"{arange}[{', '.join(slots)}]"
 
     def grid(self, expr: Any) -> str:
         expr = sp.expand(expr)
-        if not any(is_index(s) and s in [i.symbol for i in self.order] for s in expr.free_symbols):
-            return affine(expr, {})
-        names = {s: sp.Symbol(f"_{k}") for k, s in enumerate(sorted(expr.free_symbols, key=str))}
-        text = str(expr.xreplace(names))
-        for symbol, name in names.items():
-            text = text.replace(str(name), self.line(symbol))
-        return text
+        lines = {index.symbol: self.line(index.symbol) for index in self.order if expr.has(index.symbol)}
+        return affine(expr, lines, self.gathered)
+
+    def gathered(self, read: Any) -> str:
+        """An integer array at the places of the loops."""
+        axes = self.axes(name_of(read))
+        cells = ", ".join(self.grid(i - axis.lo) for i, axis in zip(indices_of(read), axes, strict=True))
+        return f"{python_name(name_of(read))}[{cells}]" if cells else python_name(name_of(read))
 
     def sizes(self, indices: Sequence[Index]) -> str:
-        return "".join(f"{affine(sp.expand(i.extent), {})}, " for i in indices)
+        return "".join(f"{self.extent(i)}, " for i in indices)
+
+    def extent(self, index: Index) -> str:
+        known = nonnegative(index.extent, None, self.facts)
+        return affine(index.extent) if known else f"max({affine(index.extent)}, 0)"
 
     def broadcast(self, value: str) -> str:
         return f"np.broadcast_to({value}, ({self.sizes(self.order)}))"
+
+
+def replace_order(array: _Array, indices: Sequence[Index]) -> _Array:
+    """The same kernel seen over fewer loops."""
+    other = copy(array)
+    other.order = list(indices)
+    return other
 
 
 class _ArrayCode(Code):

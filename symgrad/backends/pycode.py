@@ -12,6 +12,7 @@ from typing import Any
 
 import sympy as sp
 
+from symgrad.core.affine import MAXIMUM, MINIMUM
 from symgrad.core.errors import SymgradError
 from symgrad.core.expr import is_access, is_index, where
 from symgrad.core.functions import BY_HEAD
@@ -23,6 +24,7 @@ RESERVED = {
     *("DataError", "ValueError", "check", "buffers", "value_and_grad", "forward"),
 }
 COMPARE = {sp.Gt: ">", sp.Ge: ">=", sp.Lt: "<", sp.Le: "<=", sp.Eq: "==", sp.Ne: "!="}
+EXTREMES = {MAXIMUM: "max", MINIMUM: "min"}
 ADD, MUL, NEG, POW, ATOM = 1, 2, 2, 4, 5
 
 
@@ -134,10 +136,20 @@ class Code:
         return row.code.format(*args, zero=zero)
 
 
-def affine(expr: Any, names: Mapping[Any, str]) -> str:
-    """An integer expression of indices and extents."""
-    text = str(sp.expand(expr).xreplace({s: sp.Symbol(names.get(s, python_name(str(s)))) for s in expr.free_symbols}))
-    return text
+def affine(expr: Any, names: Mapping[Any, str] | None = None, read: Callable[[Any], str] | None = None) -> str:
+    """An integer expression of indices, extents and, by `read`, integer arrays."""
+    names = names or {}
+
+    def atom(node: Any) -> Any:
+        if node.func in EXTREMES:
+            return sp.Symbol(f"{EXTREMES[node.func]}({', '.join(affine(arg, names, read) for arg in node.args)})")
+        if is_index(node):
+            return sp.Symbol(names.get(node, python_name(str(node))))
+        if is_access(node) and read is not None:
+            return sp.Symbol(read(node))
+        return node.func(*map(atom, node.args)) if node.args else node
+
+    return str(atom(sp.expand(expr)))
 
 
 HELPERS = {

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from symgrad.backends import numba, numpy
-from symgrad.backends.module import CHECKS, array_buffers, buffer_type, check_lines, header, indent
+from symgrad.backends.module import CHECKS, array_buffers, check_lines, header, indent
 from symgrad.backends.pycode import helpers, python_name
 from symgrad.core.program import Program
 from symgrad.schedule.kernels import Schedule
@@ -92,7 +92,7 @@ def check_text(training: Training) -> str:
 def buffers_text(training: Training) -> str:
     """Row buffers for shuffled data and the step's temporaries, for batches of N."""
     rows = [] if training.single else [f"np.empty(({numpy.shape(training.step, n)}), F)" for n in training.batched]
-    inner = [f"np.empty(({numpy.shape(training.step, n)}), {buffer_type(training.step, n)})" for n in array_buffers(training.step)]
+    inner = [f"np.empty(({numpy.shape(training.step, n)}), {numpy.cell_type(training.step, n)})" for n in array_buffers(training.step)]
     made = "".join(f"\n        {text}," for text in [*rows, *inner])
     return f"def buffers({', '.join(size_names(training.step))}):\n    return ({made}\n    )"
 

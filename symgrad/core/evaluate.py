@@ -18,14 +18,18 @@ import numpy as np
 import sympy as sp
 from sympy import Expr
 
+from symgrad.core.affine import solved_sizes
 from symgrad.core.errors import SymgradError
-from symgrad.core.expr import indices_of, is_access, is_index, is_reduction, name_of, position, split_reduction, where
+from symgrad.core.expr import (
+    indices_of, is_access, is_call, is_index, is_reduction, name_of, position, split_call, split_reduction, where,
+)  # fmt: skip
 from symgrad.core.functions import BY_HEAD
-from symgrad.core.graph import ordered
+from symgrad.core.graph import components, tensor_needs
 from symgrad.core.program import Index, Program, Statement
 from symgrad.core.reductions import REDUCTIONS
 
-Env = dict[Any, int]
+Env = dict[Any, Any]  # indices, extents and parameters of functions
+Cell = tuple[str, tuple[int, ...]]
 COMPARE: dict[Any, Callable[[Any, Any], bool]] = {
     sp.Eq: lambda a, b: a == b, sp.Ne: lambda a, b: a != b, sp.Lt: lambda a, b: a < b,
     sp.Le: lambda a, b: a <= b, sp.Gt: lambda a, b: a > b, sp.Ge: lambda a, b: a >= b,
@@ -35,12 +39,13 @@ COMPARE: dict[Any, Callable[[Any, Any], bool]] = {
 def sizes_of(program: Program, shapes: Mapping[str, Sequence[int]]) -> Env:
     """Extent symbols from the shapes of the given arrays: an axis lo..hi has hi - lo + 1 values."""
     sizes: Env = {}
-    axes = [(axis, n) for name, shape in shapes.items() for axis, n in zip(program.tensors[name].axes, shape, strict=True)]
-    for axis, n in axes:
-        if len(axis.extent.free_symbols) == 1:
-            (symbol,) = axis.extent.free_symbols
-            if axis.extent.coeff(symbol) == 1:
-                sizes.setdefault(symbol, n - int(axis.extent - symbol))
+    extents = [(axis.extent, n) for name, shape in shapes.items() for axis, n in zip(program.tensors[name].axes, shape, strict=True)]
+    for symbol, extent, count in solved_sizes(extents):
+        rest, factor = sp.expand(extent).subs(symbol, 0), extent.coeff(symbol)
+        value = (count - rest.subs(sizes)) / factor
+        if not value.is_Integer:
+            raise SymgradError("SG604", f"{extent} = {count} has no whole number {symbol}")
+        sizes[symbol] = int(value)
     return sizes
 
 
@@ -53,10 +58,19 @@ def evaluate(program: Program, arrays: Mapping[str, Any], digits: int = 50) -> d
         return _Evaluator(program, arrays).run()
 
 
+class _Waits(Exception):
+    """A cell is needed that has no value yet."""
+
+    def __init__(self, name: str, place: tuple[int, ...]):
+        super().__init__(name)
+        self.cell = name, place
+
+
 class _Evaluator:
     def __init__(self, program: Program, arrays: Mapping[str, Any]):
         self.program = program
         self.cells: dict[str, Any] = {}
+        self.pending: dict[Cell, dict[int, tuple[Statement, list[Env]]]] = {}
         for name in program.free:
             if name not in arrays:
                 raise SymgradError("SG601", f"no value is given for {name}")
@@ -64,26 +78,42 @@ class _Evaluator:
         self.sizes = sizes_of(program, {name: np.shape(arrays[name]) for name in program.free})
 
     def run(self) -> dict[str, Any]:
-        out = {}
-        for statement in ordered(self.program):
-            tensor = self.program.tensors[statement.name]
-            if statement.name not in self.cells:
-                shape = tuple(int(axis.extent.subs(self.sizes)) for axis in tensor.axes)
-                self.cells[statement.name] = _full(shape, mpmath.mpf(0))
-            self.define(statement)
-            out[statement.name] = self.cells[statement.name][()]
-        return out
+        for group in components(tensor_needs(self.program)):
+            for name in group:
+                shape = tuple(int(self.value(axis.extent, self.sizes)) for axis in self.program.tensors[name].axes)
+                self.cells[name] = _full(shape, mpmath.mpf(0))
+            self.define([statement for name in group for statement in self.program.definitions[name]])
+        return {name: self.cells[name][()] for name in self.program.defined}
 
-    def define(self, statement: Statement) -> None:
-        store, adds = self.cells[statement.name], statement.op == "sum"
-        groups: dict[tuple[int, ...], list[tuple[Any, Any]]] = {}
-        place = position([index.limit for index in statement.reduced]) if statement.reduced else sp.S.Zero
-        for env in self.points(statement.domain, dict(self.sizes)):
-            cell = self.cell(statement.target, env)
-            groups.setdefault(cell, []).append((self.value(place, env), self.value(statement.value, env)))
-        for cell, values in groups.items():
+    def define(self, statements: Sequence[Statement]) -> None:
+        """The cells of quantities that may need each other: one that waits for another is tried again after it."""
+        for number, statement in enumerate(statements):
+            for env in self.points(statement.domain, dict(self.sizes)):
+                cell = statement.name, self.cell(statement.target, env)
+                self.pending.setdefault(cell, {}).setdefault(number, (statement, []))[1].append(env)
+        for first in list(self.pending):
+            stack = [first]
+            while stack:
+                try:
+                    self.settle(stack[-1])
+                    stack.pop()
+                except _Waits as waits:
+                    if waits.cell in stack:
+                        raise SymgradError("SG401", f"{waits.cell[0]} needs its own value") from None
+                    stack.append(waits.cell)
+
+    def settle(self, cell: Cell) -> None:
+        """The value of one cell from all statements that define it."""
+        if cell not in self.pending:
+            return
+        total = mpmath.mpf(0)
+        for statement, points in self.pending[cell].values():
+            place = position([index.limit for index in statement.reduced]) if statement.reduced else sp.S.Zero
+            values = [(self.value(place, env), self.value(statement.value, env)) for env in points]
             result = mpmath.mpmathify(REDUCTIONS[statement.op].reference(values) if statement.op else values[-1][1])
-            store[cell] = store[cell] + result if adds else result
+            total = total + result if statement.op == "sum" else result
+        del self.pending[cell]
+        self.cells[cell[0]][cell[1]] = total
 
     def points(self, domain: Sequence[Index], env: Env) -> Iterator[Env]:
         if not domain:
@@ -101,9 +131,15 @@ class _Evaluator:
 
     def value(self, expr: Any, env: Env) -> Any:
         if is_index(expr):
+            if expr not in env:
+                raise SymgradError("SG311", f"the extent {expr} cannot be read off the arrays that are given")
             return env[expr]
+        if expr in env:
+            return env[expr]  # a parameter of a function
         if is_access(expr):
             place = self.cell(expr, env)
+            if self.pending and (name_of(expr), place) in self.pending:
+                raise _Waits(name_of(expr), place)
             if any(not 0 <= k < n for k, n in zip(place, np.shape(self.cells[name_of(expr)]), strict=True)):
                 raise SymgradError("SG605", f"{expr} leaves its array")
             return self.cells[name_of(expr)][place]
@@ -112,6 +148,8 @@ class _Evaluator:
             domain = [Index(*limit) for limit in limits]
             found = [(self.value(position(limits), e), self.value(body, e)) for e in self.points(domain, env)]
             return REDUCTIONS[op].reference(found)
+        if is_call(expr):
+            return self.call(*split_call(expr), env)
         if expr.func == where:
             return self.value(expr.args[1 if self.value(expr.args[0], env) else 2], env)
         if expr.is_Rational:
@@ -122,6 +160,12 @@ class _Evaluator:
         if type(expr) in COMPARE:
             return COMPARE[type(expr)](*args)
         return self.apply(expr, args)
+
+    def call(self, name: str, args: Sequence[Expr], env: Env) -> Any:
+        """A function that the user defined."""
+        function = self.program.functions[name]
+        values = [self.value(arg, env) for arg in args]
+        return self.value(function.body, dict(zip(function.parameters, values, strict=True)))
 
     def apply(self, expr: Any, args: list[Any]) -> Any:
         if expr.is_Add:

@@ -20,10 +20,8 @@ import sympy as sp
 from sympy import Expr, Function, Indexed, IndexedBase, Symbol
 from sympy.core.function import AppliedUndef
 
-Limits = tuple[Symbol, Expr, Expr]
-
-REDUCE = "reduce_"
-where = Function("where")
+REDUCE, CALL = "reduce_", "call_"  # prefixes of heads, so that no name of a user is a head of ours
+where, gradient = Function("where"), Function("gradient")
 
 
 def index_symbol(name: str) -> Symbol:
@@ -56,6 +54,13 @@ def indices_of(read: Expr) -> tuple[Expr, ...]:
     return tuple(read.indices) if isinstance(read, Indexed) else ()
 
 
+def gathers(index: Any) -> tuple[Expr, ...]:
+    """The integer arrays that an index reads: w[t] in E[w[t], d], label in p[label]."""
+    if is_access(index):
+        return (index,)
+    return tuple(dict.fromkeys(gather for arg in index.args for gather in gathers(arg)))
+
+
 def reduction(op: str, body: Expr, limits: Sequence[Sequence[Any]]) -> Expr:
     """`op` over `body`; each limit is (index, lo, hi), or (index,) while its range is not known."""
     return Function(REDUCE + op)(body, *(sp.Tuple(*limit) for limit in limits))
@@ -73,6 +78,20 @@ def is_reduction(expr: Any) -> bool:
 def split_reduction(node: Expr) -> tuple[str, Expr, tuple[Any, ...]]:
     """(op, body, limits) of a reduction node."""
     return node.func.__name__.removeprefix(REDUCE), node.args[0], tuple(node.args[1:])  # type: ignore
+
+
+def call(name: str, *args: Expr) -> Expr:
+    """A call of a function that the user defined."""
+    return Function(CALL + name)(*args)
+
+
+def is_call(expr: Any) -> bool:
+    return isinstance(expr, AppliedUndef) and expr.func.__name__.startswith(CALL)
+
+
+def split_call(node: Expr) -> tuple[str, tuple[Expr, ...]]:
+    """(name, arguments) of a call."""
+    return node.func.__name__.removeprefix(CALL), tuple(node.args)  # type: ignore
 
 
 def rebuild(expr: Any, args: Sequence[Any]) -> Any:
@@ -167,7 +186,7 @@ def rename_bound(expr: Any, names: Callable[[Any, set[str]], Any]) -> Any:
 
 
 def nodes(expr: Any, enter: Callable[[Any], bool] = lambda _: True) -> Iterator[Any]:
-    """Every distinct node, arguments first, in a fixed order; accesses are leaves."""
+    """Every distinct node, arguments first, in a fixed order; of an access only what its indices gather by."""
     seen: set[Any] = set()
     stack: list[tuple[Any, bool]] = [(expr, False)]
     while stack:
@@ -177,7 +196,9 @@ def nodes(expr: Any, enter: Callable[[Any], bool] = lambda _: True) -> Iterator[
         elif node not in seen:
             seen.add(node)
             stack.append((node, True))
-            if node.args and not is_access(node) and enter(node):
+            if isinstance(node, Indexed):
+                stack.extend((gather, False) for index in node.indices for gather in gathers(index))
+            elif node.args and enter(node):
                 stack.extend((arg, False) for arg in reversed(node.args))
 
 
@@ -196,7 +217,7 @@ def free_symbols(expr: Any) -> tuple[Symbol, ...]:
     memo: dict[Any, frozenset[Any]] = {}
     for node in nodes(expr):
         if is_access(node):
-            memo[node] = frozenset(node.free_symbols - {node}) if isinstance(node, Indexed) else frozenset({node})
+            memo[node] = frozenset(s for s in node.free_symbols if isinstance(s, Symbol))
         elif is_reduction(node):
             _, body, limits = split_reduction(node)
             ends = frozenset().union(*(memo[limit] for limit in limits))

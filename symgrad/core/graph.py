@@ -13,26 +13,49 @@ from symgrad.core.program import Program, Statement
 
 
 def topological(needs: Mapping[str, Sequence[str]]) -> list[str]:
-    """Names so that each follows what it needs, depth first in the given order; SG401 names a cycle."""
-    done: set[str] = set()
-    out: list[str] = []
+    """Names so that each follows what it needs, depth first in the given order; those that need each other stand together."""
+    return [name for group in components(needs) for name in group]
+
+
+def components(needs: Mapping[str, Sequence[str]]) -> list[list[str]]:
+    """Groups of names that need each other (Tarjan 1972), each group after those it needs."""
+    number: dict[str, int] = {}
+    low: dict[str, int] = {}
+    finished: list[str] = []  # not yet in a group
+    waiting: set[str] = set()
+    out: list[list[str]] = []
     for root in needs:
-        path: dict[str, None] = {}
         stack: list[tuple[str, bool]] = [(root, False)]
         while stack:
-            name, finished = stack.pop()
-            if finished:
-                del path[name]
-                done.add(name)
-                out.append(name)
-            elif name in path:
-                cycle = [*list(path)[list(path).index(name) :], name]
-                raise SymgradError("SG401", "these quantities need each other: " + " → ".join(cycle))
-            elif name not in done:
-                path[name] = None
+            name, done = stack.pop()
+            if done:
+                _lower(name, needs, low, waiting)
+                finished.append(name)
+                if low[name] == number[name]:
+                    start = len(finished) - 1
+                    while start and number[finished[start - 1]] >= number[name]:
+                        start -= 1
+                    out.append(finished[start:])
+                    waiting.difference_update(out[-1])
+                    del finished[start:]
+            elif name not in number:
+                number[name] = low[name] = len(number)
+                waiting.add(name)
                 stack.append((name, True))
-                stack.extend((n, False) for n in reversed(needs[name]) if n in needs and n not in done)
+                stack.extend((n, False) for n in reversed(needs[name]) if n in needs and n not in number)
     return out
+
+
+def in_rings(program: Program) -> frozenset[str]:
+    """The quantities that need themselves, directly or through others."""
+    needs = tensor_needs(program)
+    return frozenset(n for group in components(needs) for n in group if len(group) > 1 or n in needs[n])
+
+
+def _lower(name: str, needs: Mapping[str, Sequence[str]], low: dict[str, int], waiting: set[str]) -> None:
+    for other in needs[name]:
+        if other in waiting:
+            low[name] = min(low[name], low[other])
 
 
 def tensor_needs(program: Program) -> dict[str, list[str]]:

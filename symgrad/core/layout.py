@@ -19,9 +19,12 @@ from typing import Any
 import sympy as sp
 from sympy import Indexed
 
-from symgrad.core.expr import is_access, is_index, is_reduction, name_of, nodes, rewrite, split_reduction, where
+from symgrad.core.expr import (
+    gradient, is_access, is_call, is_index, is_reduction, name_of, nodes, rewrite, split_call, split_reduction, where,
+)  # fmt: skip
 from symgrad.core.functions import BY_HEAD
 from symgrad.core.program import Index, Program, whole_axis
+from symgrad.core.reductions import REDUCTIONS
 from symgrad.core.tree import Binder, Bracket, Call, Compare, Deriv, Name, Num, Pow, Prod, Reduce, Sum, Tree, names_in_order
 
 COMPARISONS = {
@@ -92,7 +95,8 @@ class Layout:
             return self._where(expr)
         if expr in (sp.pi, sp.E):
             return Name("pi") if expr is sp.pi else Call("exp", (Num("1"),))
-        return Call(BY_HEAD[expr.func].name, tuple(map(self.tree, expr.args)))
+        name = split_call(expr)[0] if is_call(expr) else "grad" if expr.func == gradient else BY_HEAD[expr.func].name
+        return Call(name, tuple(map(self.tree, expr.args)))
 
     def access(self, expr: Any) -> Name | Deriv:
         if not isinstance(expr, Indexed):
@@ -227,7 +231,7 @@ class Layout:
     def _reduction(self, expr: Any) -> Tree:
         op, body, limits = split_reduction(expr)
         guard = None
-        if body.func == where and body.args[2] == (1 if op == "prod" else 0) and op in ("sum", "prod"):
+        if body.func == where and op in REDUCTIONS and body.args[2] == REDUCTIONS[op.removeprefix("arg")].identity:
             guard, body = self.tree(body.args[0]), body.args[1]
         return Reduce(op, self.tree(body), tuple(self.binder(limit) for limit in limits), guard)
 

@@ -4,8 +4,9 @@
     Statement(target, value, domain, op)       target (op)= value for every point of the domain
     Program(statements, tensors, loss, goal)
 
-An index of the domain that the target lacks is reduced by `op`. Several statements with op "sum" may
-share a target: each adds to it, and the cell starts at 0. `str(program)` is the text language again.
+An index of the domain that the target lacks is reduced by `op`. Several statements may define one
+quantity: in parts that are disjoint, h[0,j] and h[t,j], or, with op "sum", cell by cell: each adds to a
+cell that starts at 0. `str(program)` is the text language again.
 """
 
 from __future__ import annotations
@@ -20,10 +21,8 @@ import sympy as sp
 from sympy import Expr, Symbol
 
 from symgrad.core.errors import Span, SymgradError, did_you_mean
-from symgrad.core.expr import accesses, indices_of, name_of
-from symgrad.core.tree import Definition, Tree
-
-ROLES = ("input", "param", "const", "defined")
+from symgrad.core.expr import accesses, gathers, indices_of, name_of
+from symgrad.core.tree import Tree
 
 
 @dataclass(frozen=True)
@@ -59,11 +58,15 @@ def whole_axis(name: str) -> tuple[Expr, Expr]:
 
 @dataclass(frozen=True)
 class Tensor:
-    """A named quantity; `axes` empty for a scalar. `adjoint_of` is (loss, primal) for dJ/dprimal."""
+    """A named quantity; `axes` empty for a scalar. `adjoint_of` is (loss, primal) for dJ/dprimal.
+
+    `role` is input, param, const or defined. `values` are the ends of an integer array's values, None for reals.
+    """
 
     name: str
     axes: tuple[Index, ...] = ()
     role: str = "input"
+    values: tuple[Expr, Expr] | None = None
     adjoint_of: tuple[str, str] | None = field(default=None, compare=False)
     span: Span | None = field(default=None, compare=False)
     declared: bool = field(default=False, compare=False)
@@ -71,6 +74,15 @@ class Tensor:
     @property
     def extents(self) -> tuple[Expr, ...]:
         return tuple(axis.extent for axis in self.axes)
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function that the user defined, sigma(u) = …, or a derivative of one; `typed` is the body as written."""
+
+    parameters: tuple[Symbol, ...]
+    body: Expr
+    typed: Tree | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -88,6 +100,7 @@ class Contribution:
     cotangent: Expr
     partial: Expr
     reduced: tuple[Index, ...]
+    kept: tuple[Index, ...] = ()  # the target's indices that run over a part of their axis here
 
 
 @dataclass(frozen=True)
@@ -138,15 +151,27 @@ class Statement:
         return self if value == self.value else replace(self, value=value)
 
 
-def scatters(statement: Statement, tensor: Tensor) -> bool:
-    """False where every cell of the target's tensor is written once for each point of its own axes.
-
-    True for shifted, constant and repeated target indices, and for those that run over a part of an axis.
-    """
+def covers(statement: Statement, tensor: Tensor) -> bool:
+    """True where every cell of the target's tensor is written once for each point of its own axes."""
     ranges = {index.symbol: (index.lo, index.hi) for index in statement.domain}
     targets = indices_of(statement.target)
     whole = (ranges.get(index) == (axis.lo, axis.hi) for index, axis in zip(targets, tensor.axes, strict=True))
-    return len(set(targets)) < len(targets) or not all(whole)
+    return len(set(targets)) == len(targets) and all(whole)
+
+
+def scatters(statement: Statement) -> bool:
+    """True where points of the domain that differ in the target's indices may hit one cell, or come in no order.
+
+    x_bar[i+k] and E_bar[w[t],d] do; y[i], h[t-1], x[2*i] and the diagonal A[i,i] do not.
+    """
+    kept = {index.symbol for index in statement.outer}
+    alone = set()
+    for target in indices_of(statement.target):
+        inside = kept & target.free_symbols
+        if len(inside) == 1 and not gathers(target):
+            alone |= inside
+    moving = {s for index in statement.outer for end in (index.lo, index.hi) for s in end.free_symbols}
+    return alone != kept or not moving.isdisjoint(index.symbol for index in statement.reduced)
 
 
 @dataclass(frozen=True)
@@ -160,7 +185,7 @@ class Program:
     ranges: Mapping[str, Index] = field(default_factory=dict)
     assumptions: tuple[tuple[Expr, Expr], ...] = ()
     written: Mapping[Any, tuple[Any, ...]] = field(default_factory=dict, compare=False)
-    functions: Mapping[str, Definition] = field(default_factory=dict, compare=False)
+    functions: Mapping[str, Function] = field(default_factory=dict, compare=False)
     chain: tuple[str, ...] = field(default=(), compare=False)  # names from the loss down, where products run along a chain
 
     def __post_init__(self) -> None:
@@ -203,6 +228,26 @@ class Program:
             for name in statement.read_names:
                 out.setdefault(name, []).append(statement)
         return {name: tuple(found) for name, found in out.items()}
+
+    @cached_property
+    def facts(self) -> tuple[Expr, ...]:
+        """Extents of axes and ranges: none is negative, which a call checks."""
+        indices = [axis for tensor in self.tensors.values() for axis in tensor.axes] + list(self.ranges.values())
+        indices += [index for statement in self.statements for index in statement.domain]
+        inner = {index.symbol for index in indices}
+        extents = dict.fromkeys(sp.expand(index.extent) for index in indices)
+        return tuple(e for e in extents if not e.is_number and inner.isdisjoint(e.free_symbols) and not e.has(sp.Function))
+
+    @cached_property
+    def partitioned(self) -> frozenset[str]:
+        """Quantities that several statements define, each its own cells."""
+        from symgrad.core.parts import overlap
+
+        return frozenset(name for name, found in self.definitions.items() if len(found) > 1 and overlap(self, name) is None)
+
+    def alone(self, statement: Statement) -> bool:
+        """True where the statement's value is the value of its target: no other adds to it."""
+        return len(self.definitions[statement.name]) == 1 or statement.name in self.partitioned
 
     @property
     def params(self) -> tuple[str, ...]:

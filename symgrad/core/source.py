@@ -23,6 +23,9 @@ def written_name(name: str) -> str:
 
 
 class SourceFormat(Format):
+    def function_name(self, name: str) -> str:
+        return written_name(name)
+
     def name(self, tree: Name) -> str:
         return super().name(Name(written_name(tree.name), tree.indices))
 
@@ -46,6 +49,7 @@ def right_side(statement: Statement, layout: Layout) -> Tree:
 def statement_text(statement: Statement, program: Program, layout: Layout) -> str:
     """One equation, e.g. `a[j] = sum(alpha[j,i]*x[i] for i)`."""
     adds = statement.op == "sum" and (not statement.reduced or len(program.definitions[statement.name]) > 1)
+    adds = adds and statement.name not in program.partitioned
     left = SOURCE.show(layout.access(statement.target))
     ranges = []
     for index in statement.outer:
@@ -55,10 +59,10 @@ def statement_text(statement: Statement, program: Program, layout: Layout) -> st
     return f"{left} {'+=' if adds else '='} {SOURCE.show(right_side(statement, layout))}{''.join(ranges)}"
 
 
-def _declaration(tensor: Tensor) -> str:
-    if not tensor.axes:
-        return written_name(tensor.name)
-    return f"{written_name(tensor.name)}[{','.join(str(axis.symbol) for axis in tensor.axes)}]"
+def _declaration(tensor: Tensor, layout: Layout) -> str:
+    indices = f"[{','.join(str(axis.symbol) for axis in tensor.axes)}]" if tensor.axes else ""
+    values = f" in {SOURCE.show(layout.tree(tensor.values[0]))}..{SOURCE.show(layout.tree(tensor.values[1]))}" if tensor.values else ""
+    return written_name(tensor.name) + indices + values
 
 
 def program_text(program: Program) -> str:
@@ -70,14 +74,15 @@ def program_text(program: Program) -> str:
         lines.append("index " + ", ".join(declared))
     for role in ("input", "param", "const"):
         names = [
-            _declaration(program.tensors[n])
+            _declaration(program.tensors[n], layout)
             for n in program.free
             if program.tensors[n].role == role and program.tensors[n].declared
         ]
         if names:
             lines.append(f"{role} " + ", ".join(names))
     for name, function in program.functions.items():
-        lines.append(f"{name}({', '.join(function.parameters)}) = {SOURCE.show(function.body)}")
+        body = function.typed or layout.tree(function.body)
+        lines.append(f"{written_name(name)}({', '.join(p.name for p in function.parameters)}) = {SOURCE.show(body)}")
     lines += [f"assume {SOURCE.show(layout.tree(left))} = {SOURCE.show(layout.tree(right))}" for left, right in program.assumptions]
     lines += [statement_text(statement, program, layout) for statement in program.statements]
     if program.loss and program.goal:

@@ -96,14 +96,6 @@ class Compare:
 
 
 @dataclass(frozen=True)
-class Definition:
-    """A function that the user defined, `sigma(u) = …`; a call of it means its body."""
-
-    parameters: tuple[str, ...]
-    body: Tree
-
-
-@dataclass(frozen=True)
 class Deriv:
     """`d top / d bottom`; printed only."""
 
@@ -265,7 +257,10 @@ class Format:
         return f"{self.show(tree.base, ATOM)}^{self.show(tree.exponent, POW)}", POW
 
     def call(self, tree: Call) -> Rendered:
-        return f"{tree.function}({', '.join(map(self.show, tree.args))})", ATOM
+        return f"{self.function_name(tree.function)}({', '.join(map(self.show, tree.args))})", ATOM
+
+    def function_name(self, name: str) -> str:
+        return name
 
     def closed_call(self, tree: Call) -> str:
         """A call with its brackets, where it must not run into what follows."""

@@ -5,7 +5,7 @@ The order in which the terms of a sum were written is remembered, so that printe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,14 +13,32 @@ import sympy as sp
 from sympy import Expr
 
 from symgrad.core.errors import Span, SymgradError, did_you_mean
-from symgrad.core.expr import access, index_symbol, nodes, reduction, where
+from symgrad.core.expr import access, call, gradient, index_symbol, nodes, reduction, where
 from symgrad.core.functions import FUNCTIONS
+from symgrad.core.graph import components
 from symgrad.core.layout import shape
+from symgrad.core.program import Function
 from symgrad.core.reductions import REDUCTIONS
-from symgrad.core.tree import Binder, Call, Compare, Definition, Name, Num, Pow, Prod, Reduce, Sum, Tree, children
+from symgrad.core.tree import Binder, Call, Compare, Name, Num, Pow, Prod, Reduce, Sum, Tree, children
 
 LARGEST = 20_000  # parts of an expression that calls of the user's functions may grow to
+GATHERS = 8  # E[w[v[…]]]
 RELATIONS = {"=": sp.Eq, "!=": sp.Ne, "<": sp.Lt, "<=": sp.Le, ">": sp.Gt, ">=": sp.Ge}
+
+
+@dataclass(frozen=True)
+class Definition:
+    """A function that the user defined, `sigma(u) = …`, as read.
+
+    `closed` where it is one of its parameters alone: then its body, with the functions it calls put in, has
+    `parts` and each parameter as often as `uses` says.
+    """
+
+    parameters: tuple[str, ...]
+    body: Tree
+    closed: bool = False
+    parts: int = 0
+    uses: tuple[int, ...] = ()
 
 
 @dataclass
@@ -35,6 +53,7 @@ class Converter:
     spans: dict[Any, Span] = field(default_factory=dict)
     values: Mapping[str, Expr] = field(default_factory=dict)  # arguments of a user's function being expanded
     expanding: tuple[str, ...] = ()
+    gathering: int = 0  # how many indices are around
 
     def inside(self, names: Iterable[str]) -> Converter:
         return replace(self, scope=self.scope | set(names))
@@ -76,7 +95,7 @@ class Converter:
                 return index_symbol(tree.name)
             if tree.name == "pi":
                 return sp.pi
-            if tree.name in FUNCTIONS or tree.name in self.functions:
+            if tree.name in FUNCTIONS or tree.name in self.functions or tree.name == "grad":
                 raise SymgradError("SG206", f"{tree.name} is a function and needs an argument", tree.span, f"write {tree.name}(…)")
         result = access(tree.name, *(self.index(index) for index in tree.indices))
         if tree.span:
@@ -85,9 +104,10 @@ class Converter:
 
     def index(self, tree: Tree) -> Expr:
         """Between brackets, a name that is no known quantity is an index."""
-        walk(tree, _refuse_gather)
+        if self.gathering > GATHERS:
+            raise SymgradError("SG504", f"indices stand inside indices more than {GATHERS} deep", span(tree))
         names = names_in(tree) - self.quantities
-        result = self.inside(names).value(tree)
+        result = replace(self.inside(names), gathering=self.gathering + 1).value(tree)
         if result.has(sp.Float) or result.is_integer is False:
             raise SymgradError("SG308", "an index must be a whole number", span(tree))
         return result
@@ -127,9 +147,9 @@ class Converter:
 
     def call(self, tree: Call) -> Any:
         if tree.function in self.functions:
-            return self.expand(tree)
-        if tree.function == "where":
-            return self.where(tree)
+            return self.own_function(tree)
+        if tree.function in ("where", "grad"):
+            return self.where(tree) if tree.function == "where" else self.gradient(tree)
         args = [self.value(arg) for arg in tree.args]
         if tree.function == "sqrt" and len(args) == 1:
             return sp.sqrt(args[0])
@@ -157,8 +177,8 @@ class Converter:
             )
         return where(condition, self.value(tree.args[1]), self.value(tree.args[2]))
 
-    def expand(self, tree: Call) -> Expr:
-        """A call of a user's function is its body with the arguments put in."""
+    def own_function(self, tree: Call) -> Expr:
+        """A call of a user's function; one that uses more than its parameters is its body with the arguments put in."""
         name, definition = tree.function, self.functions[tree.function]
         if name in self.expanding:
             raise SymgradError("SG401", "these functions need each other: " + " → ".join([*self.expanding, name]), span(tree))
@@ -166,12 +186,37 @@ class Converter:
             raise SymgradError(
                 "SG118", f"{name} takes {len(definition.parameters)} argument(s), here it has {len(tree.args)}", span(tree)
             )
-        values = dict(zip(definition.parameters, (self.value(arg) for arg in tree.args), strict=True))
+        args = [self.value(arg) for arg in tree.args]
+        if definition.closed:
+            inside = sum(uses * written_out(arg) for uses, arg in zip(definition.uses, args, strict=True))
+            if definition.parts + inside > LARGEST:
+                raise self.grows(tree)
+            return call(name, *args)
+        values = dict(zip(definition.parameters, args, strict=True))
         inner = replace(self, values=values, expanding=(*self.expanding, name), scope=frozenset(), spans={})
         result = inner.value(definition.body)
         if written_out(result) > LARGEST:
-            raise SymgradError("SG507", f"with {name} put in, this has more than {LARGEST:,} parts", span(tree), "name parts of it")
+            raise self.grows(tree)
         return result
+
+    def grows(self, tree: Call) -> SymgradError:
+        message = f"with {tree.function} put in, this has more than {LARGEST:,} parts"
+        return SymgradError("SG507", message, span(tree), "name parts of it")
+
+    def function(self, name: str) -> Function:
+        """A user's function with its body as an expression."""
+        definition = self.functions[name]
+        symbols = tuple(sp.Symbol(parameter) for parameter in definition.parameters)
+        values = dict(zip(definition.parameters, symbols, strict=True))
+        inner = replace(self, values=values, expanding=(name,), scope=frozenset(), spans={})
+        return Function(symbols, inner.value(definition.body), definition.body)
+
+    def gradient(self, tree: Call) -> Expr:
+        """grad(f, x[k]): the derivative of one quantity by another, as a value."""
+        args = tree.args
+        if len(args) != 2 or not all(isinstance(arg, Name) for arg in args) or args[0].indices:  # type: ignore[union-attr]
+            raise SymgradError("SG118", "grad takes a scalar quantity and the one to differentiate by", span(tree), "grad(f, x[k])")
+        return gradient(*map(self.value, args))
 
     def reduce(self, tree: Reduce) -> Expr:
         names = [binder.name for binder in tree.binders]
@@ -182,16 +227,20 @@ class Converter:
         limits = [self.limit(binder, inner) for binder in tree.binders]
         body = inner.value(tree.body)
         if tree.guard is not None:
-            body = self.guarded(tree.op, inner.expr(tree.guard), body, tree.guard)
+            return self.guarded(tree.op, inner.expr(tree.guard), body, limits, tree.guard)
         return reduction(tree.op, body, limits)  # a mean is resolved with the ranges, which give its count
 
-    def guarded(self, op: str, condition: Any, body: Expr, guard: Tree) -> Expr:
-        """A guard leaves the reduction's identity where it does not hold."""
-        if op not in ("sum", "prod"):
-            raise SymgradError("SG392", f"not yet: a guard in {op}", span(guard), "sum and prod take guards")
+    def guarded(self, op: str, condition: Any, body: Expr, limits: list[Any], guard: Tree) -> Expr:
+        """A guard leaves the reduction's identity where it does not hold; a mean counts where it does."""
         if not isinstance(condition, sp.core.relational.Relational):
             raise SymgradError("SG116", "a guard must be a comparison", span(guard), "for instance: if t[j] >= t[i]")
-        return where(condition, body, REDUCTIONS[op].identity)
+        if op == "mean":
+            total, number = (where(condition, value, sp.S.Zero) for value in (body, sp.S.One))
+            return reduction("sum", total, limits) / reduction("sum", number, limits)
+        if op in ("argmax", "argmin"):
+            op_identity = REDUCTIONS[op.removeprefix("arg")].identity
+            return reduction(op, where(condition, body, op_identity), limits)
+        return reduction(op, where(condition, body, REDUCTIONS[op].identity), limits)
 
     def limit(self, binder: Binder, inner: Converter) -> tuple[Any, ...]:
         symbol = index_symbol(binder.name)
@@ -215,6 +264,43 @@ class Converter:
         return sized.value(lo), sized.value(hi)
 
 
+def with_closed(functions: Mapping[str, Definition]) -> dict[str, Definition]:
+    """Which functions are of their parameters alone. Raises SG401 for functions that need each other."""
+    out: dict[str, Definition] = {}
+    needs = {name: list(_called(definition, functions)) for name, definition in functions.items()}
+    for group in components(needs):
+        name = group[0]
+        if len(group) > 1 or name in needs[name]:
+            ring = [*reversed(group), group[-1]]
+            place = next(n for n in all_nodes(functions[ring[-2]].body) if isinstance(n, Call) and n.function == ring[0])
+            raise SymgradError("SG401", "these functions need each other: " + " → ".join(ring), place.span)
+        parameters, inside = (*functions[name].parameters, "pi"), list(all_nodes(functions[name].body))
+        named = all(not n.indices and n.name in parameters for n in inside if isinstance(n, Name))
+        plain = not any(isinstance(n, Reduce) or (isinstance(n, Call) and n.function == "grad") for n in inside)
+        if named and plain and all(out[other].closed for other in needs[name]):
+            parts, *uses = _weight(functions[name].body, functions[name].parameters, out)
+            out[name] = replace(functions[name], closed=True, parts=parts, uses=tuple(uses))
+        else:
+            out[name] = functions[name]
+    return out
+
+
+def _weight(tree: Tree, parameters: tuple[str, ...], known: Mapping[str, Definition]) -> list[int]:
+    """How many parts a tree has with functions put in, and how often it then holds each parameter."""
+    if isinstance(tree, Name) and tree.name in parameters:
+        return [0, *(int(tree.name == p) for p in parameters)]
+    inner = [_weight(child, parameters, known) for child in children(tree)]
+    own = known.get(tree.function) if isinstance(tree, Call) else None
+    factors = own.uses if own else [1] * len(inner)
+    first = own.parts if own else 1
+    sums = [sum(factor * row[k] for factor, row in zip(factors, inner, strict=True)) for k in range(len(parameters) + 1)]
+    return [first + sums[0], *sums[1:]]
+
+
+def _called(definition: Definition, functions: Mapping[str, Definition]) -> dict[str, None]:
+    return {n.function: None for n in all_nodes(definition.body) if isinstance(n, Call) and n.function in functions}
+
+
 def number(text: str) -> Expr:
     """An integer, or a decimal kept to 40 digits as it was written."""
     if text.isdigit():
@@ -231,11 +317,6 @@ def written_out(expr: Any) -> int:
     return found[expr]
 
 
-def _refuse_gather(tree: Tree) -> None:
-    if isinstance(tree, Name) and tree.indices:
-        raise SymgradError("SG391", f"not yet: an index that is read from {tree.name}, a gather", tree.span)
-
-
 def span(tree: Tree) -> Span | None:
     return getattr(tree, "span", None)
 
@@ -247,10 +328,15 @@ def names_in(tree: Tree | None) -> frozenset[str]:
     return frozenset(found)
 
 
-def walk(tree: Tree | None, visit: Callable[[Tree], Any]) -> None:
-    """Visit every node of a tree."""
+def all_nodes(tree: Tree | None) -> Iterator[Tree]:
     stack = [tree] if tree is not None else []
     while stack:
         node = stack.pop()
-        visit(node)
+        yield node
         stack.extend(children(node))
+
+
+def walk(tree: Tree | None, visit: Callable[[Tree], Any]) -> None:
+    """Visit every node of a tree."""
+    for node in all_nodes(tree):
+        visit(node)

@@ -24,11 +24,13 @@ from sympy.core.relational import Relational
 from sympy.functions.elementary.piecewise import ExprCondPair
 from sympy.logic.boolalg import BooleanAtom, BooleanTrue
 
-from symgrad.core.check import Declaration, Draft, Ends, Equation, resolve
+from symgrad.core.affine import Ends
+from symgrad.core.draft import Declaration, Draft, Equation
 from symgrad.core.errors import SymgradError, did_you_mean
 from symgrad.core.expr import access, accesses, index_symbol, indices_of, is_index, name_of, reduction, where
 from symgrad.core.functions import BY_HEAD, FUNCTIONS
 from symgrad.core.program import Program
+from symgrad.core.resolve import resolve
 from symgrad.frontend.convert import number
 from symgrad.frontend.sympy_names import QUANTITIES, Names, Quantity, kind_of, quantity_name, shown
 from symgrad.frontend.syntax import LIMITS

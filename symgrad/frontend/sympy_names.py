@@ -15,7 +15,7 @@ from typing import Any
 
 import sympy as sp
 
-from symgrad.core.check import Ends
+from symgrad.core.affine import Ends
 from symgrad.core.errors import SymgradError
 from symgrad.core.functions import FUNCTIONS
 from symgrad.core.greek import GREEK

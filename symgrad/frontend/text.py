@@ -11,21 +11,23 @@ Line kinds: `index`, `input`, `param`, `const`, `assume`, `minimize`, `maximize`
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sympy import Expr
 
-from symgrad.core.check import Declaration, Draft, Equation, resolve
+from symgrad.core.draft import Declaration, Draft, Equation
 from symgrad.core.errors import Source, Span, SymgradError
 from symgrad.core.expr import nodes
 from symgrad.core.functions import FUNCTIONS
 from symgrad.core.program import Origin, Program
 from symgrad.core.reductions import REDUCERS
-from symgrad.core.tree import Binder, Call, Definition, Name, Reduce, Tree, depth
-from symgrad.frontend.convert import Converter, names_in, walk
+from symgrad.core.resolve import resolve
+from symgrad.core.tree import Binder, Call, Name, Reduce, Tree, depth
+from symgrad.frontend.convert import Converter, Definition, names_in, walk, with_closed
 from symgrad.frontend.syntax import LIMITS, Parser, Token, describe, span_of, starred_names, tokenize
 
+OTHER_FUNCTIONS = ("where", "sqrt", "grad")
 DECLARATIONS = ("index", "input", "param", "const", "assume", "minimize", "maximize")
 
 
@@ -46,8 +48,10 @@ class Lines:
 
     equations: list[Line] = field(default_factory=list)
     functions: dict[str, Definition] = field(default_factory=dict)
+    function_spans: dict[str, Span] = field(default_factory=dict)
     binders: list[Binder] = field(default_factory=list)
     declarations: list[Declaration] = field(default_factory=list)
+    values: dict[str, tuple[Tree, Tree]] = field(default_factory=dict)  # of integer inputs
     assumptions: list[tuple[Tree, Tree]] = field(default_factory=list)
     goal: tuple[str, Token] | None = None
 
@@ -104,9 +108,9 @@ class StatementParser(Parser):
         elif keyword.text in ("minimize", "maximize"):
             self.goal(keyword, out)
         else:
-            out.declarations.append(self.declared(keyword.text))
+            out.declarations.append(self.declared(keyword.text, out))
             while self.take(","):
-                out.declarations.append(self.declared(keyword.text))
+                out.declarations.append(self.declared(keyword.text, out))
 
     def goal(self, keyword: Token, out: Lines) -> None:
         target = self.next()
@@ -118,14 +122,23 @@ class StatementParser(Parser):
             )
         out.goal = (keyword.text, target)
 
-    def declared(self, role: str) -> Declaration:
+    def declared(self, role: str, out: Lines) -> Declaration:
         tree = self.named() if self.token.kind == "name" else self.prefix(0)
         if not isinstance(tree, Name) or not all(isinstance(i, Name) and not i.indices for i in tree.indices):
             raise SymgradError("SG105", f"expected a name such as x or x[i] after {role}", span_of(tree))
-        if self.sees("in"):
-            raise SymgradError("SG391", f"not yet: {tree.name} declared as an integer input to gather by", self.token.span)
         _check_free_name(tree)
+        if self.sees("in"):
+            self.whole_numbers(tree, role, out)
         return Declaration(role, tree.name, tuple(i.name for i in tree.indices if isinstance(i, Name)), tree.span)
+
+    def whole_numbers(self, tree: Name, role: str, out: Lines) -> None:
+        """`input w[t] in 1..V`: an array of whole numbers, to gather by."""
+        word = self.next()
+        if role == "param":
+            raise SymgradError("SG211", f"{tree.name} holds whole numbers, so it cannot be trained", word.span, "declare it as input")
+        lo = self.expression(10)
+        self.need("..", "between the least and the greatest value")
+        out.values[tree.name] = (lo, self.expression(10))
 
     def equation(self, out: Lines) -> None:
         left = self.expression(10)
@@ -151,16 +164,17 @@ class StatementParser(Parser):
         parameters = tuple(arg.name for arg in left.args if isinstance(arg, Name) and not arg.indices)
         if len(parameters) < len(left.args) or op.text != "=" or len(set(parameters)) < len(parameters):
             raise SymgradError("SG121", "a function is defined as f(u) = …, with a name for each argument", left.span)
-        if left.function in FUNCTIONS or left.function in REDUCERS or left.function in ("where", "sqrt"):
+        if left.function in FUNCTIONS or left.function in REDUCERS or left.function in OTHER_FUNCTIONS:
             raise SymgradError("SG204", f"{left.function} is a function of the language already", left.span, "choose another name")
         if left.function in out.functions:
             raise SymgradError("SG202", f"the function {left.function} is defined twice", left.span)
         check_depth(right, left.span)
         out.functions[left.function] = Definition(parameters, right)
+        out.function_spans[left.function] = span_of(left)
 
 
 def _check_free_name(name: Name) -> None:
-    if name.name in FUNCTIONS or name.name in REDUCERS or name.name in ("where", "sqrt", "pi") or name.name[0] == "|":
+    if name.name in FUNCTIONS or name.name in REDUCERS or name.name in (*OTHER_FUNCTIONS, "pi") or name.name[0] == "|":
         raise SymgradError(
             "SG204", f"{name.name} is a function of the language already", name.span, "choose another name for the quantity"
         )
@@ -177,7 +191,7 @@ def _draft(lines: Lines, source: Source) -> Draft:
                 next(l.span for l in lines.equations + lines.declarations if _name(l) == name),
             )  # type: ignore[operator]
     scope = frozenset(binder.name for binder in lines.binders) - quantities
-    base = Converter(scope, sizes, frozenset(quantities), lines.functions)
+    base = Converter(scope, sizes, frozenset(quantities), _functions(lines))
     ranges: dict[str, tuple[Expr, Expr, Span | None]] = {}
     for binder in lines.binders:
         if binder.name in ranges:
@@ -186,18 +200,27 @@ def _draft(lines: Lines, source: Source) -> Draft:
             raise SymgradError("SG115", f"the index {binder.name} needs a range", binder.span, f"write index {binder.name} in 1..N")
         ranges[binder.name] = (*base.ends(binder.name, binder.lo, binder.hi), binder.span)
     equations = tuple(_equation(line, base) for line in lines.equations)
+    values = {name: base.ends(name, *ends) for name, ends in lines.values.items()}
     goal, target = lines.goal if lines.goal else (None, None)
     return Draft(
         equations,
-        tuple(lines.declarations),
+        tuple(replace(d, values=values.get(d.name)) for d in lines.declarations),
         ranges,
         target.text if target else None,
         goal,
         target.span if target else None,
         tuple((base.value(a), base.value(b)) for a, b in lines.assumptions),
         base.written,
-        lines.functions,
+        {name: base.function(name) for name, definition in base.functions.items() if definition.closed},
     )
+
+
+def _functions(lines: Lines) -> dict[str, Definition]:
+    for name in lines.functions:
+        if f"{name}_prime" in lines.functions:
+            span = lines.function_spans[f"{name}_prime"]
+            raise SymgradError("SG204", f"{name}' is the derivative of {name}", span, "choose another name")
+    return with_closed(lines.functions)
 
 
 def _name(item: Line | Declaration) -> str:
@@ -218,6 +241,7 @@ def _size_names(lines: Lines) -> frozenset[str]:
     for pair in lines.assumptions:
         for side in pair:
             walk(side, visit)
+    binders += [Binder(name, *ends) for name, ends in lines.values.items()]
     names = {name for binder in binders for end in (binder.lo, binder.hi) for name in names_in(end)}
     return frozenset(names - {binder.name for binder in binders})
 
@@ -237,10 +261,10 @@ def expression_depth(expr: Any) -> int:
 
 def _equation(line: Line, base: Converter) -> Equation:
     left = list(line.left.indices)
-    names = [i.name for i in left if isinstance(i, Name) and not i.indices]
+    names = {name for index in left for name in names_in(index)} - base.sizes - base.quantities
     spans: dict[Any, Span] = {}
     check_depth(line.right, line.span)
-    inner = Converter(base.scope | set(names), base.sizes, base.quantities, base.functions, base.written, spans)
+    inner = Converter(base.scope | names, base.sizes, base.quantities, base.functions, base.written, spans)
     value = inner.value(line.right)
     ranges: Mapping[str, tuple[Expr, Expr]] = {
         b.name: base.ends(b.name, b.lo, b.hi) for b in line.loops if b.lo is not None and b.hi is not None
@@ -253,4 +277,4 @@ def _equation(line: Line, base: Converter) -> Equation:
             "SG504", f"with the functions put in, this nests more than {2 * LIMITS['nesting']} deep", line.span, "name parts of it"
         )
     origin = Origin(line.span, (value, line.right), spans)
-    return Equation(line.left.name, tuple(inner.value(i) for i in left), value, line.op, ranges, origin)
+    return Equation(line.left.name, tuple(inner.index(i) for i in left), value, line.op, ranges, origin, base.sizes)

@@ -2,27 +2,32 @@
 
     Map        elementwise: one loop nest, each cell written once
     Contract   a reduction over some indices of a loop nest
-(A recurrence would be a third kind, `Scan`.)
+    Scan       a recurrence: kernels repeated for every value of an index, in order or against it
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from sympy import Symbol
+from sympy import Expr, Symbol
 
 from symgrad.core.program import Index, Program, Statement
 
 
 @dataclass(frozen=True)
 class Map:
-    """`adds`: the cell holds something already. `scatters`: cells are hit in any order, or not at all."""
+    """`adds`: the cell holds something already. `scatters`: cells are hit in any order, or not at all.
+
+    `times`: inside a scan, the values of its index at which the kernel runs, where those are not all.
+    """
 
     statement: Statement
     loops: tuple[Index, ...]
     adds: bool = False
     scatters: bool = False
+    times: tuple[Index, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -32,28 +37,45 @@ class Contract:
     statement: Statement
     loops: tuple[Index, ...]
     adds: bool = False
+    times: tuple[Index, ...] = ()
 
     @property
     def in_register(self) -> bool:
         return bool(self.loops) and self.loops[-1] in self.statement.reduced
 
 
-Kernel: TypeAlias = Map | Contract
+@dataclass(frozen=True)
+class Scan:
+    index: Index
+    descending: bool
+    body: tuple[Kernel, ...]
+
+
+Kernel: TypeAlias = Map | Contract | Scan
+
+
+def flat(kernels: Sequence[Kernel]) -> Iterator[Map | Contract]:
+    """All loop nests, those inside scans too."""
+    for kernel in kernels:
+        if isinstance(kernel, Scan):
+            yield from flat(kernel.body)
+        else:
+            yield kernel
 
 
 @dataclass(frozen=True)
 class Size:
-    """An extent symbol read off an array: symbol = array.shape[axis] + shift."""
+    """An extent symbol read off an array, the extent of whose axis is `extent`; other symbols in it come before."""
 
     symbol: Symbol
     array: str
     axis: int
-    shift: int
+    extent: Expr
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """`zeroed` are scattered into, so they start at 0; `aliases` name the array that a result is written over."""
+    """`zeroed` are only added to, so they start at 0; `aliases` name the array that a result is written over."""
 
     program: Program
     kernels: tuple[Kernel, ...]
@@ -65,8 +87,17 @@ class Schedule:
     aliases: dict[str, str]
 
     def __str__(self) -> str:
-        lines = [f"{size.symbol} = extent of axis {size.axis + 1} of {size.array}" for size in self.sizes]
-        for kernel in self.kernels:
+        lines = [f"{size.extent} = extent of axis {size.axis + 1} of {size.array}" for size in self.sizes]
+        return "\n".join([*lines, *_lines(self.kernels)])
+
+
+def _lines(kernels: Sequence[Kernel]) -> Iterator[str]:
+    for kernel in kernels:
+        if isinstance(kernel, Scan):
+            index = kernel.index
+            ends = (index.hi, index.lo) if kernel.descending else (index.lo, index.hi)
+            yield f"Scan     {index.symbol} = {ends[0]}, …, {ends[1]}"
+            yield from ("  " + line for line in _lines(kernel.body))
+        else:
             loops = " ".join(str(index.symbol) for index in kernel.loops) or "scalar"
-            lines.append(f"{type(kernel).__name__:8} [{loops}] {kernel.statement.target} {'+=' if kernel.adds else '='} …")
-        return "\n".join(lines)
+            yield f"{type(kernel).__name__:8} [{loops}] {kernel.statement.target} {'+=' if kernel.adds else '='} …"

@@ -6,19 +6,21 @@ reduced sums in a register, one that is contiguous and kept adds rows to rows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import sympy as sp
+from sympy import Expr
 
-from symgrad.core.affine import bounds
+from symgrad.core.affine import bounds, solved_sizes
+from symgrad.core.dependence import Item, Loop, Step, order
 from symgrad.core.errors import SymgradError
 from symgrad.core.expr import accesses, free_indices, indices_of, is_reduction, nodes, where
-from symgrad.core.graph import tensor_needs, topological
-from symgrad.core.program import Index, Program, Statement, is_count, scatters
+from symgrad.core.parts import gap, region
+from symgrad.core.program import Index, Program, Statement, covers, is_count, scatters
 from symgrad.core.reductions import REDUCTIONS
-from symgrad.schedule.kernels import Contract, Kernel, Map, Schedule, Size
+from symgrad.schedule.kernels import Contract, Kernel, Map, Scan, Schedule, Size
 
 
 def schedule(
@@ -29,39 +31,67 @@ def schedule(
     Raises SG311 where an extent cannot be read off the arguments.
     """
     aliases = dict(aliases or {})
-    needs = tensor_needs(program)
-    for result, overwritten in aliases.items():
-        readers = [s.name for s in program.users.get(overwritten, ()) if s.name != result]
-        needs[result] = [*needs[result], *readers]
-    kernels: list[Kernel] = []
-    zeroed: set[str] = set()
-    for name in topological(needs):
-        statements = program.definitions[name]
-        tensor = program.tensors[name]
-        scattered = [s for s in statements if scatters(s, tensor)]
-        zeroed |= {name} if scattered else set()
-        for place, statement in enumerate([*scattered, *(s for s in statements if s not in scattered)]):
-            kernels.append(kernel(statement, adds=place > 0 or bool(scattered), scattering=statement in scattered))
-    temporaries = tuple(n for n in program.defined if n not in outputs)
+    after = {
+        result: [s.name for s in program.users.get(overwritten, ()) if s.name != result] for result, overwritten in aliases.items()
+    }
+    # what covers an array sets its cells, the others then add to them
+    statements = [s for name in program.defined for s in sorted(program.definitions[name], key=lambda s: not covers(s, program.tensors[s.name]))]
+    items = order(statements, program, after)
+    zeroed, adding = _starts(program, items)
     return Schedule(
         program,
-        tuple(kernels),
+        tuple(_kernels(items, adding)),
         tuple(arguments),
         tuple(outputs),
-        temporaries,
+        tuple(n for n in program.defined if n not in outputs),
         frozenset(zeroed),
         sizes(program, arguments),
         aliases,
     )
 
 
-def kernel(statement: Statement, adds: bool, scattering: bool = False) -> Kernel:
+def _starts(program: Program, items: Sequence[Item]) -> tuple[set[str], set[int]]:
+    """The quantities that start at 0, and the statements (by identity) that add to what is there."""
+    zeroed: set[str] = set()
+    adding: set[int] = set()
+    steps = list(_steps(items))
+    for name, statements in program.definitions.items():
+        tensor = program.tensors[name]
+        if program.alone(statements[0]) and not any(map(scatters, statements)):
+            box = [(axis.lo, axis.hi) for axis in tensor.axes]
+            if not covers(statements[0], tensor) and gap([region(s) for s in statements], box, program.facts) is not None:
+                zeroed.add(name)
+            continue
+        first = next(step.source for step in steps if step.source.name == name)
+        sets = covers(first, tensor) and not scatters(first)
+        zeroed |= set() if sets else {name}
+        adding |= {id(statement) for statement in statements if not (sets and statement is first)}
+    return zeroed, adding
+
+
+def _steps(items: Sequence[Item]) -> Iterator[Step]:
+    for item in items:
+        if isinstance(item, Loop):
+            yield from _steps(item.body)
+        else:
+            yield item
+
+
+def _kernels(items: Sequence[Item], adding: set[int]) -> Iterator[Kernel]:
+    for item in items:
+        if isinstance(item, Loop):
+            yield Scan(item.index, item.descending, tuple(_kernels(item.body, adding)))
+        else:
+            yield kernel(item.statement, id(item.source) in adding, item.guards)
+
+
+def kernel(statement: Statement, adds: bool, times: tuple[Index, ...] = ()) -> Map | Contract:
     if any(is_reduction(node) for node in nodes(statement.value)):
         raise AssertionError(f"not normalized: {statement}")
-    if scattering:
-        return Map(statement, outer_first(statement.domain), adds=True, scatters=True)
+    if scatters(statement):
+        return Map(statement, outer_first(statement.domain), True, True, times)
     loops = loop_order(statement)
-    return Contract(statement, loops, adds) if statement.reduced else Map(statement, loops, adds)
+    return Contract(statement, loops, adds, times) if statement.reduced else Map(statement, loops, adds, False, times)
 
 
 def loop_order(statement: Statement) -> tuple[Index, ...]:
@@ -78,7 +108,8 @@ def loop_order(statement: Statement) -> tuple[Index, ...]:
     if best in reduced or not reduced:
         rest.sort(key=lambda index: index in reduced)
     # a kept innermost loop adds row to row: the other kept loops stay outside, reduced ones between
-    return (*[i for i in rest if i not in reduced], *[i for i in rest if i in reduced], best)
+    kept, others = outer_first([i for i in rest if i not in reduced]), outer_first([i for i in rest if i in reduced])
+    return (*kept, *others, best)
 
 
 def outer_first(domain: Sequence[Index]) -> tuple[Index, ...]:
@@ -129,12 +160,9 @@ def contiguity(index: Index, statement: Statement) -> int:
 
 def sizes(program: Program, arguments: Sequence[str]) -> tuple[Size, ...]:
     """Where every extent symbol is read from: an axis with lo..hi has hi - lo + 1 values."""
-    found: dict[Any, Size] = {}
-    for name in arguments:
-        for place, axis in enumerate(program.tensors[name].axes):
-            free = sorted(axis.extent.free_symbols, key=str)
-            if len(free) == 1 and free[0] not in found and sp.expand(axis.extent - free[0]).is_Integer:
-                found[free[0]] = Size(free[0], name, place, int(free[0] - axis.extent))
+    axes = [(axis.extent, (name, place)) for name in arguments for place, axis in enumerate(program.tensors[name].axes)]
+    # an axis that is one symbol long is the clearest source
+    found = {s: Size(s, *source, extent) for s, extent, source in solved_sizes(sorted(axes, key=_complexity))}
     for symbol, user in needed_sizes(program):
         if symbol not in found:
             shown = str(symbol).strip("|").partition("_")[0] if is_count(symbol) else str(symbol)
@@ -146,6 +174,11 @@ def sizes(program: Program, arguments: Sequence[str]) -> tuple[Size, ...]:
                 f"declare it: index {shown} in 1..10, or give an input an axis with it",
             )
     return tuple(found.values())
+
+
+def _complexity(axis: tuple[Expr, Any]) -> int:
+    extent = axis[0]
+    return len(extent.free_symbols) + sum(abs(extent.coeff(s)) != 1 for s in extent.free_symbols)
 
 
 def needed_sizes(program: Program) -> list[tuple[Any, Statement]]:

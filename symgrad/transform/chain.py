@@ -22,7 +22,7 @@ from symgrad.core.page import Line, Row, Section
 from symgrad.core.program import Contribution, Index, Program, Statement
 from symgrad.core.source import right_side
 from symgrad.core.tree import Call, Deriv, Name, Num, Prod, Reduce, Tree, map_tree, names_in_order
-from symgrad.transform.collect import free_name
+from symgrad.transform.gather import free_name
 from symgrad.transform.simplify import tidy
 
 

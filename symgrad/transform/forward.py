@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from symgrad.core.expr import access, indices_of, name_of
 from symgrad.core.graph import descendants
 from symgrad.core.program import Program, Statement, Tensor
+from symgrad.transform.functions import complete
 from symgrad.transform.linearize import linearize
 
 
@@ -23,9 +24,9 @@ def forward(program: Program, wrt: Iterable[str]) -> Program:
         if statement.name not in active:
             continue
         target = access(names[statement.name], *indices_of(statement.target))
-        whole = len(program.definitions[statement.name]) == 1
-        for term in linearize(statement, frozenset(names), whole):
+        alone = program.alone(statement)
+        for term in linearize(statement, frozenset(names), alone):
             tangent = access(names[name_of(term.read)], *indices_of(term.read))
             statements.append(Statement(target, term.partial * tangent, term.domain, "sum"))
     tensors = [Tensor(dot, program.tensors[name].axes, "input" if name in wrt else "defined") for name, dot in names.items()]
-    return program.with_statements([*program.statements, *statements], tensors)
+    return complete(program.with_statements([*program.statements, *statements], tensors))

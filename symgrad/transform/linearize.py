@@ -24,15 +24,18 @@ from symgrad.core.errors import SymgradError
 from symgrad.core.expr import (
     access,
     accesses,
+    call,
     fresh_index,
     from_powers,
     indices_of,
     is_access,
+    is_call,
     is_reduction,
     name_of,
     nodes,
     powers,
     reductions,
+    split_call,
     split_reduction,
     substitute,
     where,
@@ -52,10 +55,10 @@ class Term:
     domain: tuple[Index, ...]
 
 
-def linearize(statement: Statement, names: frozenset[str], whole: bool = True) -> Iterator[Term]:
+def linearize(statement: Statement, names: frozenset[str], alone: bool = True) -> Iterator[Term]:
     """The triples for the reads of tensors in `names`.
 
-    `whole`: the statement is all that defines its target, so that a partial may use the target's value.
+    `alone`: no other statement adds to the target's cells, so that a partial may use the target's value.
     """
     weight: Expr = sp.S.One
     if statement.reduced and statement.op not in (None, "sum"):
@@ -63,7 +66,7 @@ def linearize(statement: Statement, names: frozenset[str], whole: bool = True) -
         weight = _weight(statement.op or "", statement.value, limits, statement.target)
     for read, partial, inner in _terms(statement.value, names):
         partial = _multiply(partial, weight)
-        if whole and not statement.reduced:
+        if alone and not statement.reduced:
             partial = reuse_result(partial, statement, inner)
         yield Term(statement, read, partial, (*statement.domain, *inner))
 
@@ -133,8 +136,16 @@ def _rule(node: Any, memo: dict[Any, Expr]) -> Expr:
         return sp.Add(*(_multiply(d, *args[:k], *args[k + 1 :]) for k, d in enumerate(inner) if d != 0))
     if node.is_Pow:
         return _power_rule(node.base, node.exp, inner[0], inner[1], node)
+    if is_call(node):
+        return sp.Add(*(_multiply(derivative_call(node, k), d) for k, d in enumerate(inner) if d != 0))
     row = BY_HEAD[node.func]
     return sp.Add(*(_multiply(row.partial(k, node.args, node), d) for k, d in enumerate(inner) if d != 0))
+
+
+def derivative_call(node: Any, place: int) -> Expr:
+    """sigma'(u) for a call sigma(u) of a user's function; f_2'(u, v) for the second argument of several."""
+    name, args = split_call(node)
+    return call(f"{name}_prime" if len(args) == 1 else f"{name}_{place + 1}_prime", *args)
 
 
 def _power_rule(base: Expr, exponent: Expr, dbase: Expr, dexponent: Expr, node: Expr) -> Expr:
@@ -154,8 +165,11 @@ def reuse_result(partial: Expr, statement: Statement, inner: tuple[Index, ...] =
         return partial
     forms = [(value, statement.target)]
     targets = indices_of(statement.target)
+    ranges = {index.symbol: (index.lo, index.hi) for index in statement.domain}
     for index in inner:
         for symbol in targets:
+            if ranges.get(symbol) != (index.lo, index.hi):
+                continue  # the statement defines a part, and the bound index leaves it
             renamed = {symbol: index.symbol}
             forms.append((substitute(value, renamed), access(statement.name, *(substitute(t, renamed) for t in targets))))
     for form, name in forms:

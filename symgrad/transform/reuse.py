@@ -31,7 +31,7 @@ from symgrad.core.expr import (
 )  # fmt: skip
 from symgrad.core.functions import BY_HEAD
 from symgrad.core.graph import ancestors, tensor_needs, topological
-from symgrad.core.program import Index, Origin, Program, Statement, Tensor, scatters
+from symgrad.core.program import Index, Origin, Program, Statement, Tensor, covers
 
 CHEAP = {"abs", "sign", "relu", "max", "min"}
 
@@ -117,18 +117,21 @@ def inline(program: Program, keep: frozenset[str], pinned: frozenset[str] = froz
 
 
 def _resolved(user: Statement, gone: dict[str, Statement]) -> Statement:
-    """A statement with the reads of inlined quantities replaced by their values."""
-    mapping = {}
-    for read in user.reads:
-        if name_of(read) in gone:
-            inner = gone[name_of(read)]
-            mapping[read] = substitute(inner.value, dict(zip(indices_of(inner.target), indices_of(read), strict=True)))
-    return user.with_value(substitute(user.value, mapping)) if mapping else user
+    """A statement with the reads of inlined quantities replaced by their values, those of a recurrence in turn."""
+    while True:
+        mapping = {}
+        for read in user.reads:
+            if name_of(read) in gone:
+                inner = gone[name_of(read)]
+                mapping[read] = substitute(inner.value, dict(zip(indices_of(inner.target), indices_of(read), strict=True)))
+        if not mapping:
+            return user
+        user = user.with_value(substitute(user.value, mapping))
 
 
 def _goes(statement: Statement, program: Program, pinned: frozenset[str]) -> bool:
     single = len(program.definitions[statement.name]) == 1
-    if not single or statement.reduced or statement.op is not None or scatters(statement, program.tensors[statement.name]):
+    if not single or statement.reduced or statement.op is not None or not covers(statement, program.tensors[statement.name]):
         return False
     if any(name in pinned for name in statement.read_names):
         return False
@@ -138,8 +141,8 @@ def _goes(statement: Statement, program: Program, pinned: frozenset[str]) -> boo
     if len(users) != 1 or users[0].op in ("max", "min", "argmax", "argmin", "logsumexp"):
         return False
     reads = [read for read in users[0].reads if name_of(read) == statement.name]
-    covers = len(reads) == 1 and len(indices_of(reads[0])) == len(users[0].domain) and len(statement.domain) > 0
-    return covers and _plain(reads[0], statement) and not _under_where(users[0].value, reads[0])
+    same = len(reads) == 1 and len(indices_of(reads[0])) == len(users[0].domain) and len(statement.domain) > 0
+    return same and _plain(reads[0], statement) and not _under_where(users[0].value, reads[0])
 
 
 def _plain(read: Expr, statement: Statement) -> bool:

@@ -15,6 +15,7 @@ from symgrad.core.errors import SymgradError
 from symgrad.core.expr import access, indices_of, name_of
 from symgrad.core.graph import ancestors, descendants, top_down
 from symgrad.core.program import Contribution, Origin, Program, Statement, Tensor
+from symgrad.transform.functions import complete
 from symgrad.transform.linearize import linearize
 
 
@@ -33,19 +34,19 @@ def reverse(program: Program, loss: str, wrt: Iterable[str]) -> Program:
     statements: list[Statement] = []
     for statement in top_down(program, loss):
         if statement.name in active:
-            whole = len(program.definitions[statement.name]) == 1
-            statements += _adjoints(statement, loss, names, whole)
+            alone = program.alone(statement)
+            statements += _adjoints(statement, loss, names, alone)
     tensors = [
         Tensor(bar, program.tensors[name].axes, "defined", adjoint_of=(loss, name))
         for name, bar in names.items()
         if any(s.name == bar for s in statements)
     ]
-    return program.with_statements([*program.statements, *statements], tensors)
+    return complete(program.with_statements([*program.statements, *statements], tensors))
 
 
-def _adjoints(statement: Statement, loss: str, names: dict[str, str], whole: bool) -> Iterable[Statement]:
+def _adjoints(statement: Statement, loss: str, names: dict[str, str], alone: bool) -> Iterable[Statement]:
     cotangent = sp.S.One if statement.name == loss else access(names[statement.name], *indices_of(statement.target))
-    for term in linearize(statement, frozenset(names), whole):
+    for term in linearize(statement, frozenset(names), alone):
         target = access(names[name_of(term.read)], *indices_of(term.read))
         kept = target.free_symbols
         reduced = tuple(index for index in term.domain if index.symbol not in kept)

@@ -1,0 +1,245 @@
+"""The range of every index and axis of a draft, by union of those that are used together.
+
+A range is declared, given in place, or left open: an index declared nowhere runs over the whole axis, and
+all its uses must agree. A quantity that is defined in parts has the least axis that holds them all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import sympy as sp
+from sympy import Dummy, Expr, Symbol
+
+from symgrad.core.affine import Ends, bounds, coefficients, greatest_of, least_of, nonnegative
+from symgrad.core.draft import Draft, Equation
+from symgrad.core.errors import Span, SymgradError
+from symgrad.core.expr import gathers, indices_of, is_access, is_index, is_reduction, name_of, split_reduction, where
+from symgrad.core.parts import hull
+from symgrad.core.program import whole_axis
+
+Scope = Mapping[Symbol, Ends | None]
+
+
+class Ranges:
+    def __init__(self, draft: Draft):
+        self.parent: dict[str, str] = {}
+        self.found: set[str] = set()  # axes whose range comes from their uses, and is the widest of them
+        self.ends: dict[str, Ends] = {name: (lo, hi) for name, (lo, hi, _) in draft.ranges.items()}
+        self.axes: dict[str, tuple[str, ...]] = {}
+        self.first_use: dict[str, Span | None] = {}
+        self.values = {d.name: d.values for d in draft.declarations if d.values is not None}
+        self.defined: dict[str, list[Equation]] = {}
+        for name, (lo, hi, span) in draft.ranges.items():
+            check_ends(name, lo, hi, span)
+        for declaration in draft.declarations:
+            self.axes[declaration.name] = declaration.indices
+        for equation in draft.equations:
+            self.defined.setdefault(equation.name, []).append(equation)
+        local = [ends for equation in draft.equations for ends in equation.ranges.values()]
+        extents = [sp.expand(hi - lo + 1) for lo, hi in [*self.ends.values(), *local]]
+        self.facts = tuple(dict.fromkeys(e for e in extents if not e.is_number))
+        for name, equations in self.defined.items():
+            self._define(name, equations)
+        for equation in draft.equations:
+            self._read(equation)
+
+    def root(self, key: str) -> str:
+        while self.parent.get(key, key) != key:
+            key = self.parent[key]
+        return key
+
+    def range(self, key: str) -> Ends:
+        root = self.root(key)
+        return self.ends.get(root) or whole_axis(root.replace(":", "_"))
+
+    # what is defined
+
+    def _define(self, name: str, equations: Sequence[Equation]) -> None:
+        rank = len(equations[0].indices)
+        for equation in equations:
+            if len(equation.indices) != rank:
+                there = f"{rank} and with {len(equation.indices)} indices"
+                raise SymgradError("SG303", f"{name} is defined with {there}", equation.origin.span)
+        self.axes[name] = tuple(self._axis_of_definitions(name, place, equations) for place in range(rank))
+
+    def _axis_of_definitions(self, name: str, place: int, equations: Sequence[Equation]) -> str:
+        """The key of an axis: the index that all definitions have there, else the hull of their parts."""
+        here = [(equation, equation.indices[place]) for equation in equations]
+        keys = [str(i) if i in e.every and str(i) not in e.ranges else "" for e, i in here]
+        own = f"{name}:{place}"
+        if all(keys) and (len(set(keys)) == 1 or equations[0].op == "+=" or not all(self.root(k) in self.ends for k in keys)):
+            for key, equation in zip(keys, equations, strict=True):
+                self._join(key, keys[0], equation.origin.span)
+            return keys[0]
+        found = hull([self._ends(index, equation) for equation, index in here], self.facts)
+        if found is None:
+            raise SymgradError(
+                "SG313", f"where the axis {place + 1} of {name} starts and ends is not certain", equations[-1].origin.span,
+                "declare ranges whose order is clear, such as 1..T",
+            )  # fmt: skip
+        self.ends[own] = found
+        return own
+
+    def _ends(self, index: Expr, equation: Equation) -> Ends:
+        known: dict[Symbol, Ends] = {}
+        for symbol in equation.every:
+            if symbol in index.free_symbols:
+                ends = equation.ranges.get(str(symbol)) or self.ends.get(self.root(str(symbol)))
+                if ends is None:
+                    raise SymgradError(
+                        "SG311", f"the range of {symbol} is not known, and {equation.left} defines a part of {equation.name}",
+                        equation.origin.span, f"declare it: index {symbol} in 1..T",
+                    )  # fmt: skip
+                known[symbol] = ends
+        return bounds(index, known)
+
+    # what is read
+
+    def _read(self, equation: Equation) -> None:
+        around: Scope = {s: equation.ranges.get(str(s)) for s in equation.every}
+        for read, scope, _ in scoped(equation.value, around):
+            span, name, indices = equation.origin.place(read), name_of(read), indices_of(read)
+            axes = self.axes.setdefault(name, tuple(self._axis(name, place, i, scope) for place, i in enumerate(indices)))
+            if len(axes) != len(indices):
+                message = f"{name} has {count(len(axes))}, here it is used with {count(len(indices))}"
+                raise SymgradError("SG303", message + also(self.first_use.get(name)), span)
+            self.first_use.setdefault(name, span)
+            for axis, index in zip(axes, indices, strict=True):
+                self._use(axis, index, scope, span)
+        for limit in limits(equation.value):
+            if len(limit) == 3:
+                check_ends(str(limit[0]), limit[1], limit[2], equation.origin.span)
+
+    def _axis(self, name: str, place: int, index: Expr, scope: Scope) -> str:
+        """The key of an undeclared axis: that of the index it is first used with, where it is plain."""
+        if is_index(index) and scope.get(index) is None:
+            return str(index)
+        return f"{name}:{place}"
+
+    def _use(self, axis: str, index: Expr, scope: Scope, span: Span | None) -> None:
+        found = gathers(index)
+        for gather in found:
+            if name_of(gather) not in self.values:
+                message = f"{gather} stands as an index, and {name_of(gather)} is not declared to hold whole numbers"
+                hint = f"declare it: input {gather} in 1..N; an index that the model computes cannot be used"
+                raise SymgradError("SG391", message, span, hint)
+        plain = index.xreplace({gather: Dummy(integer=True) for gather in found})
+        if coefficients(plain, {s for s in plain.free_symbols if s in scope or str(s) in self.ends}) is None:
+            raise SymgradError(
+                "SG308", f"the index {index} is not affine", span, "an index may be a sum of indices with integer factors"
+            )
+        if found == (index,):
+            self._hold(axis, str(index), self.values[name_of(index)] or (sp.S.Zero, sp.S.Zero), span)
+        elif is_index(index) and index in scope:
+            if scope[index] is None:
+                self._join(str(index), axis, span)
+            else:
+                self._hold(axis, str(index), self._widest(index, scope, span), span)
+        # bounds of a shifted or constant index are checked once all ranges are known
+
+    def _widest(self, index: Expr, scope: Scope, span: Span | None) -> Ends:
+        """All that an index can be: an end may use outer indices, as in j in i+1..N."""
+        known = {s: ends or self.ends.get(self.root(str(s))) for s, ends in scope.items()}
+        here = bounds(index, {s: ends for s, ends in known.items() if ends is not None})
+        open_ = [s for s in scope for end in here if s in end.free_symbols]
+        if open_:
+            raise SymgradError(
+                "SG312", f"the range of {index} moves with {open_[0]}, whose own range is not known", span,
+                f"declare it: index {open_[0]} in 1..N",
+            )  # fmt: skip
+        return here
+
+    def _hold(self, axis: str, shown: str, local: Ends, span: Span | None) -> None:
+        """An axis holds a range: one that nothing declares grows with its uses."""
+        root = self.root(axis)
+        if root not in self.ends or (root in self.found and _within(self.ends[root], local, self.facts)):
+            self.ends[root] = local
+            self.found.add(root)
+        else:
+            self._agree(shown, local, axis, self.ends[root], span)
+
+    def _join(self, index: str, axis: str, span: Span | None) -> None:
+        one, two = self.root(index), self.root(axis)
+        if one == two:
+            return
+        if one in self.ends and two in self.ends:
+            self._agree(index, self.ends[one], axis, self.ends[two], span)
+            return
+        if one in self.ends or (two not in self.ends and ":" in two):
+            one, two = two, one
+        self.parent[one] = two
+
+    def _agree(self, index: str, here: Ends, axis: str, there: Ends, span: Span | None) -> None:
+        """An index may run over a part of an axis, where that is certain."""
+        if _within(here, there, self.facts):
+            return
+        name, _, place = axis.partition(":")
+        owner = f"the axis {int(place) + 1} of {name}" if place else f"the axis it is used on ({name})"
+        raise SymgradError(
+            "SG305",
+            f"{index} runs over {here[0]}..{here[1]}, but {owner} over {there[0]}..{there[1]}",
+            span,
+            "declare both with one range, or use another index",
+        )
+
+
+def _within(here: Ends, there: Ends, facts: Sequence[Expr]) -> bool:
+    """True when the first range is certainly a part of the second."""
+    return nonnegative(here[0] - there[0], None, facts) and nonnegative(there[1] - here[1], None, facts)
+
+
+def count(rank: int) -> str:
+    return {0: "no index", 1: "1 index"}.get(rank, f"{rank} indices")
+
+
+def also(span: Span | None) -> str:
+    return f" (first at line {span.line}, column {span.column})" if span else ""
+
+
+def check_ends(name: str, lo: Expr, hi: Expr, span: Span | None) -> None:
+    if (sp.expand(hi - lo)).is_negative:
+        raise SymgradError("SG307", f"the range of {name} is empty: {lo}..{hi}", span, "write the lower end first")
+
+
+def scoped(expr: Any, scope: Scope, guarded: bool = False) -> Iterator[tuple[Expr, Scope, bool]]:
+    """Every access, those inside indices too, with the indices around it and their ranges (None: an open one).
+
+    `guarded`: it stands in a branch that a condition on indices chooses.
+    """
+    stack: list[tuple[Any, Scope, bool]] = [(expr, scope, guarded)]
+    while stack:
+        node, around, under = stack.pop()
+        if is_access(node):
+            yield node, around, under
+            stack.extend((gather, around, under) for index in indices_of(node) for gather in gathers(index))
+        elif is_reduction(node):
+            _, body, ends = split_reduction(node)
+            stack.append((body, {**around, **{limit[0]: (tuple(limit[1:]) or None) for limit in ends}}, under))
+        elif node.func == where:
+            condition, yes, no = node.args
+            inside = under or any(is_index(s) for s in condition.free_symbols)
+            stack += [(yes, narrowed(around, condition), inside), (no, around, inside), (condition, around, under)]
+        elif node.args:
+            stack.extend((arg, around, under) for arg in reversed(node.args))
+
+
+def narrowed(scope: Scope, condition: Any) -> Scope:
+    """The ranges where a condition on one index holds: i = 0, i <= N - 1."""
+    symbol, end = condition.args
+    ends = scope.get(symbol) if is_index(symbol) else None
+    if ends is None or any(end.has(s) for s in scope):
+        return scope
+    lo, hi = ends
+    new = {
+        sp.Eq: (end, end), sp.Ge: (greatest_of(lo, end), hi), sp.Gt: (greatest_of(lo, end + 1), hi),
+        sp.Le: (lo, least_of(hi, end)), sp.Lt: (lo, least_of(hi, end - 1)),
+    }.get(type(condition), ends)  # fmt: skip
+    return {**scope, symbol: new}
+
+
+def limits(expr: Any) -> Iterator[Any]:
+    for node in sp.preorder_traversal(expr):
+        if is_reduction(node):
+            yield from split_reduction(node)[2]

@@ -1,0 +1,199 @@
+"""Draft → Program: what a frontend read becomes a checked program, or a refusal that names the place.
+
+Ranges that were left open are found, top-level reductions become the statement's own, and names, parts,
+cycles and all that `check` looks at are checked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from sympy import Expr, Symbol
+
+from symgrad.core.affine import coefficients
+from symgrad.core.check import check, check_defined_once, check_order
+from symgrad.core.draft import Declaration, Draft, Equation
+from symgrad.core.errors import Span, SymgradError
+from symgrad.core.expr import (
+    access,
+    accesses,
+    index_symbol,
+    indices_of,
+    is_access,
+    is_index,
+    is_reduction,
+    mean,
+    name_of,
+    rebuild,
+    reduction,
+    split_reduction,
+)
+from symgrad.core.program import Index, Program, Statement, Tensor
+from symgrad.core.ranges import Ranges, also
+
+
+def resolve(draft: Draft) -> Program:
+    """The program that a draft means. Raises SG2xx (names), SG3xx (indices), SG4xx (graph)."""
+    if not draft.equations:
+        raise SymgradError("SG120", "there is no equation", hint="write at least one, such as J = x^2")
+    for equation in draft.equations:
+        _check_target(equation)
+    _check_names(draft)
+    ranges = Ranges(draft)
+    statements = tuple(_statement(equation, ranges) for equation in draft.equations)
+    tensors = _tensors(draft, ranges, statements)
+    assumptions = tuple((fill(left, ranges), fill(right, ranges)) for left, right in draft.assumptions)
+    declared = {name: Index(index_symbol(name), lo, hi) for name, (lo, hi, _) in draft.ranges.items()}
+    program = Program(statements, tensors, draft.loss, draft.goal, declared, assumptions, draft.written, draft.functions)
+    if draft.loss is not None and draft.loss not in tensors:
+        raise SymgradError("SG203", f"{draft.goal} names {draft.loss}, which no equation defines", draft.goal_span)
+    check_defined_once(program, {equation.name for equation in draft.equations if equation.op == "="})
+    return check_order(check(program))
+
+
+def _check_names(draft: Draft) -> None:
+    first: dict[str, Equation] = {}
+    for equation in draft.equations:
+        before = first.setdefault(equation.name, equation)
+        parts = bool(equation.indices and before.indices) or equation.op == "+="
+        if before is not equation and not (equation.op == before.op and parts):
+            raise SymgradError(
+                "SG202",
+                f"{equation.name} is defined twice{also(before.origin.span)}",
+                equation.origin.span,
+                "give the second one another name, or write += in both",
+            )
+    for equation in draft.equations:
+        _check_ending(equation.name, equation.origin.span)
+        for read in accesses(equation.value):
+            _check_ending(name_of(read), equation.origin.place(read))
+    declared: dict[str, Declaration] = {}
+    for declaration in draft.declarations:
+        name, span = declaration.name, declaration.span
+        if name in declared:
+            raise SymgradError("SG202", f"{name} is declared twice{also(declared[name].span)}", span)
+        declared[name] = declaration
+        if name in first:
+            raise SymgradError(
+                "SG202",
+                f"{name} is declared as {declaration.role} and defined{also(span)}",
+                first[name].origin.span,
+                "remove the declaration or the equation",
+            )
+    for name, (_, _, span) in draft.ranges.items():
+        clash = declared.get(name) or first.get(name)
+        if clash:
+            raise SymgradError("SG205", f"{name} is an index and a quantity", span, "rename one of them")
+    for name in {str(s) for lo, hi, _ in draft.ranges.values() for s in (lo + hi).free_symbols}:
+        if name in declared or name in first:
+            raise SymgradError(
+                "SG304",
+                f"{name} is the end of a range and a quantity",
+                declared[name].span if name in declared else first[name].origin.span,
+                "rename one of them",
+            )
+
+
+def _check_ending(name: str, span: Span | None) -> None:
+    # names with a final _ are how emitted code tells a model's `lambda` from Python's
+    if name.endswith("_"):
+        raise SymgradError("SG209", f"the name {name} ends with _", span, f"write {name.rstrip('_')}")
+
+
+def _check_target(equation: Equation) -> None:
+    """Each index of an equation stands once on the left, with factor 1 or -1, so that it defines each cell once."""
+    place = equation.origin.place()
+    for index in equation.indices:
+        known = {s for s in index.free_symbols if is_index(s)}
+        found = coefficients(index, known)
+        if found is None or index.free_symbols - known:
+            raise SymgradError(
+                "SG308", f"the index {index} of {equation.left} is not affine", place, "an equation defines cells by indices, such as h[t+1]"
+            )
+        skips = [s for s, factor in found.items() if s in equation.every and abs(factor) != 1]
+        if skips:
+            message = f"{equation.left} skips cells: {skips[0]} has the factor {found[skips[0]]}"
+            raise SymgradError("SG308", message, place, "define every cell of a range")
+    for symbol in equation.every:
+        if sum(symbol in index.free_symbols for index in equation.indices) > 1:
+            raise SymgradError("SG306", f"{equation.left} uses an index twice on the left", place, "use two indices")
+
+
+def _statement(equation: Equation, ranges: Ranges) -> Statement:
+    outer = tuple(Index(s, *(equation.ranges.get(str(s)) or ranges.range(str(s)))) for s in equation.every)
+    value = fill(equation.value, ranges)
+    origin = equation.origin
+    if origin.written:
+        spans = {fill(key, ranges): span for key, span in origin.spans.items()}
+        origin = replace(origin, written=(value, origin.written[1]), spans=spans)
+    target = access(equation.name, *equation.indices)
+    if not is_reduction(value) or (equation.op == "+=" and split_reduction(value)[0] != "sum"):
+        return Statement(target, value, outer, "sum" if equation.op == "+=" else None, origin)
+    op, body, limits = split_reduction(value)
+    return Statement(target, body, (*outer, *(Index(*limit) for limit in limits)), op, origin)
+
+
+def fill(expr: Any, ranges: Ranges) -> Any:
+    """Open limits `(i,)` become `(i, lo, hi)`."""
+    if not expr.args or is_access(expr):
+        return expr
+    if is_reduction(expr):
+        op, body, limits = split_reduction(expr)
+        filled = [tuple(limit) if len(limit) == 3 else (limit[0], *ranges.range(str(limit[0]))) for limit in limits]
+        body = fill(body, ranges)
+        return mean(body, filled) if op == "mean" else reduction(op, body, filled)
+    return rebuild(expr, [fill(arg, ranges) for arg in expr.args])
+
+
+def _tensors(draft: Draft, ranges: _Ranges, statements: tuple[Statement, ...]) -> dict[str, Tensor]:
+    roles = {d.name: d for d in draft.declarations}
+    defined = {s.name: s for s in reversed(statements)}
+    reads: dict[str, list[tuple[Expr, ...]]] = {}
+    indices = {index.symbol for statement in statements for index in statement.domain}
+    for statement in statements:
+        for read in statement.reads:
+            reads.setdefault(name_of(read), []).append(indices_of(read))
+    out: dict[str, Tensor] = {}
+    for name in dict.fromkeys([*roles, *(n for s in statements for n in (*s.read_names, s.name))]):
+        keys = ranges.axes[name]
+        if name in defined:
+            targets = [indices_of(s.target) for s in statements if s.name == name]
+            letters = [next((str(t[place]) for t in targets if t[place] in indices), ":") for place in range(len(keys))]
+            symbols = _axis_symbols(tuple(letters))
+            axes = tuple(Index(s, *ranges.range(k)) for s, k in zip(symbols, keys, strict=True))
+            out[name] = Tensor(name, axes, "defined", span=defined[name].origin.span)
+            continue
+        symbols = _axis_symbols(keys if name in roles else _letters(reads[name], len(keys), draft))
+        axes = tuple(Index(s, *ranges.range(k)) for s, k in zip(symbols, keys, strict=True))
+        declared = roles.get(name)
+        out[name] = Tensor(
+            name,
+            axes,
+            declared.role if declared else "input",
+            declared.values if declared else None,
+            span=declared.span if declared else None,
+            declared=declared is not None,
+        )
+    return out
+
+
+def _letters(reads: list[tuple[Expr, ...]], rank: int, draft: Draft) -> tuple[str, ...]:
+    """For each axis of an undeclared tensor the first letter, by the alphabet, of those it is read with; or none."""
+    sizes = draft.equations[0].sizes
+    plain = [sorted(str(r[k]) for r in reads if is_index(r[k]) and str(r[k]) not in sizes) for k in range(rank)]
+    return tuple(letters[0] if letters else ":" for letters in plain)
+
+
+def _axis_symbols(wanted: tuple[str, ...]) -> list[Symbol]:
+    """A distinct index symbol for each axis; one that is only read with shifts gets a letter of its own."""
+    used = set(wanted)
+    out: list[Symbol] = []
+    for letter in wanted:
+        if ":" in letter or index_symbol(letter) in out:
+            letter = next(c for c in ("n", "m", "p", "q", "r", "s", "u", "v") if c not in used)
+            used.add(letter)
+        out.append(index_symbol(letter))
+    return out
+
+
