@@ -139,8 +139,12 @@ def _rule(node: Any, memo: dict[Any, Expr]) -> Expr:
 
 def _power_rule(base: Expr, exponent: Expr, dbase: Expr, dexponent: Expr, node: Expr) -> Expr:
     by_base = exponent * base ** (exponent - 1) * dbase if dbase != 0 else sp.S.Zero
-    by_exponent = node * sp.log(base) * dexponent if dexponent != 0 else sp.S.Zero
-    return by_base + by_exponent
+    if dexponent == 0:
+        return by_base
+    by_exponent = node * sp.log(base)
+    if not base.is_number:  # x^p log x is 0 at x = 0 where x^p is
+        by_exponent = where(sp.Ne(node, 0, evaluate=False), by_exponent, sp.S.Zero)
+    return by_base + by_exponent * dexponent
 
 
 def reuse_result(partial: Expr, statement: Statement, inner: tuple[Index, ...] = ()) -> Expr:
