@@ -353,6 +353,27 @@ def test_what_is_stopped_is_not_looked_into() -> None:
     assert list(found["x"]) == [3, 3]
 
 
+NAMED = {
+    "n = floor(w); J = w*stop(n)": 2.0,
+    "n = stop(floor(w)); J = w*n": 2.0,
+    "J = w*stop(floor(w))": 2.0,
+    "u = w*x; J = stop(u)*w": 7.5,
+    "u = w*x; v = u^2; J = sign(v)*w": 1.0,
+    "u = w*x; v = u*w; J = w*stop(v) + u": 21.75,
+}
+
+
+@pytest.mark.parametrize(("text", "slope"), NAMED.items(), ids=list(NAMED))
+def test_what_is_stopped_may_have_a_name(text: str, slope: float) -> None:
+    """An adjoint that is read and never written, or a refusal of what stands under stop."""
+    program, values = sg.parse(text), {"w": 2.5, "x": 3.0}
+    point = {name: values[name] for name in program.free}
+    assert adjoints(program, point, "J")["w"] == slope
+    assert sg.compile(program, wrt=["w"], backend="numpy")(**point)[1]["w"] == slope
+    d = sg.derive(program, wrt=["w"])
+    assert "\u0304" not in d.text() + d.gradient("w").text()  # no bar is left over
+
+
 def test_stop_is_a_copy() -> None:
     """A result that is a view of an input."""
     x = np.arange(3.0)

@@ -31,10 +31,13 @@ def reverse(program: Program, loss: str, wrt: Iterable[str]) -> Program:
         )
     names = {name: program.unused_name(f"{name}_bar") for name in program.tensors if name in active - {loss}}
     statements: list[Statement] = []
+    reached = {loss}  # what is only read under stop or sign has no adjoint
     for statement in top_down(program, loss):
-        if statement.name in active:
+        if statement.name in active & reached:
             whole = len(program.definitions[statement.name]) == 1
-            statements += _adjoints(statement, loss, names, whole)
+            for adjoint in _adjoints(statement, loss, names, whole):
+                statements.append(adjoint)
+                reached.update(name_of(part.read) for part in adjoint.origin.contributions)
     tensors = [
         Tensor(bar, program.tensors[name].axes, "defined", adjoint_of=(loss, name))
         for name, bar in names.items()
