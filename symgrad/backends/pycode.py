@@ -152,31 +152,116 @@ def affine(expr: Any, names: Mapping[Any, str] | None = None, read: Callable[[An
     return str(atom(sp.expand(expr)))
 
 
-HELPERS = {
-    "_logistic": ("def _logistic(u):\n    return F(1)/(F(1) + np.exp(-u))", ()),
-    "_softplus": ("def _softplus(u):\n    return np.maximum(u, F(0)) + np.log1p(np.exp(-np.abs(u)))", ()),
-    "_gelu": ("def _gelu(u):\n    return F(0.5)*u*(F(1) + _erf(u*F(0.7071067811865476)))", ("_erf",)),
-    "_silu": ("def _silu(u):\n    return u*_logistic(u)", ("_logistic",)),
-    "_erf": ("def _erf(u):\n    return F(math.erf(u))", ()),
-}
+# functions of one number; arrays take the same text or their own below, and what calls `math` is vectorized
+_DEFINITIONS = """
+def _logistic(u):
+    e = np.exp(-np.abs(u))
+    return (F(1) if u >= F(0) else e)/(F(1) + e)
+
+def _softplus(u):
+    return np.maximum(u, F(0)) + np.log1p(np.exp(-np.abs(u)))
+
+def _gelu(u):
+    return F(0.5)*u*_erfc(-F(0.7071067811865476)*u)
+
+def _silu(u):
+    return u*_logistic(u)
+
+def _leaky_relu(u, a):
+    return np.maximum(u, F(0)) + a*np.minimum(u, F(0))
+
+def _elu(u):
+    return np.maximum(u, F(0)) + np.expm1(np.minimum(u, F(0)))
+
+def _selu(u):
+    return F(1.0507009873554805)*np.maximum(u, F(0)) + F(1.7580993408473768)*np.expm1(np.minimum(u, F(0)))
+
+def _erf(u):
+    return F(math.erf(u))
+
+def _erfc(u):
+    return F(math.erfc(u))
+
+def _lgamma(u):
+    x = float(u)
+    if x > 2.55634e305 or (x <= 0.0 and x == np.floor(x)):
+        return F(np.inf)
+    return F(math.lgamma(x))
+
+def _digamma(u):
+    x, total = float(u), 0.0
+    if x <= 0.0:
+        if x == np.floor(x):
+            return F(np.nan)
+        total = -math.pi/math.tan(math.pi*(x - np.floor(x + 0.5)))
+        x = 1.0 - x
+    while x < 16.0:
+        total -= 1.0/x
+        x += 1.0
+    r = 1.0/x
+    z = r*r
+    return F(total + math.log(x) - 0.5*r - z*(1/12 - z*(1/120 - z*(1/252 - z*(1/240 - z*(1/132 - z*(691/32760)))))))
+
+def _trigamma(u):
+    x, total, sign = float(u), 0.0, 1.0
+    if x <= 0.0:
+        if x == np.floor(x):
+            return F(np.inf)
+        s = math.pi/math.sin(math.pi*(x - np.floor(x + 0.5)))
+        x, total, sign = 1.0 - x, s*s, -1.0
+    while x < 16.0:
+        r = 1.0/x
+        total += sign*r*r
+        x += 1.0
+    r = 1.0/x
+    z = r*r
+    tail = r + 0.5*z + r*z*(1/6 - z*(1/30 - z*(1/42 - z*(1/30 - z*(5/66 - z*(691/2730))))))
+    return F(total + sign*tail)
+
+def _polygamma2(u):
+    x, total = float(u), 0.0
+    if x <= 0.0:
+        if x == np.floor(x):
+            return F(np.nan)
+        r = x - np.floor(x + 0.5)
+        s = math.pi/math.sin(math.pi*r)
+        x, total = 1.0 - x, -2.0*s*s*s*math.sin(math.pi*(0.5 - abs(r)))
+    while x < 16.0:
+        r = 1.0/x
+        total -= 2.0*r*r*r
+        x += 1.0
+    r = 1.0/x
+    z = r*r
+    return F(total - z - r*z - z*z*(1/2 - z*(1/6 - z*(1/6 - z*(3/10 - z*(5/6 - z*(691/210 - z*(35/2))))))))
+"""
+_FOR_ARRAYS = """
+def _logistic(u):
+    e = np.exp(-np.abs(u))
+    return np.where(u >= F(0), F(1), e)/(F(1) + e)
+"""
+
+
+def _named(definitions: str) -> dict[str, str]:
+    return {text[len("def ") : text.index("(")]: text for text in definitions.strip().split("\n\n")}
+
+
+HELPERS, FOR_ARRAYS = _named(_DEFINITIONS), _named(_FOR_ARRAYS)
 
 
 def helpers(body: str, decorator: str, arrays: bool = False) -> str:
     """The definitions of the helper functions that a body uses, those they use first."""
     wanted: dict[str, None] = {}
 
-    def need(name: str) -> None:
-        for other in HELPERS[name][1]:
-            need(other)
-        wanted[name] = None
+    def need(text: str, within: str = "") -> None:
+        for name in HELPERS:
+            if f"{name}(" in text and name != within:
+                need(HELPERS[name], name)
+                wanted[name] = None
 
-    for name in HELPERS:
-        if f"{name}(" in body:
-            need(name)
-    out = []
-    for name in wanted:
-        text = HELPERS[name][0]
-        if arrays and name == "_erf":
-            text = "_erf = np.vectorize(math.erf, otypes=[F])"
-        out.append(text if arrays else f"{decorator}\n{text}")
-    return "\n\n\n".join(out)
+    need(body)
+    return "\n\n\n".join(_for_arrays(name) if arrays else f"{decorator}\n{HELPERS[name]}" for name in wanted)
+
+
+def _for_arrays(name: str) -> str:
+    text = FOR_ARRAYS.get(name, HELPERS[name])
+    return f"{text}\n\n\n{name} = np.vectorize({name}, otypes=[F])" if "math." in text else text

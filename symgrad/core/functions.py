@@ -1,7 +1,8 @@
 """The table of scalar functions: one row each, used by parsers, reverse mode, oracle, printers and backends.
 
 A partial is written in the arguments and the result `y` of the call, so that tanh' is 1 - y**2 and
-nothing is computed twice. Conventions: relu'(0) = 0, abs'(0) = 0, a tie of max or min goes to the first.
+nothing is computed twice. Conventions: relu'(0) = 0 and leaky_relu'(0) = a, abs'(0) = 0, a tie of max or
+min goes to the first; clip counts u strictly between its ends, and an end where u reaches it.
 
 >>> FUNCTIONS["tanh"].partial(0, (sp.Symbol("u"),), sp.Symbol("y"))
 1 - y**2
@@ -25,15 +26,16 @@ Partial = Callable[[int, Args, Expr], Expr]
 
 @dataclass(frozen=True)
 class ScalarFunction:
-    """One row. `partial(place, args, y)` is the derivative by one argument. `code` is the NumPy
-    spelling, the same for numba's scalars and for whole arrays.
+    """One row. `partial(place, args, y)` is the derivative by one argument, None where there is none to
+    use. `code` is the NumPy spelling, the same for numba's scalars and for whole arrays.
 
-    `arity` None means two or more arguments. `latex` None means an operator name.
+    `arity` None means two or more arguments. `latex` None means an operator name; `latex` and `text`
+    are a name, or fences around the argument, {}.
     """
 
     name: str
     head: Any
-    partial: Partial
+    partial: Partial | None
     reference: Callable[..., Any]
     code: str
     arity: int | None = 1
@@ -66,8 +68,36 @@ def _phi(u: Expr) -> Expr:
     return sp.exp(-(u**2) / 2) / sp.sqrt(2 * sp.pi)
 
 
-def _row(name: str, head: Any, partial: Callable[[Expr, Expr], Expr], reference: Any, code: str, **more: Any) -> ScalarFunction:
-    return ScalarFunction(name, head, lambda place, args, y: partial(args[0], y), reference, code, **more)
+def _positive(u: Expr, yes: Expr, no: Expr) -> Expr:
+    """`no` at 0 too."""
+    return where(sp.Gt(u, 0, evaluate=False), yes, no)
+
+
+def _below_zero(u: Expr) -> Expr:
+    return Function("minimum")(u, sp.S.Zero)
+
+
+def _leaky_relu(place: int, args: Args, y: Expr) -> Expr:
+    u, a = args
+    return _below_zero(u) if place else _positive(u, sp.S.One, a)
+
+
+def _clip(place: int, args: Args, y: Expr) -> Expr:
+    """The three parts add up to 1, also where the ends meet or cross and y is the upper one."""
+    u, lo, hi = args
+    conditions = (
+        (sp.Gt(u, lo, evaluate=False), sp.Lt(u, hi, evaluate=False)),
+        (sp.Le(u, lo, evaluate=False), sp.Lt(lo, hi, evaluate=False)),
+        (sp.Ge(y, hi, evaluate=False),),
+    )[place]
+    return sp.Mul(*(where(condition, sp.S.One, sp.S.Zero) for condition in conditions))
+
+
+def _row(
+    name: str, head: Any, partial: Callable[[Expr, Expr], Expr] | None, reference: Any, code: str, **more: Any
+) -> ScalarFunction:
+    by_place: Partial | None = None if partial is None else lambda place, args, y: partial(args[0], y)
+    return ScalarFunction(name, head, by_place, reference, code, **more)
 
 
 def _logistic(u: Any) -> Any:
@@ -76,6 +106,14 @@ def _logistic(u: Any) -> Any:
 
 def _gelu(u: Any) -> Any:
     return u * mpmath.ncdf(u)
+
+
+# Klambauer et al. 2017, section 2: lambda, and lambda times alpha
+SELU_ABOVE, SELU_BELOW = "1.0507009873554805", "1.7580993408473768"
+
+
+def _selu(u: Any) -> Any:
+    return mpmath.mpf(SELU_ABOVE) * u if u > 0 else mpmath.mpf(SELU_BELOW) * mpmath.expm1(u)
 
 
 ROWS: tuple[ScalarFunction, ...] = (
@@ -114,13 +152,110 @@ ROWS: tuple[ScalarFunction, ...] = (
         latex=r"\arctan",
         text="arctan",
     ),
+    _row(
+        "asinh",
+        sp.asinh,
+        lambda u, y: 1 / sp.sqrt(1 + u**2),
+        mpmath.asinh,
+        "np.arcsinh({0})",
+        spellings=("arsinh", "arcsinh"),
+        latex=r"\operatorname{arsinh}",
+        text="arsinh",
+    ),
+    _row(
+        "acosh",
+        sp.acosh,
+        lambda u, y: 1 / sp.sqrt(u**2 - 1),
+        mpmath.acosh,
+        "np.arccosh({0})",
+        spellings=("arcosh", "arccosh"),
+        latex=r"\operatorname{arcosh}",
+        text="arcosh",
+    ),
+    _row(
+        "atanh",
+        sp.atanh,
+        lambda u, y: 1 / (1 - u**2),
+        mpmath.atanh,
+        "np.arctanh({0})",
+        spellings=("artanh", "arctanh"),
+        latex=r"\operatorname{artanh}",
+        text="artanh",
+    ),
     _row("sinh", sp.sinh, lambda u, y: sp.cosh(u), mpmath.sinh, "np.sinh({0})", simple=True),
     _row("cosh", sp.cosh, lambda u, y: sp.sinh(u), mpmath.cosh, "np.cosh({0})", simple=True),
     _row("tanh", sp.tanh, lambda u, y: 1 - y**2, mpmath.tanh, "np.tanh({0})", simple=True),
-    _row("abs", sp.Abs, lambda u, y: sp.sign(u), mpmath.fabs, "np.abs({0})"),
+    _row("abs", sp.Abs, lambda u, y: sp.sign(u), mpmath.fabs, "np.abs({0})", latex=r"\left|{}\right|", text="|{}|"),
     _row("sign", sp.sign, lambda u, y: sp.S.Zero, mpmath.sign, "np.sign({0})", spellings=("sgn",)),
+    _row(
+        "floor",
+        _undefined("floor"),
+        None,
+        mpmath.floor,
+        "np.floor({0})",
+        latex=r"\left\lfloor {} \right\rfloor",
+        text="⌊{}⌋",
+    ),
+    _row(
+        "ceil",
+        _undefined("ceil"),
+        None,
+        mpmath.ceil,
+        "np.ceil({0})",
+        spellings=("ceiling",),
+        latex=r"\left\lceil {} \right\rceil",
+        text="⌈{}⌉",
+    ),
+    _row(
+        "stop",
+        _undefined("stop"),
+        lambda u, y: sp.S.Zero,
+        lambda u: u,
+        "np.positive({0})",
+        spellings=("stop_gradient", "detach"),
+    ),
     _row("erf", sp.erf, lambda u, y: 2 * sp.exp(-(u**2)) / _SQRT_PI, mpmath.erf, "_erf({0})"),
-    _row("expm1", _undefined("expm1"), lambda u, y: y + 1, mpmath.expm1, "np.expm1({0})"),
+    # not SymPy's, which writes erfc(-u) as 2 - erfc(u): all digits are lost where u < 0
+    _row("erfc", _undefined("erfc"), lambda u, y: -2 * sp.exp(-(u**2)) / _SQRT_PI, mpmath.erfc, "_erfc({0})"),
+    _row(
+        "lgamma",
+        _undefined("lgamma"),
+        lambda u, y: Function("digamma")(u),
+        lambda u: mpmath.re(mpmath.loggamma(u)),  # log of the absolute value
+        "_lgamma({0})",
+        spellings=("loggamma",),
+        latex=r"\log\Gamma",
+        text="log Γ",
+    ),
+    _row(
+        "digamma",
+        _undefined("digamma"),
+        lambda u, y: Function("trigamma")(u),
+        mpmath.digamma,
+        "_digamma({0})",
+        latex=r"\psi",
+        text="ψ",
+    ),
+    _row(
+        "trigamma",
+        _undefined("trigamma"),
+        lambda u, y: Function("polygamma2")(u),
+        lambda u: mpmath.polygamma(1, u),
+        "_trigamma({0})",
+        latex=r"\psi'",
+        text="ψ′",
+    ),
+    _row(
+        "polygamma2",
+        _undefined("polygamma2"),
+        None,
+        lambda u: mpmath.polygamma(2, u),
+        "_polygamma2({0})",
+        latex=r"\psi''",
+        text="ψ″",
+    ),
+    # not y + 1, which is 0 where exp(u) is small
+    _row("expm1", _undefined("expm1"), lambda u, y: sp.exp(u), mpmath.expm1, "np.expm1({0})"),
     _row("log1p", _undefined("log1p"), lambda u, y: 1 / (1 + u), mpmath.log1p, "np.log1p({0})"),
     _row(
         "logistic",
@@ -142,11 +277,36 @@ ROWS: tuple[ScalarFunction, ...] = (
     _row(
         "relu",
         _undefined("relu"),
-        lambda u, y: where(sp.Gt(u, 0, evaluate=False), sp.S.One, sp.S.Zero),
+        lambda u, y: _positive(u, sp.S.One, sp.S.Zero),
         lambda u: u if u > 0 else mpmath.mpf(0),
         "np.maximum({0}, {zero})",
     ),
-    _row("gelu", _undefined("gelu"), lambda u, y: (1 + sp.erf(u / _SQRT2)) / 2 + u * _phi(u), _gelu, "_gelu({0})"),
+    ScalarFunction(
+        "leaky_relu",
+        _undefined("leaky_relu"),
+        _leaky_relu,
+        lambda u, a: u if u > 0 else a * u,
+        "_leaky_relu({0}, {1})",
+        arity=2,
+        spellings=("lrelu",),
+        latex=r"\operatorname{lrelu}",
+        text="lrelu",
+    ),
+    _row(
+        "elu",
+        _undefined("elu"),
+        lambda u, y: sp.exp(_below_zero(u)),
+        lambda u: u if u > 0 else mpmath.expm1(u),
+        "_elu({0})",
+    ),
+    _row(
+        "selu",
+        _undefined("selu"),
+        lambda u, y: _positive(u, sp.Float(SELU_ABOVE, 40), sp.Float(SELU_BELOW, 40) * sp.exp(_below_zero(u))),
+        _selu,
+        "_selu({0})",
+    ),
+    _row("gelu", _undefined("gelu"), lambda u, y: Function("erfc")(-u / _SQRT2) / 2 + u * _phi(u), _gelu, "_gelu({0})"),
     _row(
         "silu",
         _undefined("silu"),
@@ -154,6 +314,14 @@ ROWS: tuple[ScalarFunction, ...] = (
         lambda u: u * _logistic(u),
         "_silu({0})",
         spellings=("swish",),
+    ),
+    ScalarFunction(
+        "clip",
+        _undefined("clip"),
+        _clip,
+        lambda u, lo, hi: min(max(u, lo), hi),
+        "np.minimum(np.maximum({0}, {1}), {2})",
+        arity=3,
     ),
     ScalarFunction(
         "max",

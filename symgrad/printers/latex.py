@@ -119,12 +119,10 @@ class LatexFormat(Format):
         args = ", ".join(map(self.show, tree.args))
         if tree.function == "sqrt":
             return rf"\sqrt{{{args}}}"
-        if tree.function == "abs":
-            return rf"\left|{args}\right|"
         if row is None:
             return self.letters(tree.function) + self.brackets(args)
         head = row.latex or (rf"\{row.name}" if row.name in OPERATORS else rf"\operatorname{{{row.name}}}")
-        return head + self.brackets(args)
+        return head.format(args) if "{}" in head else head + self.brackets(args)
 
     def binder(self, binder: Binder) -> str:
         return self.letters(binder.name)

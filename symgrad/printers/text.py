@@ -76,12 +76,11 @@ class TextFormat(Format):
 
     def closed_call(self, tree: Call) -> str:
         row = FUNCTIONS.get(tree.function)
-        if tree.function == "abs":
-            return f"|{self.show(tree.args[0])}|"
         if tree.function == "sqrt" and isinstance(tree.args[0], Name | Num):
             return f"√{self.show(tree.args[0])}"
         name = (row.text or row.name) if row else "√" if tree.function == "sqrt" else self.letters(tree.function)
-        return f"{name}({', '.join(map(self.show, tree.args))})"
+        args = ", ".join(map(self.show, tree.args))
+        return name.format(args) if "{}" in name else f"{name}({args})"
 
     def binder(self, binder: Binder) -> str:
         if binder.lo is None or binder.hi is None:

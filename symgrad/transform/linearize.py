@@ -40,9 +40,11 @@ from symgrad.core.expr import (
     substitute,
     where,
 )  # fmt: skip
-from symgrad.core.functions import BY_HEAD
+from symgrad.core.functions import BY_HEAD, FUNCTIONS
 from symgrad.core.program import Index, Statement
 from symgrad.core.reductions import REDUCTIONS
+
+STOP = FUNCTIONS["stop"].head
 
 
 @dataclass(frozen=True)
@@ -113,15 +115,19 @@ def _multiply(*factors: Expr) -> Expr:
 def derivative(expr: Expr, by: Expr) -> Expr:
     """d expr / d by for an access or a reduction node taken as a leaf; rows of the table for functions."""
     memo: dict[Any, Expr] = {}
-    for node in nodes(expr, lambda n: not is_reduction(n)):
+    for node in nodes(expr, _carries):
         memo[node] = sp.S.One if node == by else _rule(node, memo)
     return memo[expr]
 
 
+def _carries(node: Any) -> bool:
+    """False where no change inside counts: a condition, what is stopped, a reduction, which is opened apart."""
+    closed = isinstance(node, sp.core.relational.Relational | sp.Tuple) or node.func == STOP
+    return not (closed or is_access(node) or is_reduction(node))
+
+
 def _rule(node: Any, memo: dict[Any, Expr]) -> Expr:
-    if is_access(node) or is_reduction(node) or not node.args:
-        return sp.S.Zero
-    if isinstance(node, sp.core.relational.Relational | sp.Tuple):
+    if not node.args or not _carries(node):
         return sp.S.Zero
     if node.func == where:
         condition, yes, no = node.args
@@ -139,6 +145,9 @@ def _rule(node: Any, memo: dict[Any, Expr]) -> Expr:
     if is_call(node):
         return sp.Add(*(_multiply(derivative_call(node, k), d) for k, d in enumerate(inner) if d != 0))
     row = BY_HEAD[node.func]
+    if row.partial is None:
+        message = f"{row.name} has no derivative that training could use"
+        raise SymgradError("SG405", message, hint=f"write stop({row.name}(…)) to treat it as a constant")
     return sp.Add(*(_multiply(row.partial(k, node.args, node), d) for k, d in enumerate(inner) if d != 0))
 
 
@@ -150,8 +159,12 @@ def derivative_call(node: Any, place: int) -> Expr:
 
 def _power_rule(base: Expr, exponent: Expr, dbase: Expr, dexponent: Expr, node: Expr) -> Expr:
     by_base = exponent * base ** (exponent - 1) * dbase if dbase != 0 else sp.S.Zero
-    by_exponent = node * sp.log(base) * dexponent if dexponent != 0 else sp.S.Zero
-    return by_base + by_exponent
+    if dexponent == 0:
+        return by_base
+    by_exponent = node * sp.log(base)
+    if not base.is_number:  # x^p log x is 0 at x = 0 where x^p is
+        by_exponent = where(sp.Ne(node, 0, evaluate=False), by_exponent, sp.S.Zero)
+    return by_base + by_exponent * dexponent
 
 
 def reuse_result(partial: Expr, statement: Statement, inner: tuple[Index, ...] = ()) -> Expr:

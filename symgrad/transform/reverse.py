@@ -34,14 +34,28 @@ def reverse(program: Program, loss: str, wrt: Iterable[str]) -> Program:
     statements: list[Statement] = []
     for statement in top_down(program, loss):
         if statement.name in active:
-            alone = program.alone(statement)
-            statements += _adjoints(statement, loss, names, alone)
+            statements += _adjoints(statement, loss, names, program.alone(statement))
+    statements = _reached(statements, loss)
     tensors = [
         Tensor(bar, program.tensors[name].axes, "defined", adjoint_of=(loss, name))
         for name, bar in names.items()
         if any(s.name == bar for s in statements)
     ]
     return complete(program.with_statements([*program.statements, *statements], tensors))
+
+
+def _reached(statements: list[Statement], loss: str) -> list[Statement]:
+    """Without the adjoints of what is read only under stop or sign: no change comes there from the loss."""
+    leads: dict[str, set[str]] = {}
+    for statement in statements:
+        for part in statement.origin.contributions:
+            leads.setdefault(part.primal.name, set()).add(name_of(part.read))
+    reached, waiting = {loss}, [loss]
+    while waiting:
+        new = leads.get(waiting.pop(), set()) - reached
+        reached |= new
+        waiting += sorted(new)
+    return [s for s in statements if any(part.primal.name in reached for part in s.origin.contributions)]
 
 
 def _adjoints(statement: Statement, loss: str, names: dict[str, str], alone: bool) -> Iterable[Statement]:
