@@ -31,6 +31,7 @@ from symgrad.printers.latex import LATEX
 from symgrad.printers.text import TEXT
 from symgrad.transform.chain import forward_line, slides, steps
 from symgrad.transform.collect import collect
+from symgrad.transform.functions import complete
 from symgrad.transform.gather import free_name
 from symgrad.transform.reverse import adjoint_names, reverse
 from symgrad.transform.simplify import assume, cancel, inline, logistic_form, size, tidy
@@ -136,7 +137,13 @@ class Derivation:
         statement = Statement(access(bar, *(axis.symbol for axis in tensor.axes)), value, tensor.axes)
         only = _only(self.whole, [statement])
         return Gradient(
-            only.statements, only.tensors, ranges=only.ranges, written=only.written, chain=self._chain(), used=tuple(used)
+            only.statements,
+            only.tensors,
+            ranges=only.ranges,
+            written=only.written,
+            functions=only.functions,
+            chain=self._chain(),
+            used=tuple(used),
         )
 
     def _zero(self, name: str) -> Gradient:
@@ -254,4 +261,4 @@ def _only(program: Program, statements: list[Statement]) -> Program:
     used = {str(index.symbol) for s in statements for index in s.domain}
     used |= {str(axis.symbol) for tensor in tensors.values() for axis in tensor.axes}
     ranges = {name: index for name, index in program.ranges.items() if name in used}
-    return Program(tuple(statements), tensors, ranges=ranges, written=program.written)
+    return complete(Program(tuple(statements), tensors, ranges=ranges, written=program.written, functions=program.functions))

@@ -106,7 +106,9 @@ def test_closed_forms(model: Model) -> None:
         gradient = d.gradient(name)
         joint = check(d.steps.with_statements([*d.steps.statements, *gradient.statements], gradient.tensors.values()))
         joint = replace(
-            joint, tensors={**d.steps.tensors, gradient.statements[0].name: gradient.tensors[gradient.statements[0].name]}
+            joint,
+            tensors={**d.steps.tensors, gradient.statements[0].name: gradient.tensors[gradient.statements[0].name]},
+            functions=gradient.functions,
         )
         found = evaluate(joint, arrays)[gradient.statements[0].name]
         assert error(found, wanted[name]) < 1e-15, name

@@ -16,6 +16,7 @@ from symgrad.core import functions, reductions
 from symgrad.core.expr import access, indices_of
 from symgrad.core.program import Program, Statement
 from symgrad.transform import collect as collecting
+from symgrad.transform import gather as gathering
 from symgrad.transform import linearize, reverse, simplify, stabilize
 from tests.models import MODELS
 from tests.reference import adjoints, assert_gradient, error, loss_of
@@ -72,8 +73,8 @@ def lost_transpose(m: pytest.MonkeyPatch) -> None:
 
 def set_for_add(m: pytest.MonkeyPatch) -> None:
     """`=` for `+=`: the last contribution alone is kept."""
-    true = collecting._merge
-    m.setattr(collecting, "_merge", lambda program, tensor, statements, one: true(program, tensor, statements[-1:], one))
+    true = collecting._grouped
+    m.setattr(collecting, "_grouped", lambda statements: true(statements[-1:]))
 
 
 def captured_index(m: pytest.MonkeyPatch) -> None:
@@ -110,8 +111,8 @@ def reuse_of_a_partial_definition(m: pytest.MonkeyPatch) -> None:
 
 
 def unguarded(m: pytest.MonkeyPatch) -> None:
-    """A shifted target gathered without its guard."""
-    m.setattr(collecting, "where", lambda condition, yes, no: yes)
+    """A shifted target gathered without the limits that keep the solved index in its range."""
+    m.setattr(gathering, "_require", lambda condition, guard, out, facts: None)
 
 
 def off_by_one(m: pytest.MonkeyPatch) -> None:

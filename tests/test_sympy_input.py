@@ -362,7 +362,7 @@ ITEMS = [
     ("twice", [sp.Eq(J, u), sp.Eq(J, v)], "SG202"),
     ("cycle", [sp.Eq(u, v + 1), sp.Eq(v, 2 * u)], "SG401"),
     ("index twice on the left", [sp.Eq(A[i, i], u)], "SG306"),
-    ("shift on the left", [sp.Eq(X[i + 1], u)], "SG390"),
+    ("shift on the left", [sp.Eq(X[i + 1], u)], "SG311"),
     ("two ranges of one index", [sp.Eq(X[sp.Idx("i", 3)], 1), sp.Eq(Y[sp.Idx("i", 4)], 2)], "SG305"),
     ("two shapes of one index", [sp.Eq(Y[i], sp.IndexedBase("x", shape=(3,))[i] + sp.IndexedBase("w", shape=(4,))[i])], "SG305"),
 ]

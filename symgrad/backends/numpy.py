@@ -36,7 +36,7 @@ def body(schedule: Schedule, dtype: str) -> str:
     for name in allocated(schedule):
         make = "zeros" if name in schedule.zeroed else "empty"
         lines.append(f"{python_name(name)} = np.{make}(({shape(schedule, name)}), {cell_type(schedule, name)})")
-    lines += _kernels(schedule.kernels, schedule, dtype, Layout.of(schedule.program), frozenset(allocated(schedule)))
+    lines += _kernels(schedule.kernels, schedule, dtype, Layout.of(schedule.program))
     return "\n".join(lines)
 
 
@@ -56,14 +56,14 @@ def cell_type(schedule: Schedule, name: str) -> str:
     return "np.int64" if ops & {"argmax", "argmin"} else "F"
 
 
-def _kernels(kernels: Sequence[Kernel], schedule: Schedule, dtype: str, layout: Layout, there: frozenset[str]) -> Iterator[str]:
+def _kernels(kernels: Sequence[Kernel], schedule: Schedule, dtype: str, layout: Layout) -> Iterator[str]:
     for kernel in kernels:
         if isinstance(kernel, Scan):
             yield scan_head(kernel)
-            yield from indent(list(_kernels(kernel.body, schedule, dtype, layout, there)))
+            yield from indent(list(_kernels(kernel.body, schedule, dtype, layout)))
             continue
         yield f"# {statement_text(kernel.statement, schedule.program, layout)}"
-        lines = _Array(schedule, kernel, dtype, kernel.statement.name in there).lines()
+        lines = _Array(schedule, kernel, dtype).lines()
         test = times_test(kernel.times)
         yield from [f"if {test}:", *indent(lines)] if test else lines
 
@@ -75,14 +75,12 @@ def shape(schedule: Schedule, name: str) -> str:
 
 @dataclass
 class _Array:
-    """`there`: the array exists, and the kernel writes some of its cells."""
-
     schedule: Schedule
     kernel: Map | Contract
     dtype: str
-    there: bool
 
     def __post_init__(self) -> None:
+        self.in_part = not covers(self.kernel.statement, self.schedule.program.tensors[self.kernel.statement.name])
         # reads that a condition on indices protects are computed all the same, at places inside the array
         ranges = {i.symbol: (i.lo, i.hi) for i in self.kernel.statement.domain}
         self.protected = {read for read, _, guarded in scoped(self.kernel.statement.value, ranges) if guarded}
@@ -107,7 +105,7 @@ class _Array:
             value = self.broadcast(self.code()(statement.value))
             return [f"np.add.at({name}, ({cells},), {value})"]
         value = self.reduce() if isinstance(self.kernel, Contract) else self.elementwise()
-        if self.there and self.targets:
+        if self.in_part:
             return [f"{name}[{self.cells()}] {'+=' if self.kernel.adds else '='} {value}"]
         return [f"{name} = {name} + {value}" if self.kernel.adds else f"{name} = {value}"]
 

@@ -2,7 +2,7 @@
 
 >>> from symgrad.frontend.text import parse
 >>> print(expand(parse("s(u) = 1/(1 + exp(-u)); J = s(w*x)^2")))
-J = (1/(exp(-w*x) + 1))^2
+J = 1/(exp(-w*x) + 1)^2
 """
 
 from __future__ import annotations

@@ -31,31 +31,27 @@ def reverse(program: Program, loss: str, wrt: Iterable[str]) -> Program:
             "SG406", f"{loss} does not depend on {' or '.join(wrt)}", hint="name a quantity that the loss uses in wrt"
         )
     names = {name: program.unused_name(f"{name}_bar") for name in program.tensors if name in active - {loss}}
-    statements: list[Statement] = []
-    for statement in top_down(program, loss):
-        if statement.name in active:
-            statements += _adjoints(statement, loss, names, program.alone(statement))
-    statements = _reached(statements, loss)
+    found = _reached(program, loss, names)
+    statements = [adjoint for statement in top_down(program, loss) for adjoint in found.get(id(statement), ())]
+    targets = {statement.name for statement in statements}
     tensors = [
-        Tensor(bar, program.tensors[name].axes, "defined", adjoint_of=(loss, name))
-        for name, bar in names.items()
-        if any(s.name == bar for s in statements)
+        Tensor(bar, program.tensors[name].axes, "defined", adjoint_of=(loss, name)) for name, bar in names.items() if bar in targets
     ]
     return complete(program.with_statements([*program.statements, *statements], tensors))
 
 
-def _reached(statements: list[Statement], loss: str) -> list[Statement]:
-    """Without the adjoints of what is read only under stop or sign: no change comes there from the loss."""
-    leads: dict[str, set[str]] = {}
-    for statement in statements:
-        for part in statement.origin.contributions:
-            leads.setdefault(part.primal.name, set()).add(name_of(part.read))
-    reached, waiting = {loss}, [loss]
+def _reached(program: Program, loss: str, names: dict[str, str]) -> dict[int, list[Statement]]:
+    """The adjoints of every statement (by identity) that a change of the loss comes to: not of what is stopped."""
+    found: dict[int, list[Statement]] = {}
+    waiting, reached = [loss], {loss}
     while waiting:
-        new = leads.get(waiting.pop(), set()) - reached
-        reached |= new
-        waiting += sorted(new)
-    return [s for s in statements if any(part.primal.name in reached for part in s.origin.contributions)]
+        for statement in program.definitions.get(waiting.pop(), ()):
+            adjoints = list(_adjoints(statement, loss, names, program.alone(statement)))
+            found[id(statement)] = adjoints
+            new = {name_of(part.read): None for adjoint in adjoints for part in adjoint.origin.contributions}
+            waiting += [name for name in new if name not in reached]
+            reached |= set(new)
+    return found
 
 
 def _adjoints(statement: Statement, loss: str, names: dict[str, str], alone: bool) -> Iterable[Statement]:
