@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from sympy import S
+
 from symgrad.backends.module import BACKENDS, Part, module_text
 from symgrad.core.errors import SymgradError, did_you_mean
+from symgrad.core.expr import access
 from symgrad.core.graph import ancestors, find_loss
-from symgrad.core.program import Program
+from symgrad.core.program import Program, Statement, Tensor
 from symgrad.kernel import Kernel
 from symgrad.schedule.order import schedule
 from symgrad.transform.batch import batch as add_batch
@@ -65,7 +68,19 @@ def lower(program: Program, loss: str, batch: tuple[str, ...]) -> Program:
 
 def adjoint(primal: Program, loss: str, wrt: tuple[str, ...]) -> Program:
     """Primal and adjoint statements, one reduction each."""
-    return normalize(collect(reverse(primal, loss, wrt), "apart"))
+    return with_zeros(normalize(collect(reverse(primal, loss, wrt), "apart")), loss, wrt)
+
+
+def with_zeros(joint: Program, loss: str, wrt: tuple[str, ...]) -> Program:
+    """A gradient of zeros for what the loss reads in conditions or under stop only."""
+    bars = adjoint_names(joint, loss)
+    for name in wrt:
+        if name not in bars:
+            axes = joint.tensors[name].axes
+            bar = Tensor(joint.unused_name(f"{name}_bar"), axes, "defined", adjoint_of=(loss, name))
+            zero = Statement(access(bar.name, *(axis.symbol for axis in axes)), S.Zero, axes)
+            joint = joint.with_statements([*joint.statements, zero], [bar])
+    return joint
 
 
 def optimize(program: Program, outputs: Iterable[str], pinned: Iterable[str] = ()) -> Program:

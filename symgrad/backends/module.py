@@ -138,7 +138,7 @@ def kernel_text(part: Part, dtype: str, backend: str) -> str:
     if backend == "numpy":
         body = numpy.body(schedule, dtype)
         out = ", ".join(python_name(name) for name in part.results.values())
-        text = f"def _{part.name}({', '.join([*sizes, *arguments])}):\n{indent(body)}\n    return ({out},)"
+        text = f"{numpy.QUIET}\ndef _{part.name}({', '.join([*sizes, *arguments])}):\n{indent(body)}\n    return ({out},)"
         return text
     buffers = [python_name(name) for name in array_buffers(schedule)]
     scalars = scalar_results(part)
@@ -288,9 +288,8 @@ def bound_lines(schedule: Schedule, layout: Layout) -> list[str]:
     program = schedule.program
     out: dict[str, None] = {}
     for statement in program.statements:
-        ranges = {index.symbol: (index.lo, index.hi) for index in statement.domain}
-        reads = [(read, scope) for read, scope, _ in scoped(statement.value, ranges)]
-        for read, scope in (*reads, (statement.target, ranges)):
+        reads = [(read, scope) for read, scope, _ in scoped(statement.value, statement.ranges)]
+        for read, scope in (*reads, (statement.target, statement.ranges)):
             for index, axis in zip(indices_of(read), program.tensors[name_of(read)].axes, strict=True):
                 around = {s: ends for s, ends in scope.items() if ends is not None}
                 plain, around = _with_values(index, around, program)

@@ -16,10 +16,9 @@ import sympy as sp
 from symgrad.backends.pycode import Code, affine, python_name
 from symgrad.core.expr import indices_of, is_access, is_index, name_of, nodes, position, substitute, where
 from symgrad.core.layout import Layout
-from symgrad.core.program import Index
+from symgrad.core.program import Index, outer_first
 from symgrad.core.source import statement_text
 from symgrad.schedule.kernels import Contract, Kernel, Map, Scan, Schedule
-from symgrad.schedule.order import outer_first
 
 FLAGS = '{"reassoc", "contract", "arcp", "nsz"}'
 DECORATOR = f'@njit(cache=True, nogil=True, error_model="numpy", fastmath={FLAGS})'

@@ -27,6 +27,8 @@ from symgrad.schedule.kernels import Contract, Kernel, Map, Scan, Schedule
 from symgrad.schedule.order import rectangular
 
 IMPORTS = "import math\n\nimport numpy as np"
+# a branch that is not taken is computed all the same
+QUIET = '@np.errstate(all="ignore")'
 REDUCE = {"sum": "np.sum", "prod": "np.prod", "max": "np.max", "min": "np.min"}
 
 
@@ -34,8 +36,7 @@ def body(schedule: Schedule, dtype: str) -> str:
     """The statements of the function, sizes and arrays taken as given names."""
     lines = []
     for name in allocated(schedule):
-        make = "zeros" if name in schedule.zeroed else "empty"
-        lines.append(f"{python_name(name)} = np.{make}(({shape(schedule, name)}), {cell_type(schedule, name)})")
+        lines.append(f"{python_name(name)} = np.zeros(({shape(schedule, name)}), {cell_type(schedule, name)})")
     lines += _kernels(schedule.kernels, schedule, dtype, Layout.of(schedule.program))
     return "\n".join(lines)
 
@@ -82,8 +83,8 @@ class _Array:
     def __post_init__(self) -> None:
         self.in_part = not covers(self.kernel.statement, self.schedule.program.tensors[self.kernel.statement.name])
         # reads that a condition on indices protects are computed all the same, at places inside the array
-        ranges = {i.symbol: (i.lo, i.hi) for i in self.kernel.statement.domain}
-        self.protected = {read for read, _, guarded in scoped(self.kernel.statement.value, ranges) if guarded}
+        scopes = scoped(self.kernel.statement.value, self.kernel.statement.ranges)
+        self.protected = {read for read, _, guarded in scopes if guarded}
         statement = rectangular(self.kernel.statement)
         self.ragged = statement != self.kernel.statement
         self.kernel = replace(self.kernel, statement=statement)

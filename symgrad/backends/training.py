@@ -53,7 +53,7 @@ class Training:
 def training_text(training: Training, dtype: str, backend: str) -> str:
     """The module: `check`, `buffers`, `_step` and `train`."""
     compiled = backend == "numba"
-    decorator = numba.DECORATOR + "\n" if compiled else ""
+    decorator = numba.DECORATOR + "\n" if compiled else numpy.QUIET + "\n"
     parts = [
         check_text(training),
         buffers_text(training) if compiled else "def buffers(*sizes):\n    return ()",

@@ -37,7 +37,7 @@ def check(program: Program) -> Program:
         for symbol in free_indices(statement.value):
             if symbol not in symbols and symbol not in sizes:
                 raise _free_index(statement, symbol)
-        for read, scope, guarded in scoped(statement.value, {i.symbol: (i.lo, i.hi) for i in statement.domain}):
+        for read, scope, guarded in scoped(statement.value, statement.ranges):
             tensor = program.tensors[name_of(read)]
             if len(indices_of(read)) != len(tensor.axes):
                 raise SymgradError("SG303", f"{read} does not fit {tensor.name}, which has {count(len(tensor.axes))}", place(read))
@@ -52,6 +52,13 @@ def check_defined_once(program: Program, names: Collection[str]) -> Program:
     for name, found in program.definitions.items():
         if name not in names or (len(found) == 1 and not indices_of(found[0].target)):
             continue
+        for statement in found:
+            if statement.moving:
+                index = statement.moving[0]
+                raise SymgradError(
+                    "SG313", f"{statement.target} is defined for {index.lo} <= {index.symbol} <= {index.hi} only",
+                    statement.origin.span, f"define all cells: where({index.symbol} <= {index.hi}, …, 0)",
+                )  # fmt: skip
         both = overlap(program, name) if len(found) > 1 else None
         if both:
             one, two = both

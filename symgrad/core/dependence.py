@@ -84,8 +84,7 @@ def order(statements: Iterable[Statement], program: Program, after: Mapping[str,
     names = {step.statement.name for step in steps}
     edges = []
     for place, step in enumerate(steps):
-        around = {index.symbol: (index.lo, index.hi) for index in step.statement.domain}
-        for read, scope, _ in scoped(step.statement.value, around):
+        for read, scope, _ in scoped(step.statement.value, step.statement.ranges):
             if name_of(read) in names:
                 edges.append(_Edge(place, read, {s: ends for s, ends in scope.items() if ends is not None}))
     return _sequence(steps, edges, program, after or {})

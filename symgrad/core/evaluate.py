@@ -154,6 +154,8 @@ class _Evaluator:
             return self.value(expr.args[1 if self.value(expr.args[0], env) else 2], env)
         if expr.is_Rational:
             return expr.p if expr.q == 1 else mpmath.mpf(expr.p) / expr.q
+        if expr in (sp.oo, -sp.oo):
+            return mpmath.inf if expr is sp.oo else -mpmath.inf
         if expr.is_Number or expr in (sp.pi, sp.E):
             return mpmath.mpf(sp.N(expr, mpmath.mp.dps)._mpf_)
         args = [self.value(arg, env) for arg in expr.args]

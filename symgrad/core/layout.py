@@ -231,7 +231,7 @@ class Layout:
     def _reduction(self, expr: Any) -> Tree:
         op, body, limits = split_reduction(expr)
         guard = None
-        if body.func == where and op in REDUCTIONS and body.args[2] == REDUCTIONS[op.removeprefix("arg")].identity:
+        if body.func == where and op in REDUCTIONS and body.args[2] == REDUCTIONS[op].identity:
             guard, body = self.tree(body.args[0]), body.args[1]
         return Reduce(op, self.tree(body), tuple(self.binder(limit) for limit in limits), guard)
 

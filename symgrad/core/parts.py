@@ -22,8 +22,7 @@ Facts = Collection[Expr]
 
 
 def region(statement: Statement) -> Region:
-    ranges = {index.symbol: (index.lo, index.hi) for index in statement.domain}
-    return tuple(bounds(index, ranges) for index in indices_of(statement.target))
+    return tuple(bounds(index, statement.ranges) for index in indices_of(statement.target))
 
 
 def disjoint(one: Region, two: Region, facts: Facts) -> bool:

@@ -129,6 +129,17 @@ class Statement:
     def name(self) -> str:
         return name_of(self.target)
 
+    @cached_property
+    def ranges(self) -> Mapping[Symbol, tuple[Expr, Expr]]:
+        """The ends of every index of the domain, outer indices first."""
+        return {index.symbol: (index.lo, index.hi) for index in outer_first(self.domain)}
+
+    @property
+    def moving(self) -> tuple[Index, ...]:
+        """The indices of the target whose ends use other indices: their cells are no box."""
+        inner = {index.symbol for index in self.domain}
+        return tuple(i for i in self.outer if not inner.isdisjoint(i.lo.free_symbols | i.hi.free_symbols))
+
     @property
     def reduced(self) -> tuple[Index, ...]:
         kept = set(self.target.free_symbols)
@@ -149,6 +160,18 @@ class Statement:
 
     def with_value(self, value: Expr) -> Statement:
         return self if value == self.value else replace(self, value=value)
+
+
+def outer_first(domain: Sequence[Index]) -> tuple[Index, ...]:
+    """The domain with every index after those that its ends use."""
+    out: list[Index] = []
+    waiting = list(domain)
+    while waiting:
+        names = {index.symbol for index in waiting}
+        index = next(i for i in waiting if names.isdisjoint((i.lo + i.hi).free_symbols - {i.symbol}))
+        out.append(index)
+        waiting.remove(index)
+    return tuple(out)
 
 
 def covers(statement: Statement, tensor: Tensor) -> bool:

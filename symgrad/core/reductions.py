@@ -25,7 +25,7 @@ Limit = tuple[Any, Any, Any]
 
 @dataclass(frozen=True)
 class Reduction:
-    """One row. `weight(body, limits, result)`; None where the derivative is zero.
+    """One row. `weight(body, limits, result)`; None where there is no derivative. `identity` is what a guard leaves.
 
     `reference(values)` is the meaning, over a list of (position, value), used by the oracle.
     """
@@ -56,6 +56,13 @@ def _is_at(op: str) -> Callable[[Expr, Sequence[Limit], Expr], Expr]:
     return weight
 
 
+def _share(body: Expr, limits: Sequence[Limit], result: Expr) -> Expr:
+    """exp(v - T); what a guard leaves out has no share, also where T is -inf."""
+    if body.func == where and body.args[2] == -sp.oo:
+        return where(body.args[0], _share(body.args[1], limits, result), sp.S.Zero)
+    return sp.exp(body - result)
+
+
 def _first(values: list[tuple[Any, Any]], better: Callable[[Any, Any], bool]) -> tuple[Any, Any]:
     best = values[0]
     for here in values[1:]:
@@ -79,13 +86,13 @@ REDUCTIONS: dict[str, Reduction] = {
         Reduction(
             "logsumexp",
             -sp.oo,
-            lambda body, limits, result: sp.exp(body - result),
+            _share,
             _logsumexp,
             r"\operatorname{logsumexp}",
             "logsumexp",
         ),
-        Reduction("argmax", sp.S.Zero, None, lambda v: _first(v, lambda a, b: a > b)[0], r"\operatorname{argmax}", "argmax"),
-        Reduction("argmin", sp.S.Zero, None, lambda v: _first(v, lambda a, b: a < b)[0], r"\operatorname{argmin}", "argmin"),
+        Reduction("argmax", -sp.oo, None, lambda v: _first(v, lambda a, b: a > b)[0], r"\operatorname{argmax}", "argmax"),
+        Reduction("argmin", sp.oo, None, lambda v: _first(v, lambda a, b: a < b)[0], r"\operatorname{argmin}", "argmin"),
     )
 }
 # spellings of the language; mean is a sum over its count

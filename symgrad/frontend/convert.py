@@ -237,9 +237,6 @@ class Converter:
         if op == "mean":
             total, number = (where(condition, value, sp.S.Zero) for value in (body, sp.S.One))
             return reduction("sum", total, limits) / reduction("sum", number, limits)
-        if op in ("argmax", "argmin"):
-            op_identity = REDUCTIONS[op.removeprefix("arg")].identity
-            return reduction(op, where(condition, body, op_identity), limits)
         return reduction(op, where(condition, body, REDUCTIONS[op].identity), limits)
 
     def limit(self, binder: Binder, inner: Converter) -> tuple[Any, ...]:

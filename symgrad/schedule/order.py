@@ -18,7 +18,7 @@ from symgrad.core.dependence import Item, Loop, Step, order
 from symgrad.core.errors import SymgradError
 from symgrad.core.expr import accesses, free_indices, indices_of, is_reduction, nodes, where
 from symgrad.core.parts import gap, region
-from symgrad.core.program import Index, Program, Statement, covers, is_count, scatters
+from symgrad.core.program import Index, Program, Statement, covers, is_count, outer_first, scatters
 from symgrad.core.reductions import REDUCTIONS
 from symgrad.schedule.kernels import Contract, Kernel, Map, Scan, Schedule, Size
 
@@ -59,7 +59,8 @@ def _starts(program: Program, items: Sequence[Item]) -> tuple[set[str], set[int]
         tensor = program.tensors[name]
         if program.alone(statements[0]) and not any(map(scatters, statements)):
             box = [(axis.lo, axis.hi) for axis in tensor.axes]
-            if not covers(statements[0], tensor) and gap([region(s) for s in statements], box, program.facts) is not None:
+            in_boxes = not any(statement.moving for statement in statements)
+            if not (in_boxes and gap([region(s) for s in statements], box, program.facts) is None):
                 zeroed.add(name)
             continue
         first = next(step.source for step in steps if step.source.name == name)
@@ -110,18 +111,6 @@ def loop_order(statement: Statement) -> tuple[Index, ...]:
     # a kept innermost loop adds row to row: the other kept loops stay outside, reduced ones between
     kept, others = outer_first([i for i in rest if i not in reduced]), outer_first([i for i in rest if i in reduced])
     return (*kept, *others, best)
-
-
-def outer_first(domain: Sequence[Index]) -> tuple[Index, ...]:
-    """The domain with every index after those that its ends use."""
-    out: list[Index] = []
-    waiting = list(domain)
-    while waiting:
-        names = {index.symbol for index in waiting}
-        index = next(i for i in waiting if names.isdisjoint((i.lo + i.hi).free_symbols - {i.symbol}))
-        out.append(index)
-        waiting.remove(index)
-    return tuple(out)
 
 
 def rectangular(statement: Statement) -> Statement:

@@ -92,24 +92,48 @@ def _terms(value: Expr, names: frozenset[str]) -> Iterator[tuple[Expr, Expr, tup
             continue
         outer = derivative(value, node)
         op, body, limits = split_reduction(node)
-        if outer == 0 or REDUCTIONS[op].weight is None:
+        if outer == 0:
             continue
         fresh = {limit[0]: fresh_index(limit[0].name) for limit in limits}
         bound = [(fresh[s], substitute(lo, fresh), substitute(hi, fresh)) for s, lo, hi in limits]
         body = substitute(body, fresh)
         weight = _weight(op, body, bound, node)
         for read, partial, inner in _terms(body, names):
-            yield read, _multiply(outer, weight, partial), (*(Index(*limit) for limit in bound), *inner)
+            yield read, _inside(outer, _multiply(weight, partial)), (*(Index(*limit) for limit in bound), *inner)
 
 
 def _multiply(*factors: Expr) -> Expr:
-    """A product in which exp(a) and exp(b) stay apart, as they do in the statements they come from."""
+    """A product in which exp(a) and exp(b) stay apart, as they do in the statements they come from.
+
+    Factors under one condition are one: where(c, a, 0) where(c, b, 0) = where(c, a b, 0).
+    """
+    factors = _under_one_condition(factors)
     exponentials = [f for factor in factors for f in sp.Mul.make_args(factor) if isinstance(f, sp.exp)]
     if len(exponentials) < 2:
         return sp.Mul(*factors)
     flat = [f for factor in factors for f in sp.Mul.make_args(factor)]
     rest = [f for f in flat if not isinstance(f, sp.exp)]
     return sp.Mul(*rest, *exponentials, evaluate=False)
+
+
+def _inside(outer: Expr, inner: Expr) -> Expr:
+    """outer * inner, the inner one computed only in the branch of a choice that it belongs to."""
+    for factor in sp.Mul.make_args(outer):
+        if factor.func == where:
+            condition, *branches = factor.args
+            rest = sp.Mul(*(f for f in sp.Mul.make_args(outer) if f != factor), inner)
+            return where(condition, *(sp.S.Zero if branch == 0 else _inside(branch, rest) for branch in branches))
+    return _multiply(outer, inner)
+
+
+def _under_one_condition(factors: tuple[Expr, ...]) -> tuple[Expr, ...]:
+    chosen = [f for factor in factors for f in sp.Mul.make_args(factor) if f.func == where and f.args[2] == 0]
+    conditions = [f.args[0] for f in chosen]
+    if len(set(conditions)) == len(conditions):
+        return factors
+    rest = [f for factor in factors for f in sp.Mul.make_args(factor) if f not in chosen]
+    merged = {c: _multiply(*(f.args[1] for f in chosen if f.args[0] == c)) for c in dict.fromkeys(conditions)}
+    return (*rest, *(where(condition, value, sp.S.Zero) for condition, value in merged.items()))
 
 
 def derivative(expr: Expr, by: Expr) -> Expr:

@@ -12,24 +12,28 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 from sympy import Expr, Symbol
 
-from symgrad.core.errors import SymgradError
+from symgrad.core.affine import bounds
 from symgrad.core.expr import (
     access,
     free_indices,
     index_symbol,
+    is_access,
+    is_index,
     is_reduction,
     nodes,
+    rebuild,
+    reduction,
     rename_bound,
-    rewrite,
     split_reduction,
     substitute,
+    where,
 )  # fmt: skip
 from symgrad.core.program import Index, Origin, Program, Statement, Tensor
+from symgrad.core.reductions import REDUCTIONS
 
 Ranges = dict[Symbol, Index]
 
@@ -52,23 +56,40 @@ class _Lift:
             if ranges is None:
                 value = rename_bound(value, _numbered())
                 ranges = _ranges(replace(statement, value=value)) or {}
-            value = rewrite(value, partial(self.lift, ranges=ranges, statement=statement))
-            self.statements.append(statement.with_value(value))
+            self.statements.append(statement.with_value(self.walk(value, (), ranges, statement, {})))
         return self.program.with_statements(self.statements, self.tensors)
 
-    def lift(self, node: Any, ranges: Ranges, statement: Statement) -> Any:
-        if not is_reduction(node):
+    def walk(self, node: Any, guards: tuple[Any, ...], ranges: Ranges, statement: Statement, memo: dict[Any, Any]) -> Any:
+        """Bottom-up; `guards` are the conditions on indices under which a node is needed."""
+        if not node.args or is_access(node):
             return node
-        op, body, limits = split_reduction(node)
+        if (node, guards) not in memo:
+            if node.func == where and any(map(is_index, node.args[0].free_symbols)):
+                condition = node.args[0]
+                under = ((), (condition,), (condition.negated,))
+            else:
+                under = ((),) * len(node.args)
+            args = [self.walk(arg, (*guards, *more), ranges, statement, memo) for arg, more in zip(node.args, under, strict=True)]
+            new = rebuild(node, args)
+            memo[node, guards] = self.lift(new, guards, ranges, statement) if is_reduction(new) else new
+        return memo[node, guards]
+
+    def lift(self, node: Any, guards: tuple[Any, ...], ranges: Ranges, statement: Statement) -> Any:
+        """A name for a reduction, over the indices that are free in it."""
         inside = free_indices(node)
         free = [symbol for symbol in ranges if symbol in inside]
-        key = _key(node, free, ranges)
+        op, body, limits = split_reduction(node)
+        for guard in guards:
+            # what a guard keeps from being read must not be read under the new name either
+            if set(guard.free_symbols) & set(ranges) <= set(free):
+                body = where(guard, body, REDUCTIONS[op].identity)
+        key = _key(reduction(op, body, limits), free, ranges)
         if key not in self.known:
-            _refuse_ragged([ranges[symbol] for symbol in free], ranges, statement)
             name = self.unused(f"{statement.name}_{op}")
-            axes = tuple(ranges[s] for s in free)
+            hulls = {s: Index(s, *bounds(s, {r.symbol: (r.lo, r.hi) for r in ranges.values()})) for s in free}
+            axes = [ranges[s] if set(free).issuperset(_outer(ranges[s], ranges)) else hulls[s] for s in free]
             self.known[key] = name, tuple(free)
-            self.tensors.append(Tensor(name, axes, "defined"))
+            self.tensors.append(Tensor(name, tuple(hulls.values()), "defined"))
             domain = (*axes, *(Index(*limit) for limit in limits))
             self.statements.append(Statement(access(name, *free), body, domain, op, Origin(statement.origin.span, invented=True)))
         return access(self.known[key][0], *free)
@@ -82,29 +103,23 @@ class _Lift:
         return wanted
 
 
-def _refuse_ragged(axes: list[Index], ranges: Ranges, statement: Statement) -> None:
-    """SG393: a named quantity is an array, whose axes cannot have ends that move with another index."""
-    for axis in axes:
-        outer = [symbol for symbol in ranges if symbol in (axis.lo + axis.hi).free_symbols]
-        if outer:
-            message = f"not yet: a reduction inside the range of {axis.symbol}, {axis.lo}..{axis.hi}, which moves with {outer[0]}"
-            hint = (
-                f"let {axis.symbol} run over its whole range, with a guard: sum(… for {axis.symbol} if {axis.symbol} >= {axis.lo})"
-            )
-            raise SymgradError("SG393", message, statement.origin.span, hint)
+def _outer(index: Index, ranges: Ranges) -> list[Symbol]:
+    """The indices that the ends of one use."""
+    return [s for s in ranges if s in index.lo.free_symbols | index.hi.free_symbols]
 
 
 def _ranges(statement: Statement) -> Ranges | None:
-    """Every index of a statement by symbol, or None where one symbol has two ranges."""
-    found: Ranges = {}
-    for index in statement.domain:
-        found[index.symbol] = index
+    """Every index of a statement by symbol, outer ones first, or None where one symbol has two ranges."""
+    found: Ranges = {index.symbol: index for index in statement.domain}
     for node in nodes(statement.value):
         if is_reduction(node):
             for limit in split_reduction(node)[2]:
                 if found.setdefault(limit[0], Index(*limit)) != Index(*limit):
                     return None
-    return found
+    out: Ranges = {}
+    while len(out) < len(found):
+        out |= {s: index for s, index in found.items() if s not in out and all(o in out for o in _outer(index, found))}
+    return out
 
 
 def _numbered() -> Callable[[Symbol, set[str]], Symbol]:

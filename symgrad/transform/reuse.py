@@ -49,7 +49,7 @@ def reuse(program: Program) -> Program:
         for call in _calls(statement.value):
             key, free = _key(call, statement), _free(call, statement)
             # the whole of a statement is a name already
-            if counts[key] < 2 or (call == statement.value and key not in known and not statement.reduced):
+            if counts[key] < 2 or _moves(free, statement) or (call == statement.value and key not in known and not statement.reduced):
                 continue
             call = replace_nodes(call, mapping)
             if key not in known:
@@ -85,6 +85,12 @@ def _free(call: Expr, statement: Statement) -> list[Symbol]:
 
 def _index(symbol: Symbol, statement: Statement) -> Index:
     return next(index for index in statement.domain if index.symbol == symbol)
+
+
+def _moves(free: list[Symbol], statement: Statement) -> bool:
+    """True where an end of the call's indices moves with another index: its cells would be no array."""
+    inner = {index.symbol for index in statement.domain}
+    return any(not inner.isdisjoint(end.free_symbols) for s in free for end in (_index(s, statement).lo, _index(s, statement).hi))
 
 
 def _key(call: Expr, statement: Statement) -> Any:
