@@ -20,7 +20,7 @@ from sympy import Expr
 
 from symgrad.core.errors import SymgradError, did_you_mean
 from symgrad.core.expr import access, is_access, rebuild, reduction, rename_bound
-from symgrad.core.graph import find_loss, top_down
+from symgrad.core.graph import find_loss, in_rings, top_down
 from symgrad.core.layout import Layout
 from symgrad.core.page import Page, Section
 from symgrad.core.program import Program, Statement, Tensor
@@ -113,10 +113,9 @@ class Derivation:
             raise SymgradError(
                 "SG207", f"there is no style {style}", hint=did_you_mean(style, STYLES) or f"the styles are {', '.join(STYLES)}"
             )
-        # the terms of the chain rule stay apart here, one for every statement they come from
-        adjoint = collect(reverse(self.steps, self.loss, self.wrt), "one")
+        raw = reverse(self.steps, self.loss, self.wrt)
         whole = None if self.steps is self.program else forward_line(self.program.statements[0], self.program)
-        return Page(STYLES[style](self.steps, adjoint, self.loss), whole)
+        return Page(STYLES[style](self.steps, raw, self.loss), whole)
 
     def gradient(self, name: str) -> Gradient:
         """dJ/dname in closed form, in forward quantities that have names.
@@ -187,7 +186,8 @@ class Derivation:
 
     def _dependencies(self, bar: str, invented: set[str]) -> list[str]:
         """Adjoints and invented steps that `bar` needs, each after what it needs itself."""
-        own = set(self.whole.defined) - (set(self.steps.defined) - invented)
+        # an adjoint of a recurrence has no closed form: it stays as it is
+        own = set(self.whole.defined) - (set(self.steps.defined) - invented) - (in_rings(self.whole) - {bar})
         done: dict[str, None] = {}
         stack = [(bar, False)]
         while stack:
@@ -196,7 +196,7 @@ class Derivation:
                 done[name] = None
             elif name not in done:
                 stack.append((name, True))
-                reads = [n for s in self.whole.definitions[name] for n in s.read_names]
+                reads = [n for s in self.whole.definitions[name] for n in s.read_names if n != bar]
                 stack.extend((n, False) for n in reads if n in own and n not in done)
         return list(done)
 

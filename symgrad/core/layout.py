@@ -156,7 +156,11 @@ class Layout:
         if terms is not None:
             return terms
         terms = list(expr.args)
-        terms.sort(key=lambda t: (bool(t.is_number), self._first(t), sum(1 for _ in nodes(t)), _text_key(t)))
+        if all(map(is_index, expr.free_symbols)):
+            # n - N + K: an index before extents, which have capitals
+            terms.sort(key=lambda t: (bool(t.is_number), str(t.as_coeff_Mul()[1])[0].isupper(), str(t.as_coeff_Mul()[1])))
+        else:
+            terms.sort(key=lambda t: (bool(t.is_number), self._first(t), sum(1 for _ in nodes(t)), _text_key(t)))
         for place, term in enumerate(terms):
             if self._sign(term)[0] > 0:
                 return [terms.pop(place), *terms]
@@ -223,6 +227,8 @@ class Layout:
         kind = self._kind(factor)
         first, count = self._first(factor)
         if self.chain:
+            if kind == ADJOINT:
+                return (kind, first, -count, kind, _text_key(factor))
             return (max(kind, CALL), first, -count, kind, _text_key(factor))
         return (kind, first, count, _text_key(factor))
 
@@ -230,10 +236,33 @@ class Layout:
 
     def _reduction(self, expr: Any) -> Tree:
         op, body, limits = split_reduction(expr)
-        guard = None
-        if body.func == where and op in REDUCTIONS and body.args[2] == REDUCTIONS[op].identity:
-            guard, body = self.tree(body.args[0]), body.args[1]
-        return Reduce(op, self.tree(body), tuple(self.binder(limit) for limit in limits), guard)
+        guards, inner = _guards(body, REDUCTIONS[op].identity if op in REDUCTIONS else None)
+        picks = [g for g in guards if self.display and _picks(g)]
+        guards = [g for g in guards if g not in picks]
+        if not self.display:
+            # the language has one guard; others stay choices in the body
+            guards, inner = guards[:1], body.args[1] if guards else body
+        tree = self.tree(inner)
+        if picks:
+            tree = Prod((("*", Bracket(tuple(map(self.tree, picks)))), ("*", tree)))
+        shown = self._conditions(guards)
+        guard = None if not shown else shown[0] if len(shown) == 1 else Bracket(shown)
+        return Reduce(op, tree, tuple(self.binder(limit) for limit in limits), guard)
+
+    def _conditions(self, conditions: Sequence[Any]) -> tuple[Tree, ...]:
+        """Conditions for print: both ends of one expression as a chain, 0 <= n - 2i <= K - 1."""
+        out: list[Tree] = []
+        waiting = list(conditions)
+        while waiting:
+            first = waiting.pop(0)
+            pair = next((c for c in waiting if c.lhs == first.lhs and {type(c), type(first)} == {sp.Ge, sp.Le}), None)
+            if pair is None:
+                out.append(self.tree(first))
+                continue
+            waiting.remove(pair)
+            low, high = (first, pair) if isinstance(first, sp.Ge) else (pair, first)
+            out.append(Compare("<=", self.tree(low.rhs), Compare("<=", self.tree(low.lhs), self.tree(high.rhs))))
+        return tuple(out)
 
     def binder(self, limit: Sequence[Any]) -> Binder:
         symbol, *ends = limit
@@ -247,18 +276,34 @@ class Layout:
             return Binder(name)
         return Binder(name, self.tree(ends[0]), self.tree(ends[1]))
 
-    def _bracket(self, condition: Any) -> Tree:
+    def _bracket(self, conditions: Sequence[Any]) -> Tree:
         """Iverson's bracket; Kronecker's delta for two indices."""
-        if isinstance(condition, sp.Eq) and all(map(is_index, condition.args)) and "delta" not in self.rank:
-            return Name("delta", tuple(map(self.tree, condition.args)))
-        return Bracket((self.tree(condition),))
+        first = conditions[0]
+        if len(conditions) == 1 and isinstance(first, sp.Eq) and all(map(is_index, first.args)) and "delta" not in self.rank:
+            return Name("delta", tuple(map(self.tree, first.args)))
+        return Bracket(self._conditions(conditions))
 
     def _where(self, expr: Any) -> Tree:
         condition, yes, no = expr.args
-        if self.display and no == 0 and (yes == 1 or _about_indices(condition)):
-            bracket = self._bracket(condition)
-            return bracket if yes == 1 else Prod((("*", self.tree(yes)), ("*", bracket)))
+        if self.display and no == 0 and (yes == 1 or _about_indices(condition) or _picks(condition)):
+            conditions, inner = _guards(expr, sp.S.Zero)
+            bracket = self._bracket(conditions)
+            return bracket if inner == 1 else Prod((("*", self.tree(inner)), ("*", bracket)))
         return Call("where", (self.tree(condition), self.tree(yes), self.tree(no)))
+
+
+def _guards(body: Any, identity: Any) -> tuple[list[Any], Any]:
+    """The conditions around a value that else is the identity, outermost first, and the value."""
+    conditions = []
+    while body.func == where and body.args[2] == identity:
+        conditions.append(body.args[0])
+        body = body.args[1]
+    return conditions, body
+
+
+def _picks(condition: Any) -> bool:
+    """w_t = v, the bracket of a gather."""
+    return isinstance(condition, sp.Eq) and is_index(condition.rhs) and is_access(condition.lhs)
 
 
 def _about_indices(condition: Any) -> bool:

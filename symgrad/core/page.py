@@ -9,12 +9,16 @@ from symgrad.core.tree import Tree
 
 @dataclass(frozen=True)
 class Line:
-    """`left op right`, and beside it a local derivative `beside[0] = beside[1]`."""
+    """`left op right`, and beside it a local derivative `beside[0] = beside[1]`.
+
+    `over`: (index, first, last) where the equation holds on a part of an axis only.
+    """
 
     left: Tree
     op: str
     right: Tree
     beside: tuple[Tree, Tree] | None = None
+    over: tuple[tuple[Tree, Tree, Tree], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -89,6 +89,8 @@ class Reduce:
 
 @dataclass(frozen=True)
 class Compare:
+    """`left op right`; for print, `right` may be a comparison again: 0 <= n - 2i <= K - 1."""
+
     op: str
     left: Tree
     right: Tree
@@ -216,11 +218,16 @@ class Format:
                 return self.reduce(tree)
             case Compare():
                 sign = self.compare_signs.get(tree.op, tree.op)
-                return f"{self.show(tree.left, ADD)} {sign} {self.show(tree.right, ADD)}", COMPARE
+                right = self.show(tree.right, COMPARE if isinstance(tree.right, Compare) else ADD)
+                return f"{self.show(tree.left, ADD)} {sign} {right}", COMPARE
             case Deriv():
                 return self.deriv(tree), ATOM
             case Bracket():
                 return f"[{', '.join(map(self.show, tree.conditions))}]", ATOM
+
+    def guard(self, tree: Tree) -> str:
+        """The condition of a reduction; several stand side by side."""
+        return ", ".join(map(self.show, tree.conditions)) if isinstance(tree, Bracket) else self.show(tree)
 
     def brackets(self, text: str) -> str:
         return f"({text})"
@@ -274,7 +281,7 @@ class Format:
     def reduce(self, tree: Reduce) -> Rendered:
         # one "for" each: a range after several names would be read as the range of them all
         loops = " ".join(f"for {self.binder(b)}" for b in tree.binders)
-        guard = f" if {self.show(tree.guard)}" if tree.guard else ""
+        guard = f" if {self.guard(tree.guard)}" if tree.guard else ""
         return f"{tree.op}({self.show(tree.body)} {loops}{guard})", ATOM
 
     def deriv(self, tree: Deriv) -> str:

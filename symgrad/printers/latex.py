@@ -139,7 +139,7 @@ class LatexFormat(Format):
             else:
                 left.append(rf"{self.show(binder.lo)} \le {self.letters(binder.name)} \le {self.show(binder.hi)}")
         if left:
-            guard = f" : {self.show(tree.guard)}" if tree.guard else ""
+            guard = f" : {self.guard(tree.guard)}" if tree.guard else ""
             out += rf"{sign}_{{{', '.join(left)}{guard}}} "
         return out + self.show(tree.body, BIG), BIG
 

@@ -15,7 +15,16 @@ from symgrad.printers.text import TEXT
 
 def equation(line: Line, fmt: Format) -> str:
     op = r"\mathrel{+}=" if line.op == "+=" and fmt is LATEX else line.op
-    return f"{fmt.show(line.left)} {op} {fmt.show(line.right)}"
+    return f"{fmt.show(line.left)} {op} {fmt.show(line.right)}" + _over(line, fmt)
+
+
+def _over(line: Line, fmt: Format) -> str:
+    """Where the equation holds: (t = T-1, …, 0)."""
+    if not line.over:
+        return ""
+    dots, gap, between = (r"\dots", r"\quad ", r",\; ") if fmt is LATEX else ("…", "  ", "; ")
+    shown = between.join(f"{fmt.show(i)} = {fmt.show(first)}, {dots}, {fmt.show(last)}" for i, first, last in line.over)
+    return f"{gap}({shown})"
 
 
 def beside(line: Line, fmt: Format) -> str:

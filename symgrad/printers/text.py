@@ -46,7 +46,7 @@ class TextFormat(Format):
             return self.letters(tree.name)
         if plain_indices(tree.indices):
             return f"{self.letters(tree.name)}_{''.join(map(self.show, tree.indices))}"
-        return f"{self.letters(tree.name)}_{{{','.join(map(self.show, tree.indices))}}}"
+        return f"{self.letters(tree.name)}_{{{','.join(self.show(i).replace(' ', '') for i in tree.indices)}}}"
 
     def between(self, op: str, left: str, right: str, factor: Tree) -> str:
         if op != "*":
@@ -89,7 +89,7 @@ class TextFormat(Format):
 
     def reduce(self, tree: Reduce) -> Rendered:
         sign = REDUCTIONS[tree.op].text if tree.op in REDUCTIONS else tree.op
-        limits = ", ".join(map(self.binder, tree.binders)) + (f": {self.show(tree.guard)}" if tree.guard else "")
+        limits = ", ".join(map(self.binder, tree.binders)) + (f": {self.guard(tree.guard)}" if tree.guard else "")
         limits = f"_{limits}" if limits.isalpha() and len(limits) == 1 else f"_{{{limits}}}"
         return f"{sign}{limits} {self.show(tree.body, BIG)}", BIG
 

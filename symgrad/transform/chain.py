@@ -1,6 +1,7 @@
 """Program with adjoints → the pages that show the chain rule.
 
-    slides   one row a statement from the loss down: forward | dJ/da = dJ/dy · dy/da, dy/da = …
+    slides   one row a statement from the loss down: forward | dJ/da = dJ/dy · dy/da, dy/da = …, and where
+             contributions end at different cells, as in a recurrence, the collected equations below
     steps    the algorithm as it runs: nodes in order, partials from 0, reverse order and every +=
 
 Several reads of one tensor in one statement are one derivative: with y_k = e^{b_k}/Σ_l e^{b_l},
@@ -9,24 +10,30 @@ dJ/db_k = Σ_l dJ/dy_l · dy_l/db_k and dy_l/db_k = y_l (δ_lk - y_k).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 import sympy as sp
 from sympy import Expr
 
-from symgrad.core.expr import access, fresh_index, indices_of, name_of, reduction, rename_bound, substitute, where
+from symgrad.core.dependence import recurrent
+from symgrad.core.expr import (
+    access, call, fresh_index, indices_of, is_index, name_of, reduction, rename_bound, split_call, substitute, where,
+)  # fmt: skip
 from symgrad.core.graph import ordered, top_down
 from symgrad.core.layout import Layout
 from symgrad.core.page import Line, Row, Section
 from symgrad.core.program import Contribution, Index, Program, Statement
 from symgrad.core.source import right_side
 from symgrad.core.tree import Call, Deriv, Name, Num, Prod, Reduce, Tree, map_tree, names_in_order
-from symgrad.transform.gather import free_name
-from symgrad.transform.simplify import tidy
+from symgrad.transform.collect import at_cell, collect
+from symgrad.transform.gather import free_name, gather
+from symgrad.transform.linearize import derivative, derivative_call
+from symgrad.transform.simplify import logistic_form, tidy
 
 
-def forward_line(statement: Statement, program: Program, layout: Layout | None = None) -> Line:
+def forward_line(statement: Statement, program: Program, layout: Layout | None = None, descending: bool = False) -> Line:
     """The user's equation, terms in the user's order, the ends of its sums filled in."""
     layout = layout or Layout.of(program, derivatives=True)
     ranges = {name: layout.binder(index.limit) for name, index in program.ranges.items()}
@@ -36,42 +43,96 @@ def forward_line(statement: Statement, program: Program, layout: Layout | None =
             return tree
         return Reduce(tree.op, tree.body, tuple(ranges.get(b.name, b) if b.lo is None else b for b in tree.binders), tree.guard)
 
-    op = "+=" if len(program.definitions[statement.name]) > 1 else "="
-    return Line(layout.access(statement.target), op, map_tree(right_side(statement, layout), with_ends))
+    adds = len(program.definitions[statement.name]) > 1 and statement.name not in program.partitioned
+    right = map_tree(right_side(statement, layout), with_ends)
+    over = _over(_part_of_axes(statement, program), descending, layout)
+    return Line(layout.access(statement.target), "+=" if adds else "=", right, over=over)
+
+
+def _part_of_axes(statement: Statement, program: Program) -> tuple[Index, ...]:
+    """The indices of the target that run over a part of their axis."""
+    axes = zip(indices_of(statement.target), program.tensors[statement.name].axes, strict=True)
+    whole = {(index, axis.lo, axis.hi) for index, axis in axes}
+    return tuple(index for index in statement.outer if index.limit not in whole)
+
+
+def _over(indices: Sequence[Index], descending: bool, layout: Layout) -> tuple[tuple[Tree, Tree, Tree], ...]:
+    """(index, first, last) as they are gone through."""
+    ends = ((i.symbol, i.hi, i.lo) if descending else (i.symbol, i.lo, i.hi) for i in indices)
+    return tuple((layout.tree(symbol), layout.tree(first), layout.tree(last)) for symbol, first, last in ends)
 
 
 def function_rows(program: Program) -> tuple[Row, ...]:
-    return tuple(
-        Row(Line(Call(name, tuple(Name(p) for p in function.parameters)), "=", function.body))
-        for name, function in program.functions.items()
-    )
+    """The user's functions and, beside them, their derivatives."""
+    layout, rows = Layout.of(program, derivatives=True), []
+    for name, function in program.functions.items():
+        if name.endswith("_prime"):
+            continue
+        args = tuple(Name(parameter.name) for parameter in function.parameters)
+        value = Statement(call(name, *function.parameters), function.body)
+        slopes = []
+        for place, parameter in enumerate(function.parameters):
+            slope = split_call(derivative_call(value.target, place))[0]
+            body = logistic_form(tidy(derivative(function.body, parameter)), value)
+            slopes.append(Line(Call(slope, args), "=", layout.tree(body)))
+        rows.append(Row(Line(Call(name, args), "=", function.typed or layout.tree(function.body)), tuple(slopes)))
+    return tuple(rows)
 
 
-def slides(primal: Program, adjoint: Program, loss: str) -> tuple[Section, ...]:
+def slides(primal: Program, raw: Program, loss: str) -> tuple[Section, ...]:
     """Forward beside backward. Where any partial gathers from several places, all are written with +=."""
-    table = by_statement(adjoint)
-    sources: dict[str, set[Statement]] = {}
-    for statement, parts in table.items():
+    table = by_statement(raw)
+    sources: dict[str, set[int]] = {}
+    for parts in table.values():
         for part in parts:
-            sources.setdefault(name_of(part.target), set()).add(statement)
+            sources.setdefault(name_of(part.target), set()).add(id(part.primal))
     op = "+=" if any(len(found) > 1 for found in sources.values()) else "="
-    above, below, source = Layout.of(primal, derivatives=True), Layout.of(adjoint, derivatives=True), Layout.of(primal)
+    above, below, source = Layout.of(primal, derivatives=True), Layout.of(raw, derivatives=True), Layout.of(primal)
     rows = []
     for statement in top_down(primal, loss):
-        groups: dict[str, list[Contribution]] = {}
-        for part in _in_written_order(table.get(statement, []), statement, source):
-            groups.setdefault(name_of(part.target), []).append(part)
-        lines = tuple(_product_rule(statement, parts, adjoint, loss, op, below) for parts in groups.values())
+        groups: dict[Any, list[Contribution]] = {}
+        for part in _in_written_order(table.get(id(statement), []), statement, source):
+            groups.setdefault(_group(part), []).append(part)
+        several = Counter(name_of(parts[0].target) for parts in groups.values())
+        lines = tuple(
+            _product_rule(statement, parts, raw, loss, "+=" if several[name_of(parts[0].target)] > 1 else op, below)
+            for parts in groups.values()
+        )
         rows.append(Row(forward_line(statement, primal, above), lines))
-    return (Section(("Forward", "Backward"), (*rows, *function_rows(primal))),)
+    sections = [Section(("Forward", "Backward"), (*rows, *function_rows(primal)))]
+    return (*sections, *_collected(raw))
 
 
-def by_statement(adjoint: Program) -> dict[Statement, list[Contribution]]:
-    """The chain-rule terms of every primal statement."""
-    table: dict[Statement, list[Contribution]] = {}
-    for statement in adjoint.statements:
-        for part in statement.origin.contributions:
-            table.setdefault(part.primal, []).append(part)
+def _group(part: Contribution) -> Any:
+    """Contributions that are one derivative: to one quantity, on the same cells, from plain cells of the statement."""
+    plain = all(is_index(index) for index in indices_of(part.result))
+    return name_of(part.target), part.target, part.kept, None if plain else part.result
+
+
+def _collected(raw: Program) -> tuple[Section, ...]:
+    """The equations of adjoints that differ from part to part, a recurrence against its index with its end first."""
+    adjoint = collect(raw)
+    order = recurrent(adjoint)
+    layout = Layout.of(adjoint, derivatives=True)
+    rows: list[Row] = []
+    for name, statements in adjoint.definitions.items():
+        tensor = adjoint.tensors[name]
+        if not tensor.adjoint_of or (len(statements) == 1 and name not in order):
+            continue
+        descending = order.get(name, False)
+        for statement in reversed(statements) if descending else statements:
+            value = statement.with_value(tidy(statement.value))
+            rows.append(Row(forward_line(value, adjoint, layout, descending)))
+    return (Section(("Backward, collected",), tuple(rows)),) if rows else ()
+
+
+def by_statement(raw: Program) -> dict[int, list[Contribution]]:
+    """The chain-rule terms of every primal statement (by identity), each solved for the cell it goes to."""
+    table: dict[int, list[Contribution]] = {}
+    for statement in raw.statements:
+        if statement.origin.contributions:
+            (part,) = at_cell(gather(statement, raw)).origin.contributions
+            table.setdefault(id(part.primal), []).append(part)
     return table
 
 
@@ -84,16 +145,17 @@ def _in_written_order(parts: Sequence[Contribution], statement: Statement, layou
 def _product_rule(statement: Statement, parts: list[Contribution], adjoint: Program, loss: str, op: str, layout: Layout) -> Line:
     target = parts[0].target
     left = layout.access(target)
+    over = _over(parts[0].kept, False, layout)
     if statement.name == loss:
         total = sp.Add(*(_summed(part.partial, part.reduced) for part in parts))
-        return Line(left, op, layout.tree(_readable(total, target, adjoint)))
-    result, partial, reduced = _joint(statement, parts, adjoint)
+        return Line(left, op, layout.tree(_readable(total, target, adjoint)), over=over)
+    result, partial, reduced = _joint(statement, parts, adjoint) if len(parts) > 1 else _single(parts[0], adjoint)
     assert isinstance(left, Deriv)
     here = Deriv(Name(statement.name, _indices(result, layout)), left.bottom)
     chain: Tree = Prod((("*", Deriv(Name(loss), here.top)), (".", here)))
     if reduced:
         chain = Reduce("sum", chain, tuple(layout.binder(index.limit) for index in reduced))
-    return Line(left, op, chain, (here, layout.tree(partial)))
+    return Line(left, op, chain, (here, layout.tree(partial)), over)
 
 
 def _indices(result: Expr, layout: Layout) -> tuple[Tree, ...]:
@@ -102,6 +164,21 @@ def _indices(result: Expr, layout: Layout) -> tuple[Tree, ...]:
 
 def _summed(expr: Expr, reduced: Sequence[Index]) -> Expr:
     return reduction("sum", expr, [index.limit for index in reduced]) if reduced else expr
+
+
+def _single(part: Contribution, program: Program) -> tuple[Expr, Expr, tuple[Index, ...]]:
+    """(T[f], dT[f]/dR[g], the indices of f to sum over) of one read."""
+    outer, inner = _split(part)
+    partial = _readable(_summed(part.partial, inner), part.result * part.target, program)
+    return part.result, partial, outer
+
+
+def _split(part: Contribution) -> tuple[tuple[Index, ...], tuple[Index, ...]]:
+    """The reduced indices of the result, and those inside the partial alone; all outside where their ends need it."""
+    inner = tuple(index for index in part.reduced if index.symbol not in part.result.free_symbols)
+    outer = tuple(index for index in part.reduced if index not in inner)
+    ends = {s for index in outer for end in (index.lo, index.hi) for s in end.free_symbols}
+    return (part.reduced, ()) if any(index.symbol in ends for index in inner) else (outer, inner)
 
 
 def _joint(statement: Statement, parts: list[Contribution], program: Program) -> tuple[Expr, Expr, tuple[Index, ...]]:
@@ -143,20 +220,19 @@ def _readable(expr: Expr, around: Expr, program: Program) -> Expr:
     return rename_bound(tidy(expr), lambda symbol, inner: free_name(symbol, inner | used))
 
 
-def steps(primal: Program, adjoint: Program, loss: str) -> tuple[Section, ...]:
+def steps(primal: Program, raw: Program, loss: str) -> tuple[Section, ...]:
     """The four steps of the algorithm: nodes, start at 0, reverse topological order, add."""
-    layout, above, source = Layout.of(adjoint, derivatives=True), Layout.of(primal, derivatives=True), Layout.of(primal)
-    table = by_statement(adjoint)
+    layout, above, source = Layout.of(raw, derivatives=True), Layout.of(primal, derivatives=True), Layout.of(primal)
+    table = by_statement(raw)
     down = top_down(primal, loss)
     needed = {statement.name for statement in down}
     forward = tuple(Row(forward_line(s, primal, above)) for s in ordered(primal) if s.name in needed)
-    written = {s: _in_written_order(table[s], s, source) for s in down if s in table}
-    seen = dict.fromkeys(part.target for parts in written.values() for part in parts)
+    written = [(s, _in_written_order(table[id(s)], s, source)) for s in down if id(s) in table]
+    seen = dict.fromkeys(_plain_target(name_of(part.target), raw) for _, parts in written for part in parts)
     seed = Deriv(Name(loss), Name(loss))
     start = [Row(Line(seed, "=", Num("1")))] + [Row(Line(layout.access(target), "=", Num("0"))) for target in seen]
     visits = [
-        Row(forward_line(s, primal, above), tuple(_addition(part, adjoint, loss, layout) for part in parts))
-        for s, parts in written.items()
+        Row(forward_line(s, primal, above), tuple(_addition(part, raw, loss, layout) for part in parts)) for s, parts in written
     ]
     return (
         Section(("Forward: the nodes in topological order",), (*forward, *function_rows(primal))),
@@ -165,12 +241,15 @@ def steps(primal: Program, adjoint: Program, loss: str) -> tuple[Section, ...]:
     )
 
 
+def _plain_target(name: str, program: Program) -> Expr:
+    return access(name, *(axis.symbol for axis in program.tensors[name].axes))
+
+
 def _addition(part: Contribution, program: Program, loss: str, layout: Layout) -> Line:
     top = Deriv(Name(loss), Name(name_of(part.result), _indices(part.result, layout)))
-    inner = [index for index in part.reduced if index.symbol not in part.result.free_symbols]
-    outer = [index for index in part.reduced if index not in inner]
+    outer, inner = _split(part)
     partial = layout.tree(_readable(_summed(part.partial, inner), part.target, program))
     right: Tree = Prod((("*", top), (".", partial)))
     if outer:
         right = Reduce("sum", right, tuple(layout.binder(index.limit) for index in outer))
-    return Line(layout.access(part.target), "+=", right)
+    return Line(layout.access(part.target), "+=", right, over=_over(part.kept, False, layout))

@@ -123,9 +123,9 @@ def _in_parts(tensor: Tensor, statements: Sequence[Statement], program: Program)
         domain = {s: Index(s, *ends) for s, ends in zip(symbols, box, strict=True)}
         here = [replace(statements[m], domain=tuple(domain.get(i.symbol, i) for i in statements[m].domain)) for m in members]
         if here:
-            out.append(_at_cell(_sum(tensor, _grouped(here))))
+            out.append(at_cell(_sum(tensor, _grouped(here))))
         else:
-            out.append(_at_cell(Statement(access(tensor.name, *symbols), sp.S.Zero, tuple(domain.values()))))
+            out.append(at_cell(Statement(access(tensor.name, *symbols), sp.S.Zero, tuple(domain.values()))))
     return out
 
 
@@ -151,7 +151,7 @@ def _segments(whole: Region, boxes: Sequence[Region], facts: tuple[Expr, ...]) -
     return out
 
 
-def _at_cell(statement: Statement) -> Statement:
+def at_cell(statement: Statement) -> Statement:
     """Indices that have one value only are put in."""
     fixed = {i.symbol: i.lo for i in statement.domain if i.lo == i.hi and i in statement.outer}
     if not fixed:

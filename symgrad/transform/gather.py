@@ -127,7 +127,7 @@ def _solve_axis(axis: Symbol, target: Expr, ranges: Mapping[Symbol, Ends], found
         return
     if not choices or factors is None:
         out.plain = False
-        out.guards.append(sp.Eq(axis, target, evaluate=False))
+        out.guards.append(sp.Eq(*((target, axis) if gathers(target) else (axis, target)), evaluate=False))
         return
     symbol = max(choices, key=lambda s: s in first)
     out.plain = out.plain and len(unknown) == 1 and not any(target.has(a) for a in out.kept)
