@@ -6,6 +6,10 @@ from symgrad.derivation import derive
 from symgrad.frontend.files import read
 from symgrad.frontend.sympy import from_sympy
 from symgrad.frontend.text import parse
+from symgrad.operators import hessian, hvp, jacobian, jvp, vjp
 from symgrad.train import SGD, Adam, Momentum
 
-__all__ = ["SGD", "Adam", "Momentum", "SymgradError", "compile", "derive", "from_sympy", "parse", "read"]
+__all__ = [
+    "SGD", "Adam", "Momentum", "SymgradError", "compile", "derive", "from_sympy", "hessian", "hvp", "jacobian", "jvp",
+    "parse", "read", "vjp",
+]  # fmt: skip

@@ -5,7 +5,8 @@ batch → stabilize → normalize → reverse → collect → normalize → prun
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from sympy import S
 
@@ -22,6 +23,7 @@ from symgrad.transform.normalize import normalize
 from symgrad.transform.reuse import inline, prune, reuse
 from symgrad.transform.reverse import adjoint_names, reverse
 from symgrad.transform.functions import expand
+from symgrad.transform.gradients import expand_gradients
 from symgrad.transform.stabilize import stabilize
 
 DTYPES = ("float64", "float32")
@@ -46,12 +48,17 @@ def compile(
     """
     choose("dtype", str(dtype), DTYPES)
     choose("backend", backend, BACKENDS)
+    program = expand_gradients(program)
     loss = find_loss(program, loss)
     wrt = [wrt] if isinstance(wrt, str) else wrt
-    names = tuple(dict.fromkeys(program.known(name) for name in (wrt or program.params or program.free)))
+    names = tuple(dict.fromkeys(program.known(name) for name in (wrt or program.params or _real(program))))
     batch = (batch,) if isinstance(batch, str) else tuple(batch)
     primal = lower(program, loss, batch)
     return Kernel(program, primal, loss, names, batch, str(dtype), backend, emit(program, primal, loss, names, str(dtype), backend))
+
+
+def _real(program: Program) -> list[str]:
+    return [name for name in program.free if program.tensors[name].values is None]
 
 
 def choose(what: str, given: str, known: tuple[str, ...]) -> None:
@@ -94,24 +101,36 @@ def emit(program: Program, primal: Program, loss: str, wrt: tuple[str, ...], dty
     """The text of the module: value_and_grad and forward."""
     joint = adjoint(primal, loss, wrt)
     bars = adjoint_names(joint, loss)
-    grads = {name: bars[name] for name in wrt if name in bars}
-    outputs = [loss, *grads.values()]
-    best = optimize(joint, outputs)
-    arguments = used(program, primal, loss, wrt)
-    back = Part(
-        "value_and_grad",
-        schedule(best, arguments, outputs),
-        {loss: loss, **grads},
-        f"{loss} and its gradients by {', '.join(grads)}.",
-    )
+    grads = {name: bars[name] for name in wrt}
+    doc = f"{loss} and its gradients by {', '.join(grads)}."
+    return module_text(program, [back_part(joint, loss, grads, doc), front_part(program, primal)], dtype, backend)
+
+
+def back_part(joint: Program, value: str, results: Mapping[str, str], doc: str) -> Part:
+    """The entry point that computes a value and derivatives, from all given quantities that they need or are by."""
+    outputs = [value, *results.values()]
+    needed = ancestors(joint, outputs) | set(results)
+    arguments = [name for name in joint.free if name in needed]
+    return Part("value_and_grad", schedule(optimize(joint, outputs), arguments, outputs), {value: value, **results}, doc)
+
+
+def front_part(program: Program, primal: Program) -> Part:
+    """The entry point that computes all that the model defines."""
     defined = list(program.defined)
-    everything = optimize(primal, defined)
-    given = [name for name in program.free if name in ancestors(primal, defined)]
-    front = Part("forward", schedule(everything, given, defined), {n: n for n in defined}, "Every quantity that the model defines.")
-    return module_text(program, [back, front], dtype, backend)
+    needed = ancestors(primal, defined)
+    given = [name for name in program.free if name in needed]
+    planned = schedule(optimize(primal, defined), given, defined)
+    return Part("forward", planned, {n: n for n in defined}, "Every quantity that the model defines.")
 
 
-def used(program: Program, primal: Program, loss: str, wrt: tuple[str, ...]) -> list[str]:
-    """The arguments: all given quantities that the loss needs, in the model's order."""
-    needed = ancestors(primal, [loss])
-    return [name for name in program.free if name in needed or name in wrt]
+def operator_kernel(
+    program: Program, primal: Program, joint: Program, of: str, results: Mapping[str, str], dtype: str, backend: str
+) -> Kernel:
+    """The kernel of a Jacobian, a product with one, or a Hessian: a program that is differentiated already."""
+    choose("dtype", str(dtype), DTYPES)
+    choose("backend", backend, BACKENDS)
+    joint = normalize(joint)
+    given = replace(program, tensors={**program.tensors, **{n: joint.tensors[n] for n in joint.free}})
+    doc = f"{of} and {', '.join(results.values())}."
+    text = module_text(given, [back_part(joint, of, results, doc), front_part(program, primal)], dtype, backend)
+    return Kernel(given, primal, of, tuple(results), (), str(dtype), backend, text)

@@ -13,17 +13,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import sympy as sp
 from sympy import Expr
 
 from symgrad.core.errors import SymgradError, did_you_mean
-from symgrad.core.expr import access, is_access, rebuild, reduction, rename_bound
-from symgrad.core.graph import find_loss, in_rings, top_down
+from symgrad.core.expr import access
+from symgrad.core.graph import find_loss, top_down
 from symgrad.core.layout import Layout
 from symgrad.core.page import Page, Section
-from symgrad.core.program import Program, Statement, Tensor
+from symgrad.core.program import Program, Statement
 from symgrad.core.source import right_side
 from symgrad.core.tree import names_in_order
 from symgrad.printers import pages
@@ -31,15 +30,15 @@ from symgrad.printers.latex import LATEX
 from symgrad.printers.text import TEXT
 from symgrad.transform.chain import forward_line, slides, steps
 from symgrad.transform.collect import collect
+from symgrad.transform.closed import closed_form, renamed
 from symgrad.transform.functions import complete
-from symgrad.transform.gather import free_name
+from symgrad.transform.gradients import expand_gradients
 from symgrad.transform.reverse import adjoint_names, reverse
-from symgrad.transform.simplify import assume, cancel, inline, logistic_form, size, tidy
+from symgrad.transform.simplify import assume, tidy
 from symgrad.transform.steps import take_apart
 
 Pages = Callable[[Program, Program, str], tuple[Section, ...]]
 STYLES: dict[str, Pages] = {"slides": slides, "steps": steps}
-LARGEST = 20_000  # nodes of a closed form that anyone would still read
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +93,7 @@ class Derivation:
         """The adjoint equations; the forward quantities they read are its inputs."""
         primal = set(self.steps.defined)
         statements = [s for s in self.whole.statements if s.name not in primal]
-        return _only(self.whole, statements)
+        return only(self.whole, statements)
 
     def text(self, style: str = "slides") -> str:
         """Unicode text that lines up in a terminal."""
@@ -129,12 +128,13 @@ class Derivation:
         bar = adjoint_names(self.whole, self.loss).get(name)
         if bar is None:
             return self._zero(name)
-        value = self._closed(bar)
+        invented = frozenset(s.name for s in self.steps.statements if s.origin.invented)
+        value = closed_form(bar, self.whole, self.steps, invented)
         value, used = assume(value, self.program.assumptions)
         tensor = self.whole.tensors[bar]
-        value = _renamed(tidy(value), tensor, self.whole)
+        value = renamed(tidy(value), tensor, self.whole)
         statement = Statement(access(bar, *(axis.symbol for axis in tensor.axes)), value, tensor.axes)
-        only = _only(self.whole, [statement])
+        only = only(self.whole, [statement])
         return Gradient(
             only.statements,
             only.tensors,
@@ -150,7 +150,7 @@ class Derivation:
         tensor = self.program.tensors[name]
         bar = replace(tensor, name=self.whole.unused_name(f"{name}_bar"), role="defined", adjoint_of=(self.loss, name))
         target = access(bar.name, *(axis.symbol for axis in bar.axes))
-        only = _only(self.whole.with_statements([], [bar]), [Statement(target, sp.S.Zero, bar.axes)])
+        only = only(self.whole.with_statements([], [bar]), [Statement(target, sp.S.Zero, bar.axes)])
         return Gradient(only.statements, only.tensors, ranges=only.ranges)
 
     def _chain(self) -> tuple[str, ...]:
@@ -160,45 +160,6 @@ class Derivation:
         for statement in top_down(self.steps, self.loss):
             names.update(dict.fromkeys(names_in_order(right_side(statement, layout))))
         return tuple(names)
-
-    def _closed(self, bar: str) -> Expr:
-        """The adjoint with all other adjoints, and the steps that the user did not name, put in."""
-        invented = {s.name for s in self.steps.statements if s.origin.invented}
-        values: dict[str, tuple[tuple[Any, ...], Expr]] = {}
-        for name in self._dependencies(bar, invented):
-            statement = self.whole.definitions[name][0]
-            primal = [part.primal for part in statement.origin.contributions if len(self.steps.definitions[part.primal.name]) == 1]
-            value = statement.value
-            for source in dict.fromkeys(primal):
-                value = _by_result(value, source)
-            if statement.reduced:
-                value = reduction(statement.op or "sum", value, [index.limit for index in statement.reduced])
-            value = _renamed(inline(value, values), self.whole.tensors[name], self.whole)
-            value = tidy(cancel(tidy(value)))
-            if size(value) > LARGEST:
-                raise SymgradError(
-                    "SG506",
-                    f"the closed form of {name} has more than {LARGEST:,} nodes",
-                    hint="print the backward pass instead: text(), latex()",
-                )
-            values[name] = tuple(axis.symbol for axis in self.whole.tensors[name].axes), value
-        return values[bar][1]
-
-    def _dependencies(self, bar: str, invented: set[str]) -> list[str]:
-        """Adjoints and invented steps that `bar` needs, each after what it needs itself."""
-        # an adjoint of a recurrence has no closed form: it stays as it is
-        own = set(self.whole.defined) - (set(self.steps.defined) - invented) - (in_rings(self.whole) - {bar})
-        done: dict[str, None] = {}
-        stack = [(bar, False)]
-        while stack:
-            name, finished = stack.pop()
-            if finished:
-                done[name] = None
-            elif name not in done:
-                stack.append((name, True))
-                reads = [n for s in self.whole.definitions[name] for n in s.read_names if n != bar]
-                stack.extend((n, False) for n in reads if n in own and n not in done)
-        return list(done)
 
     def __str__(self) -> str:
         return self.text()
@@ -224,32 +185,26 @@ def derive(program: Program, loss: str | None = None, wrt: Iterable[str] | None 
     >>> print(d.gradient("x").text())
     dJ/dx = −2x (cos(x²) + 3) sin(sin(x²) + 3x²)
     """
+    program = expand_gradients(program)
     loss = find_loss(program, loss)
     if isinstance(wrt, str):
         wrt = [wrt]
     if wrt is None:
-        wrt = [n for n in program.free if not n.endswith("_star")] or program.free
+        wrt = differentiable(program)
     return Derivation(program, take_apart(program), loss, tuple(program.known(name) for name in wrt))
 
 
-def _by_result(value: Any, primal: Statement) -> Any:
-    if is_access(value) or not value.args:
-        return value
-    if value.is_Add:
-        return rebuild(value, [_by_result(arg, primal) for arg in value.args])
-    return logistic_form(value, primal) if value.is_Mul else value
-
-
-def _renamed(value: Any, tensor: Tensor, program: Program) -> Any:
-    used = {str(axis.symbol) for axis in tensor.axes} | set(program.tensors)
-    return rename_bound(value, lambda symbol, around: free_name(symbol, around | used))
+def differentiable(program: Program) -> list[str]:
+    """All that is given, but for targets, whose names are starred, and whole numbers."""
+    real = [name for name in program.free if program.tensors[name].values is None]
+    return [name for name in real if not name.endswith("_star")] or real
 
 
 def _readable(value: Expr, statement: Statement, program: Program) -> Expr:
     return tidy(value) if statement.origin.contributions else value
 
 
-def _only(program: Program, statements: list[Statement]) -> Program:
+def only(program: Program, statements: list[Statement]) -> Program:
     """A program of these statements, with just the tensors and ranges they use."""
     names = {name for s in statements for name in (*s.read_names, s.name)}
     defined = {s.name for s in statements}

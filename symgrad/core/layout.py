@@ -55,7 +55,7 @@ class Layout:
         names: Sequence[str] = (),
         written: Mapping[Any, tuple[Any, ...]] | None = None,
         ranges: Mapping[str, Index] | None = None,
-        adjoints: Mapping[str, tuple[str, str]] | None = None,
+        adjoints: Mapping[str, tuple[str, str, int]] | None = None,
         chain: bool = False,
         params: Collection[str] = (),
     ):
@@ -69,7 +69,7 @@ class Layout:
 
     @classmethod
     def of(cls, program: Program, derivatives: bool = False) -> Layout:
-        adjoints = {t.name: t.adjoint_of for t in program.tensors.values() if t.adjoint_of} if derivatives else {}
+        adjoints = {t.name: (*t.adjoint_of, t.rows) for t in program.tensors.values() if t.adjoint_of and derivatives}
         ranges = None if derivatives else program.ranges
         params = frozenset(n for n, tensor in program.tensors.items() if tensor.role == "param")
         return cls(program.chain or appearance(program), program.written, ranges, adjoints, bool(program.chain), params)
@@ -104,10 +104,18 @@ class Layout:
         else:
             name, indices = name_of(expr), tuple(self.tree(index) for index in expr.indices)
         if name in self.adjoints:
-            top, bottom = self.adjoints[name]
-            below = self.access(sp.Symbol(bottom)) if bottom in self.adjoints else Name(bottom, indices)
-            return Deriv(Name(top), below if isinstance(below, Name) else Name(name, indices))
+            return self._derivative(name, indices)
         return Name(name, indices)
+
+    def _derivative(self, name: str, indices: tuple[Tree, ...]) -> Deriv:
+        """dJ/dx_k; dy_i/dx_k with the indices of y first; d²J/dx_k dx_l where y is itself a derivative."""
+        top, bottom, rank = self.adjoints[name]
+        if bottom in self.adjoints:
+            return Deriv(Name(top, indices[:rank]), Name(name, indices[rank:]))
+        if top in self.adjoints and self.adjoints[top][2] == 0:
+            loss, first, _ = self.adjoints[top]
+            return Deriv(Name(loss), Name(first, indices[:rank]), Name(bottom, indices[rank:]))
+        return Deriv(Name(top, indices[:rank]), Name(bottom, indices[rank:]))
 
     def _number(self, number: Any) -> Tree:
         if number < 0:

@@ -58,7 +58,8 @@ def whole_axis(name: str) -> tuple[Expr, Expr]:
 
 @dataclass(frozen=True)
 class Tensor:
-    """A named quantity; `axes` empty for a scalar. `adjoint_of` is (loss, primal) for dJ/dprimal.
+    """A named quantity; `axes` empty for a scalar. `adjoint_of` is (loss, primal) for dJ/dprimal; the first
+    `rows` axes are then those of the loss, where that is no scalar.
 
     `role` is input, param, const or defined. `values` are the ends of an integer array's values, None for reals.
     """
@@ -68,6 +69,7 @@ class Tensor:
     role: str = "input"
     values: tuple[Expr, Expr] | None = None
     adjoint_of: tuple[str, str] | None = field(default=None, compare=False)
+    rows: int = field(default=0, compare=False)
     span: Span | None = field(default=None, compare=False)
     declared: bool = field(default=False, compare=False)
 

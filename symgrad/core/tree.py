@@ -99,10 +99,11 @@ class Compare:
 
 @dataclass(frozen=True)
 class Deriv:
-    """`d top / d bottom`; printed only."""
+    """`d top / d bottom`, or with `second` the second derivative; printed only."""
 
     top: Name
     bottom: Name
+    second: Name | None = None
 
 
 @dataclass(frozen=True)
@@ -285,4 +286,6 @@ class Format:
         return f"{tree.op}({self.show(tree.body)} {loops}{guard})", ATOM
 
     def deriv(self, tree: Deriv) -> str:
+        if tree.second is not None:
+            return f"d^2{self.show(tree.top)}/(d{self.show(tree.bottom)} d{self.show(tree.second)})"
         return f"d{self.show(tree.top)}/d{self.show(tree.bottom)}"

@@ -144,6 +144,9 @@ class LatexFormat(Format):
         return out + self.show(tree.body, BIG), BIG
 
     def deriv(self, tree: Deriv) -> str:
+        if tree.second is not None:
+            below = rf"d{self._after_d(tree.bottom)} \, d{self._after_d(tree.second)}"
+            return rf"\frac{{d^2{self._after_d(tree.top)}}}{{{below}}}"
         return rf"\frac{{d{self._after_d(tree.top)}}}{{d{self._after_d(tree.bottom)}}}"
 
     def _after_d(self, name: Name) -> str:

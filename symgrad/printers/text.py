@@ -94,6 +94,8 @@ class TextFormat(Format):
         return f"{sign}{limits} {self.show(tree.body, BIG)}", BIG
 
     def deriv(self, tree: Deriv) -> str:
+        if tree.second is not None:
+            return f"d²{self.show(tree.top)}/d{self.show(tree.bottom)}d{self.show(tree.second)}"
         return f"d{self.show(tree.top)}/d{self.show(tree.bottom)}"
 
 

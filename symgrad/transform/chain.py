@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import sympy as sp
@@ -132,6 +133,8 @@ def by_statement(raw: Program) -> dict[int, list[Contribution]]:
     for statement in raw.statements:
         if statement.origin.contributions:
             (part,) = at_cell(gather(statement, raw)).origin.contributions
+            outer = frozenset(part.target.free_symbols) - frozenset(part.read.free_symbols)
+            part = replace(part, reduced=tuple(index for index in part.reduced if index.symbol not in outer))
             table.setdefault(id(part.primal), []).append(part)
     return table
 
@@ -152,7 +155,7 @@ def _product_rule(statement: Statement, parts: list[Contribution], adjoint: Prog
     result, partial, reduced = _joint(statement, parts, adjoint) if len(parts) > 1 else _single(parts[0], adjoint)
     assert isinstance(left, Deriv)
     here = Deriv(Name(statement.name, _indices(result, layout)), left.bottom)
-    chain: Tree = Prod((("*", Deriv(Name(loss), here.top)), (".", here)))
+    chain: Tree = Prod((("*", Deriv(left.top, here.top)), (".", here)))
     if reduced:
         chain = Reduce("sum", chain, tuple(layout.binder(index.limit) for index in reduced))
     return Line(left, op, chain, (here, layout.tree(partial)), over)

@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -26,14 +26,15 @@ Form = Literal["one", "parts", "apart"]
 MOST_PARTS = 9  # more than these are guards
 
 
-def collect(program: Program, form: Form = "parts") -> Program:
-    """Merge the `+=` statements of every adjoint, and of every quantity that has several."""
+def collect(program: Program, form: Form = "parts", also: Collection[str] = ()) -> Program:
+    """Merge the `+=` statements of every adjoint, of `also`, and of every quantity that has several."""
     out: list[Statement] = []
     ring = in_rings(program) if form == "apart" else frozenset()
     for name, statements in program.definitions.items():
         tensor = program.tensors[name]
         several = len(statements) > 1 and name not in program.partitioned
-        if not (all(s.op == "sum" for s in statements) and (tensor.adjoint_of or several)):
+        ours = tensor.adjoint_of or name in also
+        if not (all(s.op == "sum" for s in statements) and (ours or several)):
             out += statements
         elif form == "apart":
             # within a recurrence a scatter has no place in time

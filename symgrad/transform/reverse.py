@@ -8,45 +8,109 @@ scattered `+=` into gathered `=`.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
 
 import sympy as sp
+from sympy import Expr
 
 from symgrad.core.errors import SymgradError
-from symgrad.core.expr import access, indices_of, name_of
-from symgrad.core.graph import ancestors, descendants, top_down
-from symgrad.core.program import Contribution, Origin, Program, Statement, Tensor
+from symgrad.core.expr import access, fresh_index, indices_of, name_of
+from symgrad.core.graph import ancestors, descendants, in_rings, top_down
+from symgrad.core.program import Contribution, Index, Origin, Program, Statement, Tensor
 from symgrad.transform.functions import complete
+from symgrad.transform.gather import free_name
 from symgrad.transform.linearize import linearize
+
+
+@dataclass(frozen=True)
+class _Seed:
+    """Where the reverse pass starts. `outer`: the indices of a Jacobian's rows; `cotangent`: an input's name."""
+
+    of: str
+    outer: tuple[Index, ...] = ()
+    cotangent: str | None = None
+    within: bool = False  # other quantities of the pass read `of`, so that its adjoint is one like the others
+
+    def start(self, statement: Statement) -> tuple[tuple[Any, ...], Expr]:
+        """(outer indices, cotangent) of the statement that defines `of`."""
+        targets = indices_of(statement.target)
+        if self.cotangent is not None:
+            return (), access(self.cotangent, *targets)
+        return (targets if self.outer else ()), sp.S.One
 
 
 def reverse(program: Program, loss: str, wrt: Iterable[str]) -> Program:
     """The program with the adjoints of all quantities between `wrt` and the loss added, as raw `+=`.
 
-    The seed dJ/dJ = 1 is put in where it is used. Raises SG203 for an unknown name in `wrt`.
+    The seed dJ/dJ = 1 is put in where it is used. Raises SG203 for an unknown name in `wrt`, SG405 for one that
+    holds whole numbers, SG406 where the loss does not depend on it.
     """
+    return _reverse(program, wrt, _Seed(loss))
+
+
+def pullback(program: Program, of: str, wrt: Iterable[str], cotangent: str) -> Program:
+    """The adjoints of a quantity with any indices, for a cotangent that is given: x_bar = J' v."""
+    given = Tensor(cotangent, program.tensors[of].axes, "input")
+    return _reverse(program.with_statements(program.statements, [given]), wrt, _Seed(of, (), cotangent))
+
+
+def jacobian(program: Program, of: str, wrt: Iterable[str]) -> Program:
+    """The derivatives of every cell of `of`: all adjoints have the indices of `of` before their own."""
+    axes = program.tensors[of].axes
+    return _reverse(program, wrt, _Seed(of, tuple(Index(fresh_index(a.symbol.name), a.lo, a.hi) for a in axes)))
+
+
+def _reverse(program: Program, wrt: Iterable[str], seed: _Seed) -> Program:
     wrt = tuple(program.known(name) for name in wrt)
-    active = ancestors(program, [loss]) & descendants(program, wrt)
-    if not active - {loss}:
+    for name in wrt:
+        if program.tensors[name].values is not None:
+            raise SymgradError("SG405", f"{name} holds whole numbers, so nothing has a derivative by it", program.tensors[name].span)
+    active = ancestors(program, [seed.of]) & descendants(program, wrt)
+    if not active - {seed.of}:
         raise SymgradError(
-            "SG406", f"{loss} does not depend on {' or '.join(wrt)}", hint="name a quantity that the loss uses in wrt"
+            "SG406", f"{seed.of} does not depend on {' or '.join(wrt)}", hint="name a quantity that the loss uses in wrt"
         )
-    names = {name: program.unused_name(f"{name}_bar") for name in program.tensors if name in active - {loss}}
-    found = _reached(program, loss, names)
-    statements = [adjoint for statement in top_down(program, loss) for adjoint in found.get(id(statement), ())]
+    seed = replace(seed, within=seed.of in in_rings(program))
+    inner = active if seed.within else active - {seed.of}
+    names = {name: program.unused_name(f"{name}_bar") for name in program.tensors if name in inner}
+    found = _reached(program, seed, names)
+    statements = [adjoint for statement in top_down(program, seed.of) for adjoint in found.get(id(statement), ())]
+    if seed.within:
+        statements = [*_unit(program, seed, names), *statements]
     targets = {statement.name for statement in statements}
-    tensors = [
-        Tensor(bar, program.tensors[name].axes, "defined", adjoint_of=(loss, name)) for name, bar in names.items() if bar in targets
-    ]
+    tensors = [_adjoint_tensor(bar, program.tensors[name], seed) for name, bar in names.items() if bar in targets]
     return complete(program.with_statements([*program.statements, *statements], tensors))
 
 
-def _reached(program: Program, loss: str, names: dict[str, str]) -> dict[int, list[Statement]]:
+def _adjoint_tensor(bar: str, primal: Tensor, seed: _Seed) -> Tensor:
+    taken = {str(axis.symbol) for axis in primal.axes}
+    outer = []
+    for index in seed.outer:
+        symbol = free_name(index.symbol, taken)
+        taken.add(symbol.name)
+        outer.append(Index(symbol, index.lo, index.hi))
+    owner = None if seed.cotangent is not None else (seed.of, primal.name)
+    return Tensor(bar, (*outer, *primal.axes), "defined", adjoint_of=owner, rows=len(outer))
+
+
+def _unit(program: Program, seed: _Seed, names: dict[str, str]) -> list[Statement]:
+    """The start of an adjoint that other adjoints add to as well: dy_i/dy_j = [i = j], or the cotangent."""
+    axes = tuple(Index(fresh_index(a.symbol.name), a.lo, a.hi) for a in program.tensors[seed.of].axes)
+    symbols = [axis.symbol for axis in axes]
+    if seed.cotangent is not None:
+        return [Statement(access(names[seed.of], *symbols), access(seed.cotangent, *symbols), axes, "sum")]
+    outer = symbols if seed.outer else []
+    return [Statement(access(names[seed.of], *outer, *symbols), sp.S.One, axes, "sum")]
+
+
+def _reached(program: Program, seed: _Seed, names: dict[str, str]) -> dict[int, list[Statement]]:
     """The adjoints of every statement (by identity) that a change of the loss comes to: not of what is stopped."""
     found: dict[int, list[Statement]] = {}
-    waiting, reached = [loss], {loss}
+    waiting, reached = [seed.of], {seed.of}
     while waiting:
         for statement in program.definitions.get(waiting.pop(), ()):
-            adjoints = list(_adjoints(statement, loss, names, program.alone(statement)))
+            adjoints = list(_adjoints(statement, seed, names, program.alone(statement)))
             found[id(statement)] = adjoints
             new = {name_of(part.read): None for adjoint in adjoints for part in adjoint.origin.contributions}
             waiting += [name for name in new if name not in reached]
@@ -54,14 +118,20 @@ def _reached(program: Program, loss: str, names: dict[str, str]) -> dict[int, li
     return found
 
 
-def _adjoints(statement: Statement, loss: str, names: dict[str, str], alone: bool) -> Iterable[Statement]:
-    cotangent = sp.S.One if statement.name == loss else access(names[statement.name], *indices_of(statement.target))
+def _adjoints(statement: Statement, seed: _Seed, names: dict[str, str], alone: bool) -> Iterable[Statement]:
+    domain: tuple[Index, ...] = ()
+    if statement.name == seed.of and not seed.within:
+        outer, cotangent = seed.start(statement)
+    else:
+        domain, outer = seed.outer, tuple(index.symbol for index in seed.outer)
+        cotangent = access(names[statement.name], *outer, *indices_of(statement.target))
     for term in linearize(statement, frozenset(names), alone):
-        target = access(names[name_of(term.read)], *indices_of(term.read))
+        target = access(names[name_of(term.read)], *outer, *indices_of(term.read))
         kept = target.free_symbols
         reduced = tuple(index for index in term.domain if index.symbol not in kept)
         part = Contribution(statement, term.read, statement.target, target, cotangent, term.partial, reduced)
-        yield Statement(target, cotangent * term.partial, term.domain, "sum", Origin(statement.origin.span, contributions=(part,)))
+        origin = Origin(statement.origin.span, contributions=(part,))
+        yield Statement(target, cotangent * term.partial, (*domain, *term.domain), "sum", origin)
 
 
 def adjoint_names(program: Program, loss: str) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
     constants leave a sum     Σ_l c v_l = c Σ_l v_l
     guards join the limits    Σ_l c [l > i] v_l = c Σ_{l: l > i} v_l
+    delta picks a term        Σ_l [l = i] v_l = v_i          where i is certain to be in the range
     common factor             a c + b c = (a + b) c
     logistic                  e^w/(1 + e^w)^2 = y (1 - y)   where y = 1/(1 + e^w)
     denominators cancel       (a/y + b) y = a + b y, where that is shorter
@@ -12,14 +13,16 @@ No general simplifier is called, so the result is predictable and the user's qua
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import sympy as sp
 from sympy import Expr
 
+from symgrad.core.affine import Ends, nonnegative
 from symgrad.core.expr import (
     accesses,
+    free_indices,
     free_symbols,
     from_powers,
     index_symbol,
@@ -62,6 +65,28 @@ def _constants_out(node: Expr) -> Expr:
     if condition is not None:
         return sp.Mul(*out, reduction(op, where(condition, inside, sp.S.Zero), limits))
     return sp.Mul(*out, reduction(op, inside, limits)) if out and inside != 1 else node
+
+
+def pick(expr: Any, ranges: Mapping[Any, Ends], facts: Collection[Expr]) -> Any:
+    """Σ_l [l = i] v_l = v_i, for indices with known ranges."""
+    if is_access(expr) or not expr.args:
+        return expr
+    if not is_reduction(expr):
+        return rebuild(expr, [pick(arg, ranges, facts) for arg in expr.args])
+    op, body, limits = split_reduction(expr)
+    inner = {**ranges, **{limit[0]: tuple(limit[1:]) for limit in limits}}
+    body = pick(body, inner, facts)
+    condition, value = _guarded(body)
+    if op == "sum" and isinstance(condition, sp.Eq):
+        for limit in limits:
+            for one, other in (condition.args, condition.args[::-1]):
+                symbol, lo, hi = limit
+                known = one == symbol and other.free_symbols <= set(ranges) | set(free_indices(lo + hi))
+                if known and nonnegative(other - lo, ranges, facts) and nonnegative(hi - other, ranges, facts):
+                    rest = [(s, substitute(a, {symbol: other}), substitute(b, {symbol: other})) for s, a, b in limits if s != symbol]
+                    value = substitute(value, {symbol: other})
+                    return pick(reduction(op, value, rest) if rest else value, ranges, facts)
+    return reduction(op, body, limits)
 
 
 def _guarded(body: Expr) -> tuple[Any, Expr]:

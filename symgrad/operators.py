@@ -1,0 +1,260 @@
+"""Jacobians, their products with vectors, and second derivatives, as programs that print and compile.
+
+    jacobian   dy_i/dx_k                     vjp   x_bar_k = sum_i y_bar_i dy_i/dx_k
+    hessian    d²J/dx_k dx_l                 jvp   y_dot_i = sum_k dy_i/dx_k x_dot_k
+                                             hvp   sum_l d²J/dx_k dx_l x_dot_l
+
+>>> import symgrad as sg
+>>> p = sg.parse("index i, k in 1..N; y[i] = tanh(sum(A[i,k]*x[k] for k))")
+>>> print(jacobian(p, "y", "x").closed("x").text())
+dy_i/dx_k = (1 − y_i²) A_ik
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from types import MappingProxyType
+
+from symgrad.compiler import lower, operator_kernel
+from symgrad.core.errors import SymgradError
+from symgrad.core.expr import access, name_of
+from symgrad.core.graph import ancestors, descendants, find_loss, ordered
+from symgrad.core.layout import Layout
+from symgrad.core.page import Page, Row, Section
+from symgrad.core.program import Program, Statement
+from symgrad.derivation import Gradient, differentiable, only
+from symgrad.kernel import Kernel
+from symgrad.printers import pages
+from symgrad.transform import reverse as adjoints
+from symgrad.transform.chain import forward_line, slides
+from symgrad.transform.closed import closed_form, renamed
+from symgrad.transform.collect import collect
+from symgrad.transform.forward import forward, tangent_names
+from symgrad.transform.gradients import expand_gradients
+from symgrad.transform.simplify import assume, tidy
+
+
+@dataclass(frozen=True)
+class Built:
+    """The model with the statements of a derivative as raw `+=`; see `Operator`."""
+
+    raw: Program
+    results: Mapping[str, str]
+    inputs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Operator:
+    """A derivative of `of` by `wrt`.
+
+    `results` names its outputs: what it is by → the quantity that holds it. `inputs` are the arrays that it
+    needs beside the model's: the cotangent or the tangents.
+    """
+
+    kind: str
+    program: Program
+    of: str
+    wrt: tuple[str, ...]
+
+    @cached_property
+    def built(self) -> Built:
+        return BUILD[self.kind](self.program, self.of, self.wrt)
+
+    @property
+    def raw(self) -> Program:
+        return self.built.raw
+
+    @property
+    def results(self) -> Mapping[str, str]:
+        return MappingProxyType(dict(self.built.results))
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        return self.built.inputs
+
+    @cached_property
+    def whole(self) -> Program:
+        """The model and its derivative, each quantity of the derivative in as few equations as its parts need."""
+        return self._pruned(collect(self.raw, "parts", self._added))
+
+    @cached_property
+    def backward(self) -> Program:
+        """The equations of the derivative alone."""
+        return only(self.whole, [s for s in self.whole.statements if s.name not in self.program.definitions])
+
+    @property
+    def _added(self) -> frozenset[str]:
+        return frozenset(self.raw.defined) - frozenset(self.program.defined)
+
+    def _pruned(self, program: Program) -> Program:
+        needed = ancestors(program, [self.of, *self.results.values()])
+        return program.with_statements(s for s in program.statements if s.name in needed or s.name in self.program.definitions)
+
+    def page(self) -> Page:
+        """The chain rule of a Jacobian; else the model and, below it, the equations of the derivative."""
+        if self.kind == "jacobian":
+            return Page(slides(self.program, self.raw, self.of))
+        layout = Layout.of(self.whole, derivatives=True)
+        needed = ancestors(self.whole, [self.of, *self.results.values()])
+        rows = [(s, Row(forward_line(s.with_value(tidy(s.value)), self.whole, layout))) for s in ordered(self.whole) if s.name in needed]
+        model = tuple(row for s, row in rows if s.name in self.program.definitions)
+        return Page((Section(("Model",), model), Section((TITLES[self.kind],), tuple(row for s, row in rows if row not in model))))
+
+    def text(self) -> str:
+        """Unicode text for a terminal."""
+        return pages.text(self.page())
+
+    def latex(self) -> str:
+        """A LaTeX fragment for amsmath."""
+        return pages.latex(self.page())
+
+    def markdown(self) -> str:
+        """Markdown with the mathematics in $$."""
+        return pages.markdown(self.page())
+
+    def closed(self, name: str) -> Gradient:
+        """One result in closed form, in quantities of the model that have names. Raises SG203, SG506."""
+        if name not in self.results:
+            raise SymgradError("SG203", f"there is no derivative by {name}", hint=f"there are {', '.join(self.results)}")
+        whole = self._pruned(collect(self.raw, "one", self._added))
+        target = self.results[name]
+        value, used = assume(closed_form(target, whole, self.program), self.program.assumptions)
+        tensor = whole.tensors[target]
+        value = renamed(tidy(value), tensor, whole)
+        statement = Statement(access(target, *(axis.symbol for axis in tensor.axes)), value, tensor.axes)
+        found = only(whole, [statement])
+        return Gradient(
+            found.statements, found.tensors, ranges=found.ranges, written=found.written, functions=found.functions, used=tuple(used)
+        )
+
+    def compile(self, dtype: str = "float64", backend: str = "numba") -> Kernel:
+        """A kernel: k(**arrays) → (the value of `of`, {name: derivative}); arrays are the model's and `inputs`."""
+        primal = lower(self.program, self.of, ())
+        built = BUILD[self.kind](primal, self.of, self.wrt)
+        added = frozenset(built.raw.defined) - frozenset(primal.defined)
+        return operator_kernel(self.program, primal, collect(built.raw, "apart", added), self.of, built.results, dtype, backend)
+
+    def __str__(self) -> str:
+        return self.text()
+
+    __repr__ = __str__
+
+    def _repr_markdown_(self) -> str:
+        return self.markdown()
+
+
+TITLES = {
+    "vjp": "Cotangents, from the result down", "jvp": "Tangents", "hvp": "The gradient and its tangent",
+    "hessian": "The gradient and its derivatives",
+}  # fmt: skip
+
+
+def jacobian(program: Program, of: str | None = None, wrt: Iterable[str] | None = None) -> Operator:
+    """dy_i/dx_k of a quantity with any indices, by the chain rule dy_i/dx_k = Σ_j dy_i/du_j · du_j/dx_k.
+
+    of: a defined quantity; default the one that nothing else uses. wrt: names; default as in `derive`.
+    The result has the axes of y, then those of x. Raises SG203, SG402, SG405, SG406.
+    """
+    return _operator("jacobian", program, of, wrt)
+
+
+def vjp(program: Program, of: str | None = None, wrt: Iterable[str] | None = None) -> Operator:
+    """x_bar_k = Σ_i y_bar_i dy_i/dx_k for a cotangent y_bar, one more input with the shape of y."""
+    return _operator("vjp", program, of, wrt)
+
+
+def jvp(program: Program, of: str | None = None, wrt: Iterable[str] | None = None) -> Operator:
+    """y_dot_i = Σ_k dy_i/dx_k x_dot_k for tangents x_dot, inputs with the shapes of `wrt`; forward mode.
+
+    The result is named "y_dot".
+    """
+    return _operator("jvp", program, of, wrt)
+
+
+def hvp(program: Program, loss: str | None = None, wrt: Iterable[str] | None = None) -> Operator:
+    """Σ_l d²J/dx_k dx_l x_dot_l for tangents x_dot, over all of `wrt` together: forward mode over reverse mode."""
+    return _operator("hvp", program, find_loss(program, loss), wrt)
+
+
+def hessian(program: Program, loss: str | None = None, wrt: Iterable[str] | None = None) -> Operator:
+    """d²J/dx_k dx_l. `results` are named "x" for the block of x with itself, "x,w" for that of x with w.
+
+    Blocks that are zero for all arrays are left out.
+    """
+    return _operator("hessian", program, find_loss(program, loss), wrt)
+
+
+def _operator(kind: str, program: Program, of: str | None, wrt: Iterable[str] | None) -> Operator:
+    program = expand_gradients(program)
+    of = _last(program) if of is None else program.known(of)
+    if of not in program.definitions:
+        raise SymgradError("SG402", f"{of} is given, not defined, so it has no derivative", hint="name a defined quantity")
+    names = differentiable(program) if wrt is None else [wrt] if isinstance(wrt, str) else list(wrt)
+    names = [n for n in names if wrt is not None or n in ancestors(program, [of])]
+    operator = Operator(kind, program, of, tuple(program.known(name) for name in names))
+    _ = operator.built  # refused here, not when it is printed
+    return operator
+
+
+def _last(program: Program) -> str:
+    """The defined quantity that nothing else uses."""
+    found = [name for name in program.defined if all(s.name == name for s in program.users.get(name, ()))]
+    if len(found) == 1:
+        return found[0]
+    raise SymgradError("SG402", f"which quantity to differentiate is not clear: {', '.join(found)}", hint="pass of=")
+
+
+def _jacobian(program: Program, of: str, wrt: tuple[str, ...]) -> Built:
+    raw = adjoints.jacobian(program, of, wrt)
+    return Built(raw, _by(wrt, adjoints.adjoint_names(raw, of)))
+
+
+def _vjp(program: Program, of: str, wrt: tuple[str, ...]) -> Built:
+    cotangent = program.unused_name(f"{of}_bar")
+    raw = adjoints.pullback(program, of, wrt, cotangent)
+    bars = {name_of(part.read): s.name for s in raw.statements for part in s.origin.contributions}
+    return Built(raw, _by(wrt, bars), (cotangent,))
+
+
+def _jvp(program: Program, of: str, wrt: tuple[str, ...]) -> Built:
+    raw, dots = forward(program, wrt), tangent_names(program, wrt)
+    return Built(raw, {dots[of]: dots[of]}, tuple(dots[name] for name in wrt))
+
+
+def _hvp(program: Program, loss: str, wrt: tuple[str, ...]) -> Built:
+    joint = collect(adjoints.reverse(program, loss, wrt), "one")
+    bars, dots = adjoints.adjoint_names(joint, loss), tangent_names(joint, wrt)
+    results = {name: dots[bars[name]] for name in wrt if name in bars and bars[name] in dots}
+    if not results:
+        raise _no_curvature(loss, wrt)
+    return Built(forward(joint, wrt), results, tuple(dots[name] for name in wrt))
+
+
+def _hessian(program: Program, loss: str, wrt: tuple[str, ...]) -> Built:
+    raw = collect(adjoints.reverse(program, loss, wrt), "one")
+    bars = adjoints.adjoint_names(raw, loss)
+    results: dict[str, str] = {}
+    for place, name in enumerate(wrt):
+        others = [other for other in wrt[place:] if name in bars and bars[name] in descendants(raw, [other])]
+        if others:
+            raw = adjoints.jacobian(raw, bars[name], others)
+            found = adjoints.adjoint_names(raw, bars[name])
+            results |= {name if other == name else f"{name},{other}": found[other] for other in others if other in found}
+    if not results:
+        raise _no_curvature(loss, wrt)
+    return Built(raw, results)
+
+
+def _by(wrt: tuple[str, ...], bars: Mapping[str, str]) -> dict[str, str]:
+    return {name: bars[name] for name in wrt if name in bars}
+
+
+def _no_curvature(loss: str, wrt: tuple[str, ...]) -> SymgradError:
+    return SymgradError("SG406", f"the second derivatives of {loss} by {', '.join(wrt)} are zero")
+
+
+BUILD: Mapping[str, Callable[[Program, str, tuple[str, ...]], Built]] = {
+    "jacobian": _jacobian, "vjp": _vjp, "jvp": _jvp, "hvp": _hvp, "hessian": _hessian,
+}  # fmt: skip
