@@ -134,13 +134,13 @@ class Derivation:
         tensor = self.whole.tensors[bar]
         value = renamed(tidy(value), tensor, self.whole)
         statement = Statement(access(bar, *(axis.symbol for axis in tensor.axes)), value, tensor.axes)
-        only = only(self.whole, [statement])
+        found = only(self.whole, [statement])
         return Gradient(
-            only.statements,
-            only.tensors,
-            ranges=only.ranges,
-            written=only.written,
-            functions=only.functions,
+            found.statements,
+            found.tensors,
+            ranges=found.ranges,
+            written=found.written,
+            functions=found.functions,
             chain=self._chain(),
             used=tuple(used),
         )
@@ -150,8 +150,8 @@ class Derivation:
         tensor = self.program.tensors[name]
         bar = replace(tensor, name=self.whole.unused_name(f"{name}_bar"), role="defined", adjoint_of=(self.loss, name))
         target = access(bar.name, *(axis.symbol for axis in bar.axes))
-        only = only(self.whole.with_statements([], [bar]), [Statement(target, sp.S.Zero, bar.axes)])
-        return Gradient(only.statements, only.tensors, ranges=only.ranges)
+        found = only(self.whole.with_statements([], [bar]), [Statement(target, sp.S.Zero, bar.axes)])
+        return Gradient(found.statements, found.tensors, ranges=found.ranges)
 
     def _chain(self) -> tuple[str, ...]:
         """All names from the loss down."""
@@ -207,6 +207,7 @@ def _readable(value: Expr, statement: Statement, program: Program) -> Expr:
 def only(program: Program, statements: list[Statement]) -> Program:
     """A program of these statements, with just the tensors and ranges they use."""
     names = {name for s in statements for name in (*s.read_names, s.name)}
+    names |= {tensor.adjoint_of[0] for name, tensor in program.tensors.items() if name in names and tensor.adjoint_of}
     defined = {s.name for s in statements}
     tensors = {
         name: replace(tensor, role="defined" if name in defined else "input", declared=False)

@@ -20,7 +20,7 @@ from types import MappingProxyType
 from symgrad.compiler import lower, operator_kernel
 from symgrad.core.errors import SymgradError
 from symgrad.core.expr import access, name_of
-from symgrad.core.graph import ancestors, descendants, find_loss, ordered
+from symgrad.core.graph import ancestors, descendants, find_loss, in_rings, ordered
 from symgrad.core.layout import Layout
 from symgrad.core.page import Page, Row, Section
 from symgrad.core.program import Program, Statement
@@ -60,7 +60,7 @@ class Operator:
 
     @cached_property
     def built(self) -> Built:
-        return BUILD[self.kind](self.program, self.of, self.wrt)
+        return BUILD[self.kind](_readable(self.program, self.of, self.wrt) if self.kind in SECOND else self.program, self.of, self.wrt)
 
     @property
     def raw(self) -> Program:
@@ -120,7 +120,8 @@ class Operator:
             raise SymgradError("SG203", f"there is no derivative by {name}", hint=f"there are {', '.join(self.results)}")
         whole = self._pruned(collect(self.raw, "one", self._added))
         target = self.results[name]
-        value, used = assume(closed_form(target, whole, self.program), self.program.assumptions)
+        invented = [name for name in whole.defined if name not in self.program.definitions]
+        value, used = assume(closed_form(target, whole, self.program, invented), self.program.assumptions)
         tensor = whole.tensors[target]
         value = renamed(tidy(value), tensor, whole)
         statement = Statement(access(target, *(axis.symbol for axis in tensor.axes)), value, tensor.axes)
@@ -224,7 +225,7 @@ def _jvp(program: Program, of: str, wrt: tuple[str, ...]) -> Built:
 
 
 def _hvp(program: Program, loss: str, wrt: tuple[str, ...]) -> Built:
-    joint = collect(adjoints.reverse(program, loss, wrt), "one")
+    joint = _with_gradient(program, loss, wrt)
     bars, dots = adjoints.adjoint_names(joint, loss), tangent_names(joint, wrt)
     results = {name: dots[bars[name]] for name in wrt if name in bars and bars[name] in dots}
     if not results:
@@ -233,7 +234,7 @@ def _hvp(program: Program, loss: str, wrt: tuple[str, ...]) -> Built:
 
 
 def _hessian(program: Program, loss: str, wrt: tuple[str, ...]) -> Built:
-    raw = collect(adjoints.reverse(program, loss, wrt), "one")
+    raw = _with_gradient(program, loss, wrt)
     bars = adjoints.adjoint_names(raw, loss)
     results: dict[str, str] = {}
     for place, name in enumerate(wrt):
@@ -247,6 +248,32 @@ def _hessian(program: Program, loss: str, wrt: tuple[str, ...]) -> Built:
     return Built(raw, results)
 
 
+def _with_gradient(program: Program, loss: str, wrt: tuple[str, ...]) -> Program:
+    """The model and the gradients by `wrt`, unless they are there in closed form."""
+    there = adjoints.adjoint_names(program, loss)
+    return program if there else collect(adjoints.reverse(program, loss, wrt), "one")
+
+
+def _readable(program: Program, loss: str, wrt: tuple[str, ...]) -> Program:
+    """The model with its gradients in closed form, which is what a person would differentiate again."""
+    joint = collect(adjoints.reverse(program, loss, wrt), "one")
+    if in_rings(joint):
+        return program
+    bars = adjoints.adjoint_names(joint, loss)
+    statements = []
+    for name in wrt:
+        if name in bars:
+            tensor = joint.tensors[bars[name]]
+            try:
+                value, _ = assume(closed_form(bars[name], joint, program), program.assumptions)
+            except SymgradError:
+                return program  # too large to read
+            value = renamed(tidy(value), tensor, joint)
+            statements.append(Statement(access(tensor.name, *(axis.symbol for axis in tensor.axes)), value, tensor.axes))
+    more = [joint.tensors[statement.name] for statement in statements]
+    return program.with_statements([*program.statements, *statements], more)
+
+
 def _by(wrt: tuple[str, ...], bars: Mapping[str, str]) -> dict[str, str]:
     return {name: bars[name] for name in wrt if name in bars}
 
@@ -255,6 +282,7 @@ def _no_curvature(loss: str, wrt: tuple[str, ...]) -> SymgradError:
     return SymgradError("SG406", f"the second derivatives of {loss} by {', '.join(wrt)} are zero")
 
 
+SECOND = ("hvp", "hessian")
 BUILD: Mapping[str, Callable[[Program, str, tuple[str, ...]], Built]] = {
     "jacobian": _jacobian, "vjp": _vjp, "jvp": _jvp, "hvp": _hvp, "hessian": _hessian,
 }  # fmt: skip

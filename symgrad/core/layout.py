@@ -111,7 +111,7 @@ class Layout:
         """dJ/dx_k; dy_i/dx_k with the indices of y first; d²J/dx_k dx_l where y is itself a derivative."""
         top, bottom, rank = self.adjoints[name]
         if bottom in self.adjoints:
-            return Deriv(Name(top, indices[:rank]), Name(name, indices[rank:]))
+            return Deriv(Name(top, indices[:rank]), self._derivative(bottom, indices[rank:]))
         if top in self.adjoints and self.adjoints[top][2] == 0:
             loss, first, _ = self.adjoints[top]
             return Deriv(Name(loss), Name(first, indices[:rank]), Name(bottom, indices[rank:]))

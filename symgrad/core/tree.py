@@ -101,8 +101,8 @@ class Compare:
 class Deriv:
     """`d top / d bottom`, or with `second` the second derivative; printed only."""
 
-    top: Name
-    bottom: Name
+    top: Name | Deriv
+    bottom: Name | Deriv
     second: Name | None = None
 
 

@@ -149,8 +149,8 @@ class LatexFormat(Format):
             return rf"\frac{{d^2{self._after_d(tree.top)}}}{{{below}}}"
         return rf"\frac{{d{self._after_d(tree.top)}}}{{d{self._after_d(tree.bottom)}}}"
 
-    def _after_d(self, name: Name) -> str:
-        text = self.show(name)
+    def _after_d(self, name: Name | Deriv) -> str:
+        text = self.show(name) if isinstance(name, Name) else self.brackets(self.show(name))
         return f" {text}" if text[0] == "\\" else text
 
     def render(self, tree: Tree) -> Rendered:

@@ -96,7 +96,8 @@ class TextFormat(Format):
     def deriv(self, tree: Deriv) -> str:
         if tree.second is not None:
             return f"d²{self.show(tree.top)}/d{self.show(tree.bottom)}d{self.show(tree.second)}"
-        return f"d{self.show(tree.top)}/d{self.show(tree.bottom)}"
+        top, bottom = (self.brackets(self.show(t)) if isinstance(t, Deriv) else self.show(t) for t in (tree.top, tree.bottom))
+        return f"d{top}/d{bottom}"
 
 
 TEXT = TextFormat()

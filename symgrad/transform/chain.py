@@ -82,7 +82,7 @@ def function_rows(program: Program) -> tuple[Row, ...]:
 
 def slides(primal: Program, raw: Program, loss: str) -> tuple[Section, ...]:
     """Forward beside backward. Where any partial gathers from several places, all are written with +=."""
-    table = by_statement(raw)
+    table = by_statement(raw, loss)
     sources: dict[str, set[int]] = {}
     for parts in table.values():
         for part in parts:
@@ -101,7 +101,7 @@ def slides(primal: Program, raw: Program, loss: str) -> tuple[Section, ...]:
         )
         rows.append(Row(forward_line(statement, primal, above), lines))
     sections = [Section(("Forward", "Backward"), (*rows, *function_rows(primal)))]
-    return (*sections, *_collected(raw))
+    return (*sections, *_collected(raw, loss))
 
 
 def _group(part: Contribution) -> Any:
@@ -110,7 +110,7 @@ def _group(part: Contribution) -> Any:
     return name_of(part.target), part.target, part.kept, None if plain else part.result
 
 
-def _collected(raw: Program) -> tuple[Section, ...]:
+def _collected(raw: Program, loss: str) -> tuple[Section, ...]:
     """The equations of adjoints that differ from part to part, a recurrence against its index with its end first."""
     adjoint = collect(raw)
     order = recurrent(adjoint)
@@ -118,7 +118,7 @@ def _collected(raw: Program) -> tuple[Section, ...]:
     rows: list[Row] = []
     for name, statements in adjoint.definitions.items():
         tensor = adjoint.tensors[name]
-        if not tensor.adjoint_of or (len(statements) == 1 and name not in order):
+        if not tensor.adjoint_of or tensor.adjoint_of[0] != loss or (len(statements) == 1 and name not in order):
             continue
         descending = order.get(name, False)
         for statement in reversed(statements) if descending else statements:
@@ -127,11 +127,12 @@ def _collected(raw: Program) -> tuple[Section, ...]:
     return (Section(("Backward, collected",), tuple(rows)),) if rows else ()
 
 
-def by_statement(raw: Program) -> dict[int, list[Contribution]]:
+def by_statement(raw: Program, loss: str) -> dict[int, list[Contribution]]:
     """The chain-rule terms of every primal statement (by identity), each solved for the cell it goes to."""
     table: dict[int, list[Contribution]] = {}
     for statement in raw.statements:
-        if statement.origin.contributions:
+        owner = raw.tensors[statement.name].adjoint_of
+        if statement.origin.contributions and owner and owner[0] == loss:
             (part,) = at_cell(gather(statement, raw)).origin.contributions
             outer = frozenset(part.target.free_symbols) - frozenset(part.read.free_symbols)
             part = replace(part, reduced=tuple(index for index in part.reduced if index.symbol not in outer))
@@ -149,20 +150,16 @@ def _product_rule(statement: Statement, parts: list[Contribution], adjoint: Prog
     target = parts[0].target
     left = layout.access(target)
     over = _over(parts[0].kept, False, layout)
-    if statement.name == loss:
+    if parts[0].cotangent == 1:
         total = sp.Add(*(_summed(part.partial, part.reduced) for part in parts))
         return Line(left, op, layout.tree(_readable(total, target, adjoint)), over=over)
     result, partial, reduced = _joint(statement, parts, adjoint) if len(parts) > 1 else _single(parts[0], adjoint)
     assert isinstance(left, Deriv)
-    here = Deriv(Name(statement.name, _indices(result, layout)), left.bottom)
+    here = Deriv(layout.access(result), left.bottom)
     chain: Tree = Prod((("*", Deriv(left.top, here.top)), (".", here)))
     if reduced:
         chain = Reduce("sum", chain, tuple(layout.binder(index.limit) for index in reduced))
     return Line(left, op, chain, (here, layout.tree(partial)), over)
-
-
-def _indices(result: Expr, layout: Layout) -> tuple[Tree, ...]:
-    return tuple(map(layout.tree, indices_of(result)))
 
 
 def _summed(expr: Expr, reduced: Sequence[Index]) -> Expr:
@@ -226,7 +223,7 @@ def _readable(expr: Expr, around: Expr, program: Program) -> Expr:
 def steps(primal: Program, raw: Program, loss: str) -> tuple[Section, ...]:
     """The four steps of the algorithm: nodes, start at 0, reverse topological order, add."""
     layout, above, source = Layout.of(raw, derivatives=True), Layout.of(primal, derivatives=True), Layout.of(primal)
-    table = by_statement(raw)
+    table = by_statement(raw, loss)
     down = top_down(primal, loss)
     needed = {statement.name for statement in down}
     forward = tuple(Row(forward_line(s, primal, above)) for s in ordered(primal) if s.name in needed)
@@ -249,7 +246,7 @@ def _plain_target(name: str, program: Program) -> Expr:
 
 
 def _addition(part: Contribution, program: Program, loss: str, layout: Layout) -> Line:
-    top = Deriv(Name(loss), Name(name_of(part.result), _indices(part.result, layout)))
+    top = Deriv(Name(loss), layout.access(part.result))
     outer, inner = _split(part)
     partial = layout.tree(_readable(_summed(part.partial, inner), part.target, program))
     right: Tree = Prod((("*", top), (".", partial)))
