@@ -100,7 +100,7 @@ def _compile_options(parser: argparse.ArgumentParser) -> None:
 
 def _train_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="FILE|-|EQUATIONS", help=MODEL_HELP)
-    parser.add_argument("--data", required=True, help="digits, breast_cancer, a .npz file (X, y) or a .csv file with a header")
+    parser.add_argument("--data", required=True, help="digits, breast_cancer, a .npz file (X, y, or the model's arrays by name) or a .csv file")
     parser.add_argument("--column", help="the target's column of a .csv file (default: the last) or its array in a .npz file")
     parser.add_argument("--target", type=_name, help="the model's input for the labels; default: the starred one")
     parser.add_argument(
@@ -215,6 +215,7 @@ def _sizes(given: Sequence[str]) -> dict[str, int]:
 def train(options: Any) -> None:
     """Train, report, save."""
     from symgrad.data import load_table
+    from symgrad.named import arrays_for, train_on_arrays
     from symgrad.train import SGD, Adam, Momentum
     from symgrad.trainer import Job, Settings, summary
 
@@ -238,16 +239,25 @@ def train(options: Any) -> None:
         options.bias_unit,
         _sizes(options.size),
     )
-    job = Job(model(options.model), load_table(options.data, options.column), settings)
-    summary(job, print)
-    result = job.run()
+    program = model(options.model)
+    arrays = arrays_for(program, options.data)
+    if arrays is not None:
+        result, name = train_on_arrays(program, arrays, settings), ""
+    else:
+        job = Job(program, load_table(options.data, options.column), settings)
+        summary(job, print)
+        result, name = job.run(), job.score_name
+    _report(result, name)
+    _save(options, result)
+
+
+def _report(result: Any, score_name: str) -> None:
     history = result.fit.history[result.loss]
     if len(history):
         print(f"{result.loss} {history[0]:.6g} → {history[-1]:.6g} in {len(history)} epochs, {result.seconds:.1f} s with compiling")
     for part, score in (("training", result.train_score), ("test", result.test_score)):
         if score is not None:
-            print(f"{part} {job.score_name} {score:.4f}")
-    _save(options, result)
+            print(f"{part} {score_name} {score:.4f}")
 
 
 def _check_outputs(options: Any) -> None:

@@ -71,12 +71,17 @@ def _sklearn(name: str) -> Table:
     return Table(np.asarray(found.data, float), np.asarray(found.target))
 
 
-def _npz(path: Path, column: str | None) -> Table:
+def arrays_of(path: Path) -> dict[str, Any]:
+    """All arrays of a `.npz` file. Raises SG612."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as found:
-            arrays = {name: found[name] for name in found.files}
+            return {name: found[name] for name in found.files}
     except (OSError, ValueError) as error:
         raise SymgradError("SG612", f"{path} is no .npz file of plain arrays: {error}") from None
+
+
+def _npz(path: Path, column: str | None) -> Table:
+    arrays = arrays_of(path)
     target = column or "y"
     missing = [name for name in ("X", target) if name not in arrays]
     if missing:

@@ -54,7 +54,7 @@ def allocated(schedule: Schedule) -> list[str]:
 
 def cell_type(schedule: Schedule, name: str) -> str:
     ops = {s.op for s in schedule.program.definitions.get(name, ())}
-    return "np.int64" if ops & {"argmax", "argmin"} else "F"
+    return "np.int64" if ops & {"argmax", "argmin"} or schedule.program.tensors[name].values else "F"
 
 
 def _kernels(kernels: Sequence[Kernel], schedule: Schedule, dtype: str, layout: Layout) -> Iterator[str]:

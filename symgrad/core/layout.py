@@ -143,7 +143,8 @@ class Layout:
 
     def _sign(self, term: Any) -> tuple[int, Any]:
         coefficient, rest = term.as_coeff_Mul()
-        if self.display and term.func == where and term.args[2] == 0 and _about_indices(term.args[0]):
+        chosen = self.display and term.func == where and term.args[2] == 0
+        if chosen and (_about_indices(term.args[0]) or _picks(term.args[0])):
             condition, yes, no = term.args
             return (-1, where(condition, -yes, no)) if yes.could_extract_minus_sign() else (1, term)
         if not (coefficient.is_number and coefficient < 0):
@@ -252,7 +253,8 @@ class Layout:
             guards, inner = guards[:1], body.args[1] if guards else body
         tree = self.tree(inner)
         if picks:
-            tree = Prod((("*", Bracket(tuple(map(self.tree, picks)))), ("*", tree)))
+            bracket = Bracket(tuple(map(self.tree, picks)))
+            tree = bracket if inner == 1 else Prod((("*", bracket), ("*", tree)))
         shown = self._conditions(guards)
         guard = None if not shown else shown[0] if len(shown) == 1 else Bracket(shown)
         return Reduce(op, tree, tuple(self.binder(limit) for limit in limits), guard)
