@@ -10,7 +10,7 @@ y = 1/(1 + exp(−a)) │ dJ/da = dJ/dy · dy/da,   dy/da = exp(−a)/(1 + exp(�
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -22,14 +22,14 @@ from symgrad.core.expr import access
 from symgrad.core.graph import find_loss, top_down
 from symgrad.core.layout import Layout
 from symgrad.core.page import Page, Section
-from symgrad.core.program import Program, Statement
+from symgrad.core.program import Index, Program, Statement, Tensor
 from symgrad.core.source import right_side
 from symgrad.core.tree import names_in_order
 from symgrad.printers import pages
 from symgrad.printers.latex import LATEX
 from symgrad.printers.text import TEXT
 from symgrad.transform.chain import forward_line, slides, steps
-from symgrad.transform.collect import collect
+from symgrad.transform.collect import Form, collect
 from symgrad.transform.closed import closed_form, renamed
 from symgrad.transform.functions import complete
 from symgrad.transform.gradients import expand_gradients
@@ -80,8 +80,11 @@ class Derivation:
 
     @cached_property
     def whole(self) -> Program:
-        """Primal and collected adjoint statements in one program."""
-        joint = collect(reverse(self.steps, self.loss, self.wrt), "one")
+        """Primal and adjoint statements in one program, one equation for each adjoint."""
+        return self._collected("one")
+
+    def _collected(self, form: Form) -> Program:
+        joint = collect(reverse(self.steps, self.loss, self.wrt), form)
         return joint.with_statements(s.with_value(_readable(s.value, s, joint)) for s in joint.statements)
 
     @property
@@ -90,10 +93,13 @@ class Derivation:
 
     @cached_property
     def backward(self) -> Program:
-        """The adjoint equations; the forward quantities they read are its inputs."""
+        """The adjoint equations, a recurrence with its boundary apart; the forward quantities they read are its inputs.
+
+        Where contributions end at different cells, the parts assume that no range is empty.
+        """
         primal = set(self.steps.defined)
-        statements = [s for s in self.whole.statements if s.name not in primal]
-        return only(self.whole, statements)
+        joint = self._collected("parts")
+        return only(joint, [s for s in joint.statements if s.name not in primal])
 
     def text(self, style: str = "slides") -> str:
         """Unicode text that lines up in a terminal."""
@@ -207,7 +213,9 @@ def _readable(value: Expr, statement: Statement, program: Program) -> Expr:
 def only(program: Program, statements: list[Statement]) -> Program:
     """A program of these statements, with just the tensors and ranges they use."""
     names = {name for s in statements for name in (*s.read_names, s.name)}
-    names |= {tensor.adjoint_of[0] for name, tensor in program.tensors.items() if name in names and tensor.adjoint_of}
+    # d²J/dx dw is shown by what dJ/dx is
+    tops = {tensor.adjoint_of[0] for name, tensor in program.tensors.items() if name in names and tensor.adjoint_of}
+    names |= {name for name in tops if program.tensors[name].adjoint_of}
     defined = {s.name for s in statements}
     tensors = {
         name: replace(tensor, role="defined" if name in defined else "input", declared=False)
@@ -217,4 +225,11 @@ def only(program: Program, statements: list[Statement]) -> Program:
     used = {str(index.symbol) for s in statements for index in s.domain}
     used |= {str(axis.symbol) for tensor in tensors.values() for axis in tensor.axes}
     ranges = {name: index for name, index in program.ranges.items() if name in used}
+    tensors = {name: replace(tensor, declared=_unclear(tensor, ranges)) for name, tensor in tensors.items()}
     return complete(Program(tuple(statements), tensors, ranges=ranges, written=program.written, functions=program.functions))
+
+
+def _unclear(tensor: Tensor, ranges: Mapping[str, Index]) -> bool:
+    """True where an array's axes must be declared, since its indices alone would mean other ranges."""
+    axes = (axis for axis in tensor.axes if axis.declared and ranges.get(str(axis.symbol)) != axis)
+    return tensor.values is not None or (tensor.role == "input" and any(True for _ in axes))

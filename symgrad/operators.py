@@ -155,7 +155,8 @@ TITLES = {
 def jacobian(program: Program, of: str | None = None, wrt: Iterable[str] | None = None) -> Operator:
     """dy_i/dx_k of a quantity with any indices, by the chain rule dy_i/dx_k = Σ_j dy_i/du_j · du_j/dx_k.
 
-    of: a defined quantity; default the one that nothing else uses. wrt: names; default as in `derive`.
+    of: a defined quantity; default the one that nothing else uses. wrt: names; default the declared params, else all
+    that is given but for targets and whole numbers.
     The result has the axes of y, then those of x. Raises SG203, SG402, SG405, SG406.
     """
     return _operator("jacobian", program, of, wrt)
@@ -192,7 +193,7 @@ def _operator(kind: str, program: Program, of: str | None, wrt: Iterable[str] | 
     of = _last(program) if of is None else program.known(of)
     if of not in program.definitions:
         raise SymgradError("SG402", f"{of} is given, not defined, so it has no derivative", hint="name a defined quantity")
-    names = differentiable(program) if wrt is None else [wrt] if isinstance(wrt, str) else list(wrt)
+    names = [*program.params] or differentiable(program) if wrt is None else [wrt] if isinstance(wrt, str) else list(wrt)
     names = [n for n in names if wrt is not None or n in ancestors(program, [of])]
     operator = Operator(kind, program, of, tuple(program.known(name) for name in names))
     _ = operator.built  # refused here, not when it is printed

@@ -65,6 +65,10 @@ def random_arrays(
     arrays: dict[str, Any] = {}
     for name in program.free:
         shape = tuple(int(extent.subs(values)) for extent in program.tensors[name].extents)
+        if (ends := program.tensors[name].values) is not None:
+            low, high = (int(end.subs(values)) for end in ends)
+            arrays[name] = rng.integers(low, high + 1, shape)[()]
+            continue
         low, high = (intervals or {}).get(name, (0.1, 0.9))
         arrays[name] = rng.uniform(low, high, shape) if shape else float(rng.uniform(low, high))
     return arrays
@@ -260,4 +264,118 @@ BEYOND = (
     Model("Hessian of a cubic", "J = sum(x[i]*x[j]*x[k]*T[i,j,k] for i, j, k in 1..N)"),
 )
 
-MODELS: dict[str, Model] = {model.name: model for model in (*SLIDES, *BEYOND)}
+# recurrences, gathers, parts, guards: whatever can be written with indices
+INDEXED = (
+    Model(
+        "recurrence",
+        """
+        index t in 1..T, j, k in 1..H
+        input x[t]
+        param h0[j], U[j,k], w[j]
+        h[0,j] = h0[j]
+        a[t,j] = sum(U[j,k]*h[t-1,k] for k) + w[j]*x[t]
+        h[t,j] = tanh(a[t,j])
+        J = sum(h[t,j]^2 for t, j)
+        """,
+    ),
+    Model(
+        "coupled recurrence",
+        """
+        index t in 1..T, j, k in 1..H
+        input x[t,k]
+        param W[j,k], R[j,k], p[j]
+        c[0,j] = 0
+        h[0,j] = 0
+        z[t,j] = tanh(sum(W[j,k]*x[t,k] + R[j,k]*h[t-1,k] for k))
+        g[t,j] = sigmoid(z[t,j] + p[j]*c[t-1,j])
+        c[t,j] = z[t,j]*g[t,j] + c[t-1,j]*(1 - g[t,j])
+        h[t,j] = tanh(c[t,j])*g[t,j]
+        J = sum(h[T,j]^2 for j)
+        """,
+    ),
+    Model("lag two", "index t in 2..6; f[0] = a; f[1] = b; f[t] = f[t-1]*f[t-2] + a; J = f[6]"),
+    Model("recurrence at t + 1", "index t in 0..4; input x[t]; h[0] = w; h[t+1] = tanh(w*h[t] + x[t]); J = h[5]^2 + h[2]"),
+    Model("backward recurrence", "index t in 0..T-1; input r[t], g; v[T] = g; v[t] = r[t] + g*v[t+1]; J = v[0]^2"),
+    Model(
+        "shifted against each other",
+        """
+        index t in 1..5
+        input x[t], w
+        a[0] = 1
+        b[0] = w
+        b[1] = x[1]
+        a[t] = w*b[t+1] + x[t] for t in 1..4
+        b[t] = tanh(a[t-2]) for t in 2..5
+        J = b[5]
+        """,
+    ),
+    Model("all before", "index t in 1..T; input x[t], A[t,s]; h[0] = 1; h[t] = x[t]*sum(A[t,s]*h[s] for s in 0..t-1); J = h[T]"),
+    Model(
+        "two axes",
+        """
+        index i in 1..N, j in 1..M
+        input c[i,j]
+        d[0,0] = 0
+        d[i,0] = d[i-1,0] + 1
+        d[0,j] = d[0,j-1] + 1
+        d[i,j] = -log(exp(-d[i-1,j] - c[i,j]) + exp(-d[i,j-1] - 2*c[i,j]) + exp(-d[i-1,j-1]))
+        J = d[N,M]
+        """,
+        sizes={"N": 2, "M": 3},
+    ),
+    Model("parts", "index n in 1..N-1, i in 0..N; input x[i]; y[0] = x[0]^2; y[n] = x[n]*x[n-1]; y[N] = tanh(x[N]); J = sum(y[i]^2*x[i] for i)"),
+    Model(
+        "gather",
+        """
+        index t in 1..T, d in 1..D, v in 1..V
+        input w[t] in 1..V
+        param E[v,d], u[d]
+        e[t,d] = E[w[t],d]
+        J = sum(tanh(sum(e[t,d]*u[d] for d))^2 for t)
+        """,
+    ),
+    Model("pick", "index k in 1..K; input label in 1..K; param b[k]; J = logsumexp(b[k] for k) - b[label]"),
+    Model("gather of a gather", "index t in 1..T; input w[t] in 0..2; input c[m] in 1..T; J = sum(x[w[c[m]]]^2*x[w[c[m]]] for m)"),
+    Model(
+        "guards",
+        """
+        index i, j in 1..N
+        input x[i], t[i]
+        y[i] = max(x[j]*x[i] for j if t[j] >= t[i])
+        z[i] = logsumexp(x[j]*x[i] for j if t[j] > t[i])
+        J = sum(y[i]^2 for i) + sum(where(z[i] > -100, z[i]^2, 0) for i) + mean(x[i]^2 for i if t[i] > 0.2) + min(x[i] for i if i > 1)
+        """,
+    ),
+    Model("sums in moving ranges", "index i, j, k in 1..N; input x[i], A[i,j]; J = sum(sum(tanh(sum(A[k,j]*x[k] for k in 1..j))*x[i] for j in 1..i)^2 for i)"),
+    Model("triangle", "index i, j in 1..N; input x[i], A[i,j]; s[i] = sum(A[i,j]*x[j] for j in 1..i); J = sum(s[i]^2 for i)"),
+    Model("guarded read", "index i, j in 0..N; input x[i]; y[i] = where(i > 0, sum(x[i-1]*x[j] for j), x[i]); J = sum(y[i]^2 for i)"),
+    Model(
+        "causal",
+        """
+        index i, l in 1..T, d in 1..D
+        input Q[i,d], K[i,d], V[i,d]
+        s[i,l] = sum(Q[i,d]*K[l,d] for d)
+        p[i,l] = where(l <= i, exp(s[i,l] - logsumexp(s[i,m] for m in 1..i)), 0)
+        o[i,d] = sum(p[i,l]*V[l,d] for l in 1..i)
+        J = sum(o[i,d]^2 for i, d)
+        """,
+        sizes={"T": 3, "D": 2},
+    ),
+    Model(
+        "strided kernel",
+        """
+        index p, q in 0..P-1, a, b in 0..A-1, c in 1..C, r, s in 0..2*P+A-3
+        input x[c,r,s]
+        param w[c,a,b]
+        y[p,q] = sum(w[c,a,b]*x[c,2*p+a,2*q+b] for c, a, b)
+        J = sum(y[p,q]^2 for p, q)
+        """,
+        sizes={"P": 2, "A": 3, "C": 2},
+    ),
+    Model("pooling of a stride", "index i in 0..2, a in 0..1, n in 0..5; input x[n]; y[i] = max(relu(x[2*i+a]) for a); J = sum(y[i]^2*i for i)"),
+    Model("dilation", "index i in 0..N-2*K, k in 0..K, n in 0..N; input x[n], w[k]; y[i] = sum(w[k]*x[i+2*k] for k); J = sum(y[i]^2 for i)", sizes={"N": 6, "K": 2}),
+    Model("several losses", "f = w*x; l_1 = (f - a)^2; l_2 = exp(-f*b); J = l_1 + 0.3*l_2 + l_1*l_2"),
+    Model("a function of a function", "s(u) = u/(1 + u^2); f(u, v) = s(u*v) + s(u)^2; J = f(w*x, f(x, w))"),
+)
+
+MODELS: dict[str, Model] = {model.name: model for model in (*SLIDES, *BEYOND, *INDEXED)}

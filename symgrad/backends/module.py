@@ -64,8 +64,7 @@ def _integers(name, value, axes, equation):
         raise DataError("SG602", f"{name} has shape {array.shape}, but {equation} needs {wanted}")
     if array.dtype.kind not in "iu":
         raise DataError("SG603", f"{name} holds {array.dtype}, but {equation} needs whole numbers", f"pass {name}.astype(int)")
-    array = np.ascontiguousarray(array, np.int64)
-    return array if axes else array[()]
+    return np.ascontiguousarray(array, np.int64) if axes else np.int64(array)
 
 
 def _values(name, array, low, high, equation):

@@ -185,6 +185,8 @@ class _Nest:
             yield from self.extreme(total, inner, text, before, ">" if self.op == "max" else "<")
         elif self.op == "logsumexp":
             yield from self.extreme("_top", inner, text, before, ">")
+            # of nothing at all it is -inf, and inf - inf would be nan
+            yield f"_top = _top if np.isfinite(_top) else {number(sp.S.Zero)}"
             yield f"_sum = {number(sp.S.Zero)}"
             yield from self.nest(inner, [*before, f"_sum += np.exp({text} - _top)"], len(before))
             yield f"{total} = _top + np.log(_sum)"

@@ -266,4 +266,5 @@ class _ArrayCode(Code):
 
 LOGSUMEXP = """def _logsumexp(values, axis):
     top = np.max(values, axis=axis, keepdims=True)
+    top = np.where(np.isfinite(top), top, F(0))
     return np.squeeze(top, axis) + np.log(np.sum(np.exp(values - top), axis=axis))"""

@@ -42,13 +42,14 @@ class Equation:
 
 @dataclass(frozen=True)
 class Declaration:
-    """`values` are the ends of an integer input's values."""
+    """`values` are the ends of an integer input's values, `ranges` those of axes that are declared in place."""
 
     role: str
     name: str
     indices: tuple[str, ...] = ()
     span: Span | None = None
     values: Ends | None = None
+    ranges: Mapping[int, Ends] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -49,13 +49,14 @@ def sizes_of(program: Program, shapes: Mapping[str, Sequence[int]]) -> Env:
     return sizes
 
 
-def evaluate(program: Program, arrays: Mapping[str, Any], digits: int = 50) -> dict[str, Any]:
+def evaluate(program: Program, arrays: Mapping[str, Any], digits: int = 50, sizes: Env | None = None) -> dict[str, Any]:
     """All defined quantities: mpf for a scalar, an object array of mpf for a tensor.
 
-    `arrays` gives every free quantity, as number, mpf or array with one axis an index.
+    `arrays` gives every free quantity, as number, mpf or array with one axis an index; `sizes` the extents
+    that no array shows.
     """
     with mpmath.workdps(digits):
-        return _Evaluator(program, arrays).run()
+        return _Evaluator(program, arrays, sizes or {}).run()
 
 
 class _Waits(Exception):
@@ -67,7 +68,7 @@ class _Waits(Exception):
 
 
 class _Evaluator:
-    def __init__(self, program: Program, arrays: Mapping[str, Any]):
+    def __init__(self, program: Program, arrays: Mapping[str, Any], sizes: Env):
         self.program = program
         self.cells: dict[str, Any] = {}
         self.pending: dict[Cell, dict[int, tuple[Statement, list[Env]]]] = {}
@@ -75,7 +76,7 @@ class _Evaluator:
             if name not in arrays:
                 raise SymgradError("SG601", f"no value is given for {name}")
             self.cells[name] = _to_mp(arrays[name])
-        self.sizes = sizes_of(program, {name: np.shape(arrays[name]) for name in program.free})
+        self.sizes = {**sizes, **sizes_of(program, {name: np.shape(arrays[name]) for name in program.free})}
 
     def run(self) -> dict[str, Any]:
         for group in components(tensor_needs(self.program)):

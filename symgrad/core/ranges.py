@@ -34,10 +34,14 @@ class Ranges:
         for name, (lo, hi, span) in draft.ranges.items():
             check_ends(name, lo, hi, span)
         for declaration in draft.declarations:
-            self.axes[declaration.name] = declaration.indices
+            keys = list(declaration.indices)
+            for place, ends in declaration.ranges.items():
+                keys[place] = f"{declaration.name}:{place}"
+                self.ends[keys[place]] = ends
+            self.axes[declaration.name] = tuple(keys)
         for equation in draft.equations:
             self.defined.setdefault(equation.name, []).append(equation)
-        local = [ends for equation in draft.equations for ends in equation.ranges.values()]
+        local = [ends for owner in (*draft.equations, *draft.declarations) for ends in owner.ranges.values()]
         extents = [sp.expand(hi - lo + 1) for lo, hi in [*self.ends.values(), *local]]
         self.facts = tuple(dict.fromkeys(e for e in extents if not e.is_number))
         for name, equations in self.defined.items():
@@ -99,7 +103,7 @@ class Ranges:
 
     def _read(self, equation: Equation) -> None:
         around: Scope = {s: equation.ranges.get(str(s)) for s in equation.every}
-        for read, scope, _ in scoped(equation.value, around):
+        for read, scope, guarded in scoped(equation.value, around, narrow=False):
             span, name, indices = equation.origin.place(read), name_of(read), indices_of(read)
             axes = self.axes.setdefault(name, tuple(self._axis(name, place, i, scope) for place, i in enumerate(indices)))
             if len(axes) != len(indices):
@@ -107,7 +111,8 @@ class Ranges:
                 raise SymgradError("SG303", message + also(self.first_use.get(name)), span)
             self.first_use.setdefault(name, span)
             for axis, index in zip(axes, indices, strict=True):
-                self._use(axis, index, scope, span)
+                # what a condition on indices protects may run over more than the axis
+                self._use(axis, index, scope, span, strict=not (guarded and self.root(axis) in self.ends))
         for limit in limits(equation.value):
             if len(limit) == 3:
                 check_ends(str(limit[0]), limit[1], limit[2], equation.origin.span)
@@ -118,7 +123,7 @@ class Ranges:
             return str(index)
         return f"{name}:{place}"
 
-    def _use(self, axis: str, index: Expr, scope: Scope, span: Span | None) -> None:
+    def _use(self, axis: str, index: Expr, scope: Scope, span: Span | None, strict: bool) -> None:
         found = gathers(index)
         for gather in found:
             if name_of(gather) not in self.values:
@@ -130,6 +135,8 @@ class Ranges:
             raise SymgradError(
                 "SG308", f"the index {index} is not affine", span, "an index may be a sum of indices with integer factors"
             )
+        if not strict:
+            return
         if found == (index,):
             self._hold(axis, str(index), self.values[name_of(index)] or (sp.S.Zero, sp.S.Zero), span)
         elif is_index(index) and index in scope:
@@ -203,12 +210,12 @@ def check_ends(name: str, lo: Expr, hi: Expr, span: Span | None) -> None:
         raise SymgradError("SG307", f"the range of {name} is empty: {lo}..{hi}", span, "write the lower end first")
 
 
-def scoped(expr: Any, scope: Scope, guarded: bool = False) -> Iterator[tuple[Expr, Scope, bool]]:
-    """Every access, those inside indices too, with the indices around it and their ranges (None: an open one).
+def scoped(expr: Any, scope: Scope, narrow: bool = True) -> Iterator[tuple[Expr, Scope, bool]]:
+    """(access, the indices around it with their ranges or None for an open one, guarded), accesses inside indices too.
 
-    `guarded`: it stands in a branch that a condition on indices chooses.
+    Guarded is what stands in a branch that a condition on indices chooses; `narrow` takes it into account.
     """
-    stack: list[tuple[Any, Scope, bool]] = [(expr, scope, guarded)]
+    stack: list[tuple[Any, Scope, bool]] = [(expr, scope, False)]
     while stack:
         node, around, under = stack.pop()
         if is_access(node):
@@ -220,7 +227,7 @@ def scoped(expr: Any, scope: Scope, guarded: bool = False) -> Iterator[tuple[Exp
         elif node.func == where:
             condition, yes, no = node.args
             inside = under or any(is_index(s) for s in condition.free_symbols)
-            stack += [(yes, narrowed(around, condition), inside), (no, around, inside), (condition, around, under)]
+            stack += [(yes, narrowed(around, condition) if narrow else around, inside), (no, around, inside), (condition, around, under)]
         elif node.args:
             stack.extend((arg, around, under) for arg in reversed(node.args))
 

@@ -73,6 +73,8 @@ def _first(values: list[tuple[Any, Any]], better: Callable[[Any, Any], bool]) ->
 
 def _logsumexp(values: list[tuple[Any, Any]]) -> Any:
     top = max(value for _, value in values)
+    if mpmath.isinf(top):
+        return top
     return top + mpmath.log(mpmath.fsum(mpmath.exp(value - top) for _, value in values))
 
 

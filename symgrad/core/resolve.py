@@ -164,7 +164,7 @@ def _tensors(draft: Draft, ranges: _Ranges, statements: tuple[Statement, ...]) -
             axes = tuple(Index(s, *ranges.range(k)) for s, k in zip(symbols, keys, strict=True))
             out[name] = Tensor(name, axes, "defined", span=defined[name].origin.span)
             continue
-        symbols = _axis_symbols(keys if name in roles else _letters(reads[name], len(keys), draft))
+        symbols = _axis_symbols(roles[name].indices if name in roles else _letters(reads[name], len(keys), draft))
         axes = tuple(Index(s, *ranges.range(k)) for s, k in zip(symbols, keys, strict=True))
         declared = roles.get(name)
         out[name] = Tensor(

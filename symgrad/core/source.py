@@ -60,7 +60,7 @@ def statement_text(statement: Statement, program: Program, layout: Layout) -> st
 
 
 def _declaration(tensor: Tensor, layout: Layout) -> str:
-    indices = f"[{','.join(str(axis.symbol) for axis in tensor.axes)}]" if tensor.axes else ""
+    indices = f"[{','.join(SOURCE.binder(layout.binder(axis.limit)) for axis in tensor.axes)}]" if tensor.axes else ""
     values = f" in {SOURCE.show(layout.tree(tensor.values[0]))}..{SOURCE.show(layout.tree(tensor.values[1]))}" if tensor.values else ""
     return written_name(tensor.name) + indices + values
 
@@ -81,6 +81,8 @@ def program_text(program: Program) -> str:
         if names:
             lines.append(f"{role} " + ", ".join(names))
     for name, function in program.functions.items():
+        if name.endswith("_prime"):
+            continue  # the derivative of another
         body = function.typed or layout.tree(function.body)
         lines.append(f"{written_name(name)}({', '.join(p.name for p in function.parameters)}) = {SOURCE.show(body)}")
     lines += [f"assume {SOURCE.show(layout.tree(left))} = {SOURCE.show(layout.tree(right))}" for left, right in program.assumptions]

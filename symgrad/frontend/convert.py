@@ -148,6 +148,8 @@ class Converter:
     def call(self, tree: Call) -> Any:
         if tree.function in self.functions:
             return self.own_function(tree)
+        if self.derivative_of(tree.function):
+            return call(tree.function, *map(self.value, tree.args))
         if tree.function in ("where", "grad"):
             return self.where(tree) if tree.function == "where" else self.gradient(tree)
         args = [self.value(arg) for arg in tree.args]
@@ -202,6 +204,18 @@ class Converter:
     def grows(self, tree: Call) -> SymgradError:
         message = f"with {tree.function} put in, this has more than {LARGEST:,} parts"
         return SymgradError("SG507", message, span(tree), "name parts of it")
+
+    def derivative_of(self, name: str) -> bool:
+        """s', s'' and f_2' of the user's functions s and f."""
+        while name.endswith("_prime"):
+            name = name.removesuffix("_prime")
+            base, _, place = name.rpartition("_")
+            for stem, arity in ((name, 1), (base, int(place) if place.isdigit() else 0)):
+                own = self.functions.get(stem)
+                if own is not None and own.closed and 1 <= arity <= len(own.parameters) and (arity > 1 or stem == name or place):
+                    return True
+            name = base if place.isdigit() else name
+        return False
 
     def function(self, name: str) -> Function:
         """A user's function with its body as an expression."""

@@ -52,6 +52,7 @@ class Lines:
     binders: list[Binder] = field(default_factory=list)
     declarations: list[Declaration] = field(default_factory=list)
     values: dict[str, tuple[Tree, Tree]] = field(default_factory=dict)  # of integer inputs
+    axes: dict[str, dict[int, tuple[Tree, Tree]]] = field(default_factory=dict)  # ranges declared in place
     assumptions: list[tuple[Tree, Tree]] = field(default_factory=list)
     goal: tuple[str, Token] | None = None
 
@@ -123,13 +124,36 @@ class StatementParser(Parser):
         out.goal = (keyword.text, target)
 
     def declared(self, role: str, out: Lines) -> Declaration:
-        tree = self.named() if self.token.kind == "name" else self.prefix(0)
+        ranges: dict[int, tuple[Tree, Tree]] = {}
+        tree = self.named_axes(ranges) if self.token.kind == "name" else self.prefix(0)
         if not isinstance(tree, Name) or not all(isinstance(i, Name) and not i.indices for i in tree.indices):
             raise SymgradError("SG105", f"expected a name such as x or x[i] after {role}", span_of(tree))
+        if ranges:
+            out.axes[tree.name] = ranges
         _check_free_name(tree)
         if self.sees("in"):
             self.whole_numbers(tree, role, out)
         return Declaration(role, tree.name, tuple(i.name for i in tree.indices if isinstance(i, Name)), tree.span)
+
+    def named_axes(self, ranges: dict[int, tuple[Tree, Tree]]) -> Tree:
+        """`h[t in 0..T,j]`: a name with its axes, some with a range of their own."""
+        name = self.starred_name(self.next()) if self.peek().text in ("[", "*") else self.next()
+        if not self.sees("["):
+            self.at -= 1
+            return self.named()
+        opening = self.next()
+        self.open()
+        indices: list[Tree] = []
+        while True:
+            indices.append(self.expression(10))
+            if self.take("in"):
+                lo = self.expression(10)
+                self.need("..", "between the ends of the range")
+                ranges[len(indices) - 1] = (lo, self.expression(10))
+            if not self.take(","):
+                break
+        end = self.close("]", opening)
+        return Name(name.text, tuple(indices), name.span.to(end.span))
 
     def whole_numbers(self, tree: Name, role: str, out: Lines) -> None:
         """`input w[t] in 1..V`: an array of whole numbers, to gather by."""
@@ -204,7 +228,7 @@ def _draft(lines: Lines, source: Source) -> Draft:
     goal, target = lines.goal if lines.goal else (None, None)
     return Draft(
         equations,
-        tuple(replace(d, values=values.get(d.name)) for d in lines.declarations),
+        tuple(replace(d, values=values.get(d.name), ranges=_axes(d, lines, base)) for d in lines.declarations),
         ranges,
         target.text if target else None,
         goal,
@@ -213,6 +237,11 @@ def _draft(lines: Lines, source: Source) -> Draft:
         base.written,
         {name: base.function(name) for name, definition in base.functions.items() if definition.closed},
     )
+
+
+def _axes(declaration: Declaration, lines: Lines, base: Converter) -> dict[int, tuple[Expr, Expr]]:
+    found = lines.axes.get(declaration.name, {})
+    return {place: base.ends(declaration.indices[place], *ends) for place, ends in found.items()}
 
 
 def _functions(lines: Lines) -> dict[str, Definition]:
@@ -242,6 +271,7 @@ def _size_names(lines: Lines) -> frozenset[str]:
         for side in pair:
             walk(side, visit)
     binders += [Binder(name, *ends) for name, ends in lines.values.items()]
+    binders += [Binder("", *ends) for axes in lines.axes.values() for ends in axes.values()]
     names = {name for binder in binders for end in (binder.lo, binder.hi) for name in names_in(end)}
     return frozenset(names - {binder.name for binder in binders})
 

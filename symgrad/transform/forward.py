@@ -12,7 +12,7 @@ from symgrad.core.expr import access, indices_of, name_of
 from symgrad.core.graph import descendants, tensor_needs, topological
 from symgrad.core.program import Program, Statement, Tensor
 from symgrad.transform.functions import complete
-from symgrad.transform.linearize import linearize
+from symgrad.transform.linearize import inside, linearize
 
 
 def forward(program: Program, wrt: Iterable[str]) -> Program:
@@ -63,4 +63,4 @@ def _tangents(statement: Statement, names: dict[str, str], program: Program) -> 
     target = access(names[statement.name], *indices_of(statement.target))
     for term in linearize(statement, frozenset(names), program.alone(statement)):
         tangent = access(names[name_of(term.read)], *indices_of(term.read))
-        yield Statement(target, term.partial * tangent, term.domain, "sum")
+        yield Statement(target, inside(term.partial, tangent), term.domain, "sum")

@@ -99,7 +99,7 @@ def _terms(value: Expr, names: frozenset[str]) -> Iterator[tuple[Expr, Expr, tup
         body = substitute(body, fresh)
         weight = _weight(op, body, bound, node)
         for read, partial, inner in _terms(body, names):
-            yield read, _inside(outer, _multiply(weight, partial)), (*(Index(*limit) for limit in bound), *inner)
+            yield read, inside(outer, _multiply(weight, partial)), (*(Index(*limit) for limit in bound), *inner)
 
 
 def _multiply(*factors: Expr) -> Expr:
@@ -116,13 +116,13 @@ def _multiply(*factors: Expr) -> Expr:
     return sp.Mul(*rest, *exponentials, evaluate=False)
 
 
-def _inside(outer: Expr, inner: Expr) -> Expr:
+def inside(outer: Expr, inner: Expr) -> Expr:
     """outer * inner, the inner one computed only in the branch of a choice that it belongs to."""
     for factor in sp.Mul.make_args(outer):
         if factor.func == where:
             condition, *branches = factor.args
             rest = sp.Mul(*(f for f in sp.Mul.make_args(outer) if f != factor), inner)
-            return where(condition, *(sp.S.Zero if branch == 0 else _inside(branch, rest) for branch in branches))
+            return where(condition, *(sp.S.Zero if branch == 0 else inside(branch, rest) for branch in branches))
     return _multiply(outer, inner)
 
 

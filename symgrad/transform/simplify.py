@@ -28,6 +28,7 @@ from symgrad.core.expr import (
     index_symbol,
     indices_of,
     is_access,
+    is_index,
     is_reduction,
     name_of,
     nodes,
@@ -59,12 +60,19 @@ def _constants_out(node: Expr) -> Expr:
         return node
     condition, body = _guarded(body)
     bound = {limit[0] for limit in limits}
+    if condition is not None and bound.isdisjoint(free_symbols(condition)):
+        return where(condition, _constants_out(reduction(op, body, limits)), sp.S.Zero)
     factors = sp.Mul.make_args(body)
-    out = [f for f in factors if bound.isdisjoint(free_symbols(f))]
+    out = [f for f in factors if bound.isdisjoint(free_symbols(f)) and (condition is None or _everywhere(f))]
     inside = sp.Mul(*(f for f in factors if f not in out))
     if condition is not None:
         return sp.Mul(*out, reduction(op, where(condition, inside, sp.S.Zero), limits))
     return sp.Mul(*out, reduction(op, inside, limits)) if out and inside != 1 else node
+
+
+def _everywhere(factor: Expr) -> bool:
+    """A factor that can be read where the guard does not hold: none of its indices is shifted."""
+    return all(is_index(index) for read in accesses(factor) for index in indices_of(read))
 
 
 def pick(expr: Any, ranges: Mapping[Any, Ends], facts: Collection[Expr]) -> Any:

@@ -170,12 +170,14 @@ class _Steps:
 
 
 def _ranges(statement: Statement) -> tuple[dict[Any, Index], set[Any]]:
-    """Index by symbol, outer ones first, and the symbols bound twice with different ranges."""
+    """Index by symbol, outer ones first, and the symbols bound twice with different ranges, or with moving ends."""
     found: dict[Any, Index] = {}
     ambiguous: set[Any] = set()
     for index in (*statement.domain, *_limits(statement.value)):
         if found.setdefault(index.symbol, index) != index:
             ambiguous.add(index.symbol)
+    # an array has no axis whose end moves with another index
+    ambiguous |= {s for s, index in found.items() if not set(found).isdisjoint(index.lo.free_symbols | index.hi.free_symbols)}
     return found, ambiguous
 
 

@@ -1,0 +1,118 @@
+"""The gallery: our gradients against the published backward passes, and what is printed, byte for byte.
+
+Accept a changed form, after reading it, with SYMGRAD_UPDATE_GOLDEN=1 python -m pytest tests/test_gallery.py
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import symgrad as sg
+from tests.gallery import GALLERY, batch_norm_adjoint, hessian, hvp
+
+ROOT = Path(__file__).parent.parent
+GOLDENS = Path(__file__).parent / "goldens" / "gallery"
+ALL = pytest.mark.parametrize("name", GALLERY)
+COMPILED = ["gru", "causal_attention", "convolution", "cbow", "batch_norm"]
+
+
+def assert_published(name: str, backend: str) -> None:
+    published = GALLERY[name]
+    program = sg.read(ROOT / published.file)
+    for seed in range(2):
+        arrays = published.arrays(np.random.default_rng(seed))
+        loss, wanted = published.gradients(arrays)
+        found, gradients = sg.compile(program, wrt=list(wanted), backend=backend)(**arrays)
+        assert abs(found - loss) <= 1e-10 * max(1.0, abs(loss))
+        for each, array in wanted.items():
+            assert gradients[each].shape == np.shape(array)
+            assert np.abs(gradients[each] - array).max() <= 1e-10 * max(1.0, np.abs(array).max())
+
+
+@ALL
+def test_equals_the_published_backward_pass(name: str) -> None:
+    """A derived backward pass that is not the paper's."""
+    assert_published(name, "numpy")
+
+
+@pytest.mark.parametrize("name", COMPILED)
+def test_compiled_equals_the_published_backward_pass(name: str) -> None:
+    """Scans, gathers and strided loops in compiled code."""
+    assert_published(name, "numba")
+
+
+@ALL
+def test_printed_forms(name: str) -> None:
+    """Any change of what a reader sees."""
+    d = sg.derive(sg.read(ROOT / GALLERY[name].file))
+    now = f"{d.text()}\n\n{d.latex()}\n\n{d.backward}\n"
+    path = GOLDENS / f"{name}.txt"
+    if os.environ.get("SYMGRAD_UPDATE_GOLDEN"):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(now, encoding="utf-8")
+    assert now == path.read_text(encoding="utf-8")
+
+
+@ALL
+def test_the_printed_backward_pass_is_linear_in_the_model(name: str) -> None:
+    """Expression swell: a backward pass that repeats what has a name."""
+    d = sg.derive(sg.read(ROOT / GALLERY[name].file))
+    assert len(str(d.backward)) < 14 * len(str(d.forward))
+
+
+LINES = {
+    "lstm": ["dJ/dy_sTn = dJ/dq_s · v_n", "(t = T − 1, …, 1)", "dJ/dc_stn += dJ/dc_{s,t+1,n} · dc_{s,t+1,n}/dc_stn"],
+    "gru": ["dJ/dh_Tj = dJ/dy_T · v_j", "(t = T − 1, …, 1)"],
+    "attention": ["dP_nil/dS_nij = P_nij (δ_lj − P_nil)"],
+    "cbow": ["[w_I_nc = j]", "[w_O_n = j]"],
+    "convolution": ["dZ_eijk/dK_ilmn = V_{e,l,2j+m,2k+n}"],
+    "causal_attention": ["dJ/dV_njf += Σ_{i=j..T} dJ/dO_nif · dO_nif/dV_njf"],
+}
+
+
+@pytest.mark.parametrize("name", LINES)
+def test_lines_of_the_papers(name: str) -> None:
+    """A golden accepted by mistake: recurrences with their boundary, brackets of gathers, limits of sums."""
+    text = sg.derive(sg.read(ROOT / GALLERY[name].file)).text()
+    assert [line for line in LINES[name] if line not in text] == []
+
+
+def test_convolution_by_its_input_reads_as_a_transposed_one() -> None:
+    """Guards that say which outputs an input cell reaches."""
+    d = sg.derive(sg.read(ROOT / "examples/gallery/convolution.sg"), wrt=["V"])
+    assert "[0 ≤ r − 2j ≤ A − 1, 0 ≤ s − 2k ≤ B − 1]" in d.text()
+
+
+def test_softmax_cross_entropy_to_the_second_order() -> None:
+    """p_k δ_kl − p_k p_l, printed and run, and its product with a vector."""
+    program = sg.read(ROOT / "examples/gallery/softmax_cross_entropy.sg")
+    h, product = sg.hessian(program), sg.hvp(program)
+    assert h.closed("a").text() == "d²E/da_lda_k = y_k (δ_kl − y_l)"
+    assert "y_k (" in product.closed("a").text()
+    rng = np.random.default_rng(0)
+    arrays = GALLERY["softmax_cross_entropy"].arrays(rng)
+    v = rng.normal(size=arrays["a"].shape)
+    assert np.allclose(h.compile(backend="numpy")(**arrays)[1]["a"], hessian(arrays), atol=1e-13)
+    assert np.allclose(product.compile(backend="numpy")(**arrays, a_dot=v)[1]["a"], hvp(arrays, v), atol=1e-13)
+
+
+def test_batch_norm_in_one_line() -> None:
+    """x̄_i = γ/(m s)(m ȳ_i − Σ ȳ_j − x̂_i Σ ȳ_j x̂_j) for any cotangent ȳ."""
+    program = sg.parse(
+        """
+        index i in 1..m
+        mu = mean(x[i] for i)
+        v = mean((x[i] - mu)^2 for i)
+        xhat[i] = (x[i] - mu)/sqrt(v + epsilon)
+        y[i] = gamma*xhat[i] + beta
+        """
+    )
+    rng = np.random.default_rng(1)
+    x, bar = rng.normal(size=7), rng.normal(size=7)
+    found = sg.vjp(program, "y", "x").compile(backend="numpy")(x=x, gamma=1.3, beta=0.2, epsilon=1e-3, y_bar=bar)[1]["x"]
+    s = np.sqrt(x.var() + 1e-3)
+    assert np.allclose(found, batch_norm_adjoint(1.3, s, (x - x.mean()) / s, bar), atol=1e-13)
