@@ -61,7 +61,15 @@ def linearize(statement: Statement, names: frozenset[str], alone: bool = True) -
     """The triples for the reads of tensors in `names`.
 
     `alone`: no other statement adds to the target's cells, so that a partial may use the target's value.
+    Raises SG405 where a change would go through floor, ceil or an argmax.
     """
+    try:
+        yield from _linearize(statement, names, alone)
+    except SymgradError as error:
+        raise SymgradError(error.code, error.message, error.span or statement.origin.span, error.hint) from None
+
+
+def _linearize(statement: Statement, names: frozenset[str], alone: bool) -> Iterator[Term]:
     weight: Expr = sp.S.One
     if statement.reduced and statement.op not in (None, "sum"):
         limits = [index.limit for index in statement.reduced]
@@ -76,7 +84,7 @@ def linearize(statement: Statement, names: frozenset[str], alone: bool = True) -
 def _weight(op: str, body: Expr, limits: list[Any], result: Expr) -> Expr:
     row = REDUCTIONS[op].weight
     if row is None:
-        raise SymgradError("SG405", f"{op} has no derivative")
+        raise SymgradError("SG405", f"{op} has no derivative", hint=f"write stop({op}(…)) to treat it as a constant")
     return row(body, limits, result)
 
 
