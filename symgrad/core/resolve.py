@@ -150,6 +150,9 @@ def _tensors(draft: Draft, ranges: _Ranges, statements: tuple[Statement, ...]) -
     roles = {d.name: d for d in draft.declarations}
     defined = {s.name: s for s in reversed(statements)}
     reads: dict[str, list[tuple[Expr, ...]]] = {}
+    targets: dict[str, list[tuple[Expr, ...]]] = {}
+    for statement in statements:
+        targets.setdefault(statement.name, []).append(indices_of(statement.target))
     indices = {index.symbol for statement in statements for index in statement.domain}
     for statement in statements:
         for read in statement.reads:
@@ -158,8 +161,7 @@ def _tensors(draft: Draft, ranges: _Ranges, statements: tuple[Statement, ...]) -
     for name in dict.fromkeys([*roles, *(n for s in statements for n in (*s.read_names, s.name))]):
         keys = ranges.axes[name]
         if name in defined:
-            targets = [indices_of(s.target) for s in statements if s.name == name]
-            letters = [next((str(t[place]) for t in targets if t[place] in indices), ":") for place in range(len(keys))]
+            letters = [next((str(t[place]) for t in targets[name] if t[place] in indices), ":") for place in range(len(keys))]
             symbols = _axis_symbols(tuple(letters))
             axes = tuple(Index(s, *ranges.range(k)) for s, k in zip(symbols, keys, strict=True))
             out[name] = Tensor(name, axes, "defined", span=defined[name].origin.span)

@@ -7,8 +7,9 @@ stays as a guard. All of it is exact, whatever the extents are.
 
 from __future__ import annotations
 
+import itertools
 import string
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -206,7 +207,7 @@ def _under(guards: list[Any], value: Expr) -> Expr:
 
 def _named(statement: Statement, mapping: dict[Any, Any], program: Program) -> Statement:
     """Apply the mapping of target indices and name all other bound indices so that nothing clashes."""
-    used = {str(t) for t in program.tensors} | {str(symbol) for symbol in mapping.values()}
+    used = {str(symbol) for symbol in mapping.values()}
     used |= {str(s) for index in statement.domain for end in (index.lo, index.hi) for s in end.free_symbols}
     targets = {index for index in indices_of(statement.target)}
     used |= {str(s) for s in statement.target.free_symbols if s not in mapping}
@@ -214,12 +215,12 @@ def _named(statement: Statement, mapping: dict[Any, Any], program: Program) -> S
     for index in statement.domain:
         if index.symbol not in names:
             kept = index.symbol in targets and not isinstance(index.symbol, sp.Dummy)
-            names[index.symbol] = index.symbol if kept else free_name(index.symbol, used)
+            names[index.symbol] = index.symbol if kept else free_name(index.symbol, used, program.tensors)
         used.add(str(names[index.symbol]))
-    outer = {str(s) for s in names.values()} | {str(t) for t in program.tensors}
+    outer = {str(s) for s in names.values()}
 
     def apply(expr: Any) -> Any:
-        return rename_bound(substitute(expr, names), lambda symbol, around: free_name(symbol, around | outer))
+        return rename_bound(substitute(expr, names), lambda symbol, around: free_name(symbol, around | outer, program.tensors))
 
     parts = tuple(_moved(part, names, apply) for part in statement.origin.contributions)
     order = [names.get(symbol, symbol) for symbol in indices_of(statement.target)]
@@ -254,9 +255,7 @@ def _rename(index: Index, names: Mapping[Any, Any]) -> Index:
     return Index(names.get(index.symbol, index.symbol), substitute(index.lo, names), substitute(index.hi, names))
 
 
-def free_name(symbol: Symbol, used: set[str]) -> Symbol:
+def free_name(symbol: Symbol, used: Container[str], also: Container[str] = ()) -> Symbol:
     """The symbol's own letter if nothing else has it, else the first free one."""
-    for name in (symbol.name, *LETTERS):
-        if name not in used:
-            return index_symbol(name)
-    return next(index_symbol(f"{symbol.name}{k}") for k in range(1, 10_000) if f"{symbol.name}{k}" not in used)
+    numbered = (f"{symbol.name}{k}" for k in range(1, 10_000))
+    return next(index_symbol(n) for n in itertools.chain((symbol.name, *LETTERS), numbered) if n not in used and n not in also)
