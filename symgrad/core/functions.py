@@ -185,8 +185,16 @@ ROWS: tuple[ScalarFunction, ...] = (
     _row("sinh", sp.sinh, lambda u, y: sp.cosh(u), mpmath.sinh, "np.sinh({0})", simple=True),
     _row("cosh", sp.cosh, lambda u, y: sp.sinh(u), mpmath.cosh, "np.cosh({0})", simple=True),
     _row("tanh", sp.tanh, lambda u, y: 1 - y**2, mpmath.tanh, "np.tanh({0})", simple=True),
-    _row("abs", sp.Abs, lambda u, y: sp.sign(u), mpmath.fabs, "np.abs({0})", latex=r"\left|{}\right|", text="|{}|"),
-    _row("sign", sp.sign, lambda u, y: sp.S.Zero, mpmath.sign, "np.sign({0})", spellings=("sgn",)),
+    _row(
+        "abs",
+        _undefined("abs"),
+        lambda u, y: Function("sign")(u),
+        mpmath.fabs,
+        "np.abs({0})",
+        latex=r"\left|{}\right|",
+        text="|{}|",
+    ),
+    _row("sign", _undefined("sign"), lambda u, y: sp.S.Zero, mpmath.sign, "np.sign({0})", spellings=("sgn",)),
     _row(
         "floor",
         _undefined("floor"),

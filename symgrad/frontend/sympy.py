@@ -12,33 +12,26 @@ Nothing is executed, sympified or parsed: a Symbol's name is only ever compared 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import sympy as sp
-from sympy import Expr
-from sympy.codegen import cfunctions
 from sympy.core.function import AppliedUndef
-from sympy.core.relational import Relational
-from sympy.functions.elementary.piecewise import ExprCondPair
-from sympy.logic.boolalg import BooleanAtom, BooleanTrue
+from sympy.logic.boolalg import BooleanAtom
 
 from symgrad.core.affine import Ends
 from symgrad.core.draft import Declaration, Draft, Equation
 from symgrad.core.errors import SymgradError, did_you_mean
-from symgrad.core.expr import access, accesses, index_symbol, indices_of, is_index, name_of, reduction, where
-from symgrad.core.functions import BY_HEAD, FUNCTIONS
+from symgrad.core.expr import accesses, indices_of, is_index, name_of
 from symgrad.core.program import Program
 from symgrad.core.resolve import resolve
-from symgrad.frontend.convert import number
-from symgrad.frontend.sympy_names import QUANTITIES, Names, Quantity, kind_of, quantity_name, shown
+from symgrad.frontend.sympy_functions import definitions
+from symgrad.frontend.sympy_names import QUANTITIES, Names, Quantity, kind_of, leaves, quantity_name
+from symgrad.frontend.sympy_rules import Reader
 from symgrad.frontend.syntax import LIMITS
 
 NODES = 200_000  # of one equation, shared parts counted each time they are used
-BITS = 1024
-
-Rule = Callable[["Reader", Any, list[Any]], Any]
 
 
 def from_sympy(
@@ -48,26 +41,77 @@ def from_sympy(
     loss: Quantity | None = None,
     minimize: Quantity | None = None,
     maximize: Quantity | None = None,
+    integers: Mapping[Quantity, tuple[Any, Any]] | None = None,
 ) -> Program:
-    """The program that a list of `Eq(Symbol or Indexed, expression)` means.
+    """The program that a list of `Eq(Symbol, Indexed or f(u), expression)` means.
 
-    `params` and `inputs` declare free quantities, each as IndexedBase, Symbol, Indexed or name. `minimize` or
-    `maximize` names the loss with its goal, `loss` names it without one.
+    `params` and `inputs` declare free quantities, each as IndexedBase, Symbol, Indexed or name; `integers` maps
+    inputs to the least and the greatest of the whole numbers that they hold, to gather by. `minimize` or
+    `maximize` names the loss with its goal, `loss` names it without one. Eq(f(u), …) defines the function f.
     Raises SymgradError: SG13x for what is no equation or has no counterpart here, SG2xx names, SG3xx indices,
     SG4xx graph, SG5xx size.
     """
-    pairs = [_sides(item, place) for place, item in enumerate(_items(equations, sp.Eq), 1)]
+    sides = [_sides(item, place) for place, item in enumerate(_items(equations, sp.Eq), 1)]
+    pairs = [(place, *pair) for place, pair in enumerate(sides, 1) if not isinstance(pair[0], AppliedUndef)]
+    functions = definitions(pair for pair in sides if isinstance(pair[0], AppliedUndef))
+    whole = _whole_numbers(integers)
+    roles = _roles(params, inputs, whole)
+    models = [[leaf for side in pair for leaf in leaves(side, "value")] for _, *pair in pairs]
+    models += [definition.leaves for definition in functions.values()]
+    models += [list(leaves(end, "end")) for ends in whole.values() for end in ends]
+    names = Names.of(models, [quantity_name(lhs) for _, lhs, _ in pairs], [name for group in roles.values() for name in group])
+    _check_function_names(functions, names)
+    reader = Reader(names, functions)
+    ranges = {name: (*reader.ends(name, *ends), None) for name, ends in names.ranges.items()}
+    read = tuple(_equation(place, lhs, rhs, reader) for place, lhs, rhs in pairs)
+    goal, target = _goal({"loss": loss, "minimize": minimize, "maximize": maximize}, [equation.name for equation in read])
+    own = {name: reader.function(name) for name, definition in functions.items() if definition.closed}
+    values = {name: reader.ends(name, *ends) for name, ends in whole.items()}
+    draft = Draft(read, _gathered(read, values), ranges, target, goal, functions=own)
+    program = resolve(draft)
+    declarations = _declarations(program, roles, values)
+    return resolve(replace(draft, declarations=declarations)) if declarations else program
+
+
+def _roles(params: Any, inputs: Any, whole: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The names of each role. SG211 for a parameter that holds whole numbers."""
     given = {"input": inputs, "param": params}
     roles = {role: [quantity_name(item) for item in _items(items, QUANTITIES)] for role, items in given.items()}
-    names = Names.of(pairs, [name for group in roles.values() for name in group])
-    reader = Reader(names)
-    ranges = {name: (*reader.ends(name, *ends), None) for name, ends in names.ranges.items()}
-    read = tuple(_equation(place, lhs, rhs, reader) for place, (lhs, rhs) in enumerate(pairs, 1))
-    goal, target = _goal({"loss": loss, "minimize": minimize, "maximize": maximize}, [equation.name for equation in read])
-    draft = Draft(read, (), ranges, target, goal)
-    program = resolve(draft)
-    declarations = _declarations(program, roles)
-    return resolve(replace(draft, declarations=declarations)) if declarations else program
+    for name in whole:
+        if name in roles["param"]:
+            raise SymgradError("SG211", f"{name} holds whole numbers, so it cannot be trained", hint="name it in inputs")
+    roles["input"] += [name for name in whole if name not in roles["input"]]
+    return roles
+
+
+def _whole_numbers(given: Any) -> dict[str, tuple[Any, Any]]:
+    """SG130, SG311 where `integers` is no mapping of quantities to two ends."""
+    if given is not None and not isinstance(given, Mapping):
+        raise SymgradError("SG130", f"integers is {kind_of(given)}", hint="write integers={w: (1, V)}")
+    out: dict[str, tuple[Any, Any]] = {}
+    for item, ends in (given or {}).items():
+        name = quantity_name(item)
+        pair = tuple(sp.Integer(end) if isinstance(end, int) else end for end in ends) if isinstance(ends, (tuple, list)) else ()
+        if len(pair) != 2 or not all(isinstance(end, sp.Expr) for end in pair):
+            raise SymgradError(
+                "SG311", f"the least and the greatest value of {name} are not given", hint="write integers={w: (1, V)}"
+            )
+        if out.setdefault(name, pair) != pair:
+            raise SymgradError("SG202", f"{name} is declared twice")
+    return out
+
+
+def _check_function_names(functions: Iterable[str], names: Names) -> None:
+    for name in functions:
+        if name in names.quantities or name in names.indices or name in names.symbols:
+            raise SymgradError("SG205", f"{name} is a function and a quantity", hint="rename one of them")
+
+
+def _gathered(equations: Sequence[Equation], values: Mapping[str, Ends]) -> tuple[Declaration, ...]:
+    """The integer arrays as far as reads tell: ranges are found only once it is known what may stand as an index."""
+    ranks = {name_of(read): len(indices_of(read)) for equation in reversed(equations) for read in accesses(equation.value)}
+    axes = {name: tuple(f"{name}:{place}" for place in range(ranks[name])) for name in values if name in ranks}
+    return tuple(Declaration("input", name, axes[name], values=values[name]) for name in axes)
 
 
 def _items(given: Any, single: Any) -> list[Any]:
@@ -87,9 +131,9 @@ def _sides(item: Any, place: int) -> tuple[Any, Any]:
     if not isinstance(item, sp.Eq):
         raise SymgradError("SG130", f"item {place} is no equation, it is {kind_of(item)}", hint="write Eq(left, right)")
     lhs, rhs = item.args
-    if not isinstance(lhs, (sp.Symbol, sp.Indexed)):
+    if not isinstance(lhs, (sp.Symbol, sp.Indexed, AppliedUndef)):
         raise SymgradError(
-            "SG121", f"an object {kind_of(lhs)} cannot stand left of = (equation {place})", hint="write a Symbol or x[i]"
+            "SG121", f"an object {kind_of(lhs)} cannot stand left of = (equation {place})", hint="write a Symbol, x[i] or f(u)"
         )
     for side in (lhs, rhs):
         _check_extent(side, place)
@@ -118,229 +162,15 @@ def _check_extent(root: Any, place: int) -> None:
         raise SymgradError("SG507", f"equation {place} has {size:,} parts written out, more than {NODES:,}", hint="name parts")
 
 
-# expressions
-
-
-@dataclass(frozen=True)
-class Reader:
-    """SymPy expression → expression of the IR, arguments first, by the table RULES."""
-
-    names: Names
-
-    def expr(self, root: Any) -> Any:
-        """SG116, SG132, SG133, SG134, SG201, SG209, SG311, SG505."""
-        done: dict[Any, Any] = {}
-        stack = [root]
-        while stack:
-            node = stack[-1]
-            rule, parts = _rule(node), _parts(node)
-            waiting = [part for part in parts if part not in done]
-            if waiting:
-                stack.extend(reversed(waiting))
-                continue
-            stack.pop()
-            if node not in done:
-                done[node] = rule(self, node, [done[part] for part in parts])
-        return done[root]
-
-    def ends(self, name: str, lo: Any, hi: Any) -> Ends:
-        """The ends of a range: whole numbers, extents and outer indices."""
-        ends = _as_number(self.expr(lo)), _as_number(self.expr(hi))
-        for end in ends:
-            if end.is_integer is False or end.is_Float or accesses(end):
-                hint = "ends are integers, extents and outer indices"
-                raise SymgradError("SG311", f"an end of the range of {name} is no whole number", hint=hint)
-            if index_symbol(name) in end.free_symbols:
-                raise SymgradError("SG302", f"an end of the range of {name} uses {name} itself", hint="use another index")
-        return ends
-
-
-def _parts(node: Any) -> tuple[Any, ...]:
-    if isinstance(node, (sp.Symbol, sp.Idx)):
-        return ()
-    return tuple(node.args[1:] if isinstance(node, sp.Indexed) else node.args)
-
-
-def _rule(node: Any) -> Rule:
-    rule = next((RULES[kind] for kind in type(node).__mro__ if kind in RULES), None)
-    if rule is None:
-        kind = type(node).__name__
-        code = "SG133" if isinstance(node, sp.Number) or node is sp.I or node is sp.zoo else "SG132"
-        raise SymgradError(code, f"{shown(kind)} has no counterpart in the language", hint=HINTS.get(kind, OTHERWISE))
-    return rule
-
-
-def _apply(head: Callable[..., Any]) -> Rule:
-    def rule(reader: Reader, node: Any, args: list[Any]) -> Any:
-        result = head(*map(_as_number, args))
-        if result in (sp.zoo, sp.nan, sp.oo, -sp.oo) or (result.is_number and result.is_real is False):
-            raise SymgradError("SG133", f"{shown(type(node).__name__)} of {', '.join(map(str, args))} is no finite real number")
-        return result
-
-    return rule
-
-
-def _as_number(value: Any) -> Any:
-    if isinstance(value, Expr):
-        return value
-    raise SymgradError("SG116", "a condition stands where a number is needed", hint="write Piecewise((a, condition), (b, True))")
-
-
-def _exact(reader: Reader, node: Any, args: list[Any]) -> Any:
-    if max(abs(node.p), node.q).bit_length() > BITS:
-        raise SymgradError("SG505", f"a number has more than {BITS} bits")
-    return node
-
-
-def _decimal(reader: Reader, node: Any, args: list[Any]) -> Any:
-    """The shortest decimal that SymPy reads as this Float, as if it had been typed."""
-    texts = [str(sp.Float(node, digits)) for digits in range(1, LIMITS["digits"] + 1)]
-    return number(next((text for text in texts if sp.Float(text, precision=node._prec) == node), texts[-1]))
-
-
-def _as_it_is(reader: Reader, node: Any, args: list[Any]) -> Any:
-    return node
-
-
-def _symbol(reader: Reader, node: Any, args: list[Any]) -> Any:
-    name = quantity_name(node)
-    return index_symbol(name) if name in reader.names.indices else access(name)
-
-
-def _indexed(reader: Reader, node: Any, args: list[Any]) -> Any:
-    for index, given in zip(args, node.indices, strict=True):
-        if _as_number(index).is_integer is False or index.is_Float:
-            raise SymgradError("SG308", f"{given} is no index of {quantity_name(node)}", hint="indices are whole numbers")
-    return access(quantity_name(node), *args)
-
-
-def _power(base: Any, exponent: Any) -> Any:
-    if base.is_Rational and exponent.is_Rational and abs(exponent) * max(abs(base.p), base.q).bit_length() > BITS:
-        raise SymgradError("SG505", f"a power has more than {BITS} bits")
-    return base**exponent
-
-
-def _extreme(name: str) -> Rule:
-    """SymPy forgets the order of arguments; a constant first wins a tie, which makes relu'(0) = 0."""
-
-    def rule(reader: Reader, node: Any, args: list[Any]) -> Any:
-        args = [_as_number(arg) for arg in args]
-        return FUNCTIONS[name].head(*sorted(args, key=lambda arg: not arg.is_number))
-
-    return rule
-
-
-def _reduction(op: str) -> Rule:
-    def rule(reader: Reader, node: Any, args: list[Any]) -> Any:
-        body, limits = _as_number(args[0]), args[1:]
-        read = []
-        for (symbol, *_), limit in zip(limits, node.args[1:], strict=True):
-            if len(limit) != 3:
-                raise SymgradError("SG311", f"the range of {symbol} is not given", hint="write (i, lower, upper)")
-            read.append((symbol, *reader.ends(str(symbol), *limit[1:])))
-        # SymPy's inner index stands first, the language's outer one; where none depends on another keep the order
-        bound = {symbol for symbol, *_ in read}
-        nested = any(bound & end.free_symbols for _, *ends in read for end in ends)
-        return reduction(op, body, read[::-1] if nested else read)
-
-    return rule
-
-
-def _tuple(reader: Reader, node: Any, args: list[Any]) -> Any:
-    return tuple(args)
-
-
-def _relation(head: Any) -> Rule:
-    return lambda reader, node, args: head(*map(_as_number, args), evaluate=False)
-
-
-def _connective(reader: Reader, node: Any, args: list[Any]) -> Any:
-    return (node.func, args)
-
-
-def _piecewise(reader: Reader, node: Any, args: list[Any]) -> Any:
-    *branches, (value, last) = args
-    if last is not sp.true:
-        raise SymgradError("SG134", "a Piecewise says nothing where none of its conditions holds", hint="end it with (value, True)")
-    value = _as_number(value)
-    for branch, condition in reversed(branches):
-        value = _choose(condition, _as_number(branch), value)
-    return value
-
-
-def _choose(condition: Any, yes: Expr, no: Expr) -> Expr:
-    """where(condition, yes, no), with "and" and "or" as nested choices."""
-    if isinstance(condition, Relational):
-        return where(condition, yes, no)
-    if not isinstance(condition, tuple):
-        raise SymgradError("SG116", "a condition of Piecewise is no comparison", hint="for instance x > 0")
-    connective, parts = condition
-    for part in reversed(parts):
-        if connective is sp.And:
-            yes = _choose(part, yes, no)
-        else:
-            no = _choose(part, yes, no)
-    return yes if connective is sp.And else no
-
-
-def _named_function(reader: Reader, node: Any, args: list[Any]) -> Any:
-    """Function("relu")(x) and others of the table, by name."""
-    name = node.func.__name__
-    row = FUNCTIONS.get(name)
-    if row is None:
-        raise SymgradError("SG201", f"there is no function {shown(name)}", hint=did_you_mean(name, FUNCTIONS))
-    if len(args) != row.arity and (row.arity is not None or len(args) < 2):
-        raise SymgradError("SG118", f"{name} takes {row.arity or 'at least 2'} argument(s), here it has {len(args)}")
-    return row.head(*map(_as_number, args))
-
-
-def _delta(i: Expr, j: Expr) -> Expr:
-    return where(sp.Eq(i, j, evaluate=False), sp.S.One, sp.S.Zero)
-
-
-RULES: Mapping[Any, Rule] = {
-    sp.Rational: _exact, sp.Float: _decimal, type(sp.pi): _as_it_is, type(sp.E): _as_it_is, BooleanTrue: _as_it_is,
-    sp.Symbol: _symbol, sp.Idx: _symbol, sp.Indexed: _indexed,
-    sp.Add: _apply(sp.Add), sp.Mul: _apply(sp.Mul), sp.Pow: _apply(_power), sp.UnevaluatedExpr: _apply(lambda u: u),
-    **{row.head: _apply(row.head) for row in BY_HEAD.values() if not issubclass(row.head, AppliedUndef)},
-    sp.sec: _apply(lambda u: 1 / sp.cos(u)), sp.csc: _apply(lambda u: 1 / sp.sin(u)), sp.cot: _apply(lambda u: 1 / sp.tan(u)),
-    sp.sech: _apply(lambda u: 1 / sp.cosh(u)), sp.csch: _apply(lambda u: 1 / sp.sinh(u)), sp.coth: _apply(lambda u: 1 / sp.tanh(u)),
-    cfunctions.expm1: _apply(FUNCTIONS["expm1"].head), cfunctions.log1p: _apply(FUNCTIONS["log1p"].head),
-    AppliedUndef: _named_function, sp.KroneckerDelta: _apply(_delta),
-    sp.Max: _extreme("max"), sp.Min: _extreme("min"), sp.Sum: _reduction("sum"), sp.Product: _reduction("prod"), sp.Tuple: _tuple,
-    sp.Piecewise: _piecewise, ExprCondPair: _tuple, sp.And: _connective, sp.Or: _connective,
-    **{head: _relation(head) for head in (sp.Eq, sp.Ne, sp.Lt, sp.Le, sp.Gt, sp.Ge)},
-}  # fmt: skip
-
-OTHERWISE = "the functions are " + ", ".join(sorted(row.name for row in BY_HEAD.values()))
-HINTS = {
-    "Derivative": "write the derivative out, or let symgrad derive it",
-    "Integral": "write its closed form, or a Sum",
-    "Heaviside": "write Piecewise((0, x < 0), (1, True)); the step has no slope to learn from",
-    "ImaginaryUnit": "all quantities are real numbers",
-    "Infinity": "numbers and ranges are finite",
-    "NegativeInfinity": "numbers and ranges are finite",
-    "ComplexInfinity": "something was divided by zero",
-    "NaN": "a number was undefined before it came here",
-    "Not": "write the opposite comparison",
-    "IndexedBase": "give it its indices, x[i]",
-    **dict.fromkeys(("ImmutableDenseMatrix", "MatrixSymbol", "MatrixElement", "MatMul", "MatAdd", "MatPow", "Transpose", "Trace"),
-                    "write it in index notation: Sum(A[i, j]*x[j], (j, 1, N))"),
-}  # fmt: skip
-
-
-# statements
-
-
 def _equation(place: int, lhs: Any, rhs: Any, reader: Reader) -> Equation:
     name = quantity_name(lhs)
     try:
-        indices = tuple(reader.expr(index) for index in _parts(lhs))
-        value = _as_number(reader.expr(rhs))
+        indices = tuple(reader.expr(index) for index in (lhs.indices if isinstance(lhs, sp.Indexed) else ()))
+        value = reader.value(rhs)
     except SymgradError as error:
         raise SymgradError(error.code, f"{error.message} (equation {place}, of {name})", hint=error.hint) from None
     _check_extent(value, place)
-    return Equation(name, indices, value)
+    return Equation(name, indices, value, sizes=reader.names.sizes)
 
 
 def _goal(given: Mapping[str, Any], defined: Sequence[str]) -> tuple[str | None, str | None]:
@@ -355,7 +185,7 @@ def _goal(given: Mapping[str, Any], defined: Sequence[str]) -> tuple[str | None,
     return None, None
 
 
-def _declarations(program: Program, roles: Mapping[str, Sequence[str]]) -> tuple[Declaration, ...]:
+def _declarations(program: Program, roles: Mapping[str, Sequence[str]], values: Mapping[str, Ends]) -> tuple[Declaration, ...]:
     """Declarations that give each axis the letter it is used with, or a new one where that means another range."""
     ranges = {name: (index.lo, index.hi) for name, index in program.ranges.items()}
     ranges |= {str(index.symbol): (index.lo, index.hi) for statement in program for index in statement.outer}
@@ -368,7 +198,7 @@ def _declarations(program: Program, roles: Mapping[str, Sequence[str]]) -> tuple
             axes: list[str] = []
             for index, axis in zip(uses.get(name, ()), program.tensors[program.known(name)].axes, strict=False):
                 axes.append(_letter(str(index) if is_index(index) else "n", (axis.lo, axis.hi), ranges, taken | set(axes)))
-            out.append(Declaration(role, name, tuple(axes)))
+            out.append(Declaration(role, name, tuple(axes), values=values.get(name)))
     return tuple(out)
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import sympy as sp
+from sympy.core.function import AppliedUndef
 
 from symgrad.core.affine import Ends
 from symgrad.core.errors import SymgradError
@@ -28,7 +29,7 @@ MARKS = {
 }  # fmt: skip
 SUBSCRIPT = re.compile(r"_\{([A-Za-z0-9]+)\}")
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
-RESERVED = {*FUNCTIONS, *REDUCERS, *KEYWORDS, *CODE_WORDS, "where", "sqrt", "pi"}
+RESERVED = {*FUNCTIONS, *REDUCERS, *KEYWORDS, *CODE_WORDS, "where", "sqrt", "grad", "pi"}
 
 Quantity = Any  # an IndexedBase, a Symbol, an Indexed or a name
 
@@ -46,16 +47,33 @@ def name_in_code(name: str) -> str:
     r"""The name in the language of a SymPy name: `y^{*}` is y_star, `\theta_{1}` is theta_1. SG204, SG209, SG503."""
     if len(name) > LIMITS["identifier"]:
         raise SymgradError("SG503", f"the name {shown(name)} has {len(name):,} characters, more than {LIMITS['identifier']}")
-    stem, ending = name, ""
-    while mark := next((mark for mark in MARKS if stem.endswith(mark)), None):
-        stem, ending = stem.removesuffix(mark), MARKS[mark] + ending
-    stem = SUBSCRIPT.sub(r"_\1", stem.removeprefix("\\"))
-    result = "".join(GREEK.get(c, c) for c in stem) + ending
+    result = _normal(name)
     if not NAME.fullmatch(result) or "__" in result:
         raise SymgradError("SG209", f"{shown(name)} cannot be a name", hint="a name has letters, digits and single _")
     if result in RESERVED:
         raise SymgradError("SG204", f"{result} has a meaning in the language already", hint="choose another name for the quantity")
     return result
+
+
+def _normal(name: str) -> str:
+    stem, ending = name, ""
+    while mark := next((mark for mark in MARKS if stem.endswith(mark)), None):
+        stem, ending = stem.removesuffix(mark), MARKS[mark] + ending
+    stem = SUBSCRIPT.sub(r"_\1", stem.removeprefix("\\"))
+    return "".join(GREEK.get(c, c) for c in stem) + ending
+
+
+def called_name(call: Any) -> str:
+    """The name in the language of what an applied undefined function calls, whether or not there is such a function."""
+    name = call.func.__name__
+    return _normal(name) if len(name) <= LIMITS["identifier"] else name
+
+
+def is_reducing(node: Any) -> bool:
+    """True of a reduction other than Sum and Product: Function("max")(body, (i, lo, hi))."""
+    if not isinstance(node, AppliedUndef) or called_name(node) not in REDUCERS:
+        return False
+    return len(node.args) > 1 and all(isinstance(limit, sp.Tuple) for limit in node.args[1:])
 
 
 def quantity_name(item: Quantity) -> str:
@@ -75,10 +93,10 @@ def quantity_name(item: Quantity) -> str:
 QUANTITIES = (str, sp.Symbol, sp.Indexed, sp.IndexedBase)
 
 
-def _leaves(root: Any, place: str) -> Iterator[tuple[Any, str]]:
-    """Every Symbol, Idx and IndexedBase of an expression with its place: "value", "index", "bound", "end" or "base".
+def leaves(root: Any, place: str) -> Iterator[tuple[Any, str]]:
+    """Every Symbol, Idx and IndexedBase of an expression with its place: "value", "index", "bound", "open", "end" or "base".
 
-    The Indexed themselves come with "access".
+    The Indexed themselves come with "access"; an index bound without ends is "open".
     """
     stack, seen = [(root, place)], set()
     while stack:
@@ -93,9 +111,10 @@ def _leaves(root: Any, place: str) -> Iterator[tuple[Any, str]]:
         elif isinstance(node, sp.Indexed):
             yield node, "access"
             parts = [(arg, "index") for arg in node.args]
-        elif isinstance(node, (sp.Sum, sp.Product)):
+        elif isinstance(node, (sp.Sum, sp.Product)) or is_reducing(node):
             parts = [(node.args[0], place)]
-            parts += [(arg, "end" if k else "bound") for limit in node.args[1:] for k, arg in enumerate(limit)]
+            for limit in node.args[1:]:
+                parts += [(arg, "end" if k else "bound" if len(limit) > 1 else "open") for k, arg in enumerate(limit)]
         stack.extend(reversed(parts))
 
 
@@ -108,22 +127,30 @@ class Names:
     """What each name of a model is: a quantity, or an index or extent."""
 
     quantities: set[str]
+    defined: frozenset[str] = frozenset()
     indices: set[str] = field(default_factory=set)
     ranges: dict[str, Ends] = field(default_factory=dict)  # as SymPy has them
     bound: set[str] = field(default_factory=set)
+    loops: set[str] = field(default_factory=set)  # what certainly runs, and is the end of no range
+    ends: set[str] = field(default_factory=set)
     symbols: dict[str, Any] = field(default_factory=dict)  # the Symbol behind each quantity
 
     @classmethod
-    def of(cls, pairs: Sequence[tuple[Any, Any]], declared: Iterable[str]) -> Names:
-        found = [[leaf for side in pair for leaf in _leaves(side, "value")] for pair in pairs]
-        bases = {quantity_name(leaf) for leaves in found for leaf, place in leaves if place == "base"}
-        names = cls({quantity_name(lhs) for lhs, _ in pairs} | set(declared) | bases)
-        for leaves in found:
+    def of(cls, models: Sequence[Sequence[tuple[Any, str]]], defined: Iterable[str], declared: Iterable[str]) -> Names:
+        """From the leaves of every equation, function and declared end."""
+        bases = {quantity_name(leaf) for leaves in models for leaf, place in leaves if place == "base"}
+        names = cls({*defined, *declared, *bases}, frozenset(defined))
+        for leaves in models:
             names.collect_indices(leaves)
-        names.collect_shapes([leaf for leaves in found for leaf, place in leaves if place == "access"])
-        for leaves in found:
+        names.collect_shapes([leaf for leaves in models for leaf, place in leaves if place == "access"])
+        for leaves in models:
             names.collect_symbols(leaves)
         return names
+
+    @property
+    def sizes(self) -> frozenset[str]:
+        """Names in the ends of ranges that are no index: left of =, h[T] is one cell."""
+        return frozenset(self.ends - self.loops - set(self.ranges))
 
     def collect_indices(self, leaves: Iterable[tuple[Any, str]]) -> None:
         """SG205, SG208, SG304, SG305 where a name cannot be an index."""
@@ -139,16 +166,25 @@ class Names:
                 raise SymgradError("SG208", f"two SymPy objects in one equation are named {name}", hint="use one for both")
             if name not in self.quantities:
                 self.indices.add(name)
-            if place == "bound":
-                self.bound.add(name)
+            self.note(name, leaf, place)
             self.declare(name, _range(leaf))
 
+    def note(self, name: str, leaf: Any, place: str) -> None:
+        if place == "bound":
+            self.bound.add(name)
+        elif place == "end":
+            self.ends.add(name)
+        if place in ("bound", "open") or isinstance(leaf, sp.Idx):
+            self.loops.add(name)
+
     def collect_shapes(self, reads: Iterable[Any]) -> None:
-        """A shape gives the range of an index that has none."""
+        """A shape gives the range of an index that has none; h[T] of the shape T + 1 is a cell."""
         ranged = self.bound | set(self.ranges)
         for read in reads:
             for index, extent in zip(read.indices, read.base.shape or (), strict=False):
-                if isinstance(index, (sp.Symbol, sp.Idx)) and quantity_name(index) in self.indices - ranged:
+                if not isinstance(index, (sp.Symbol, sp.Idx)) or index in extent.free_symbols:
+                    continue
+                if quantity_name(index) in self.indices - ranged:
                     self.declare(quantity_name(index), (sp.S.Zero, extent - 1))
 
     def declare(self, name: str, ends: tuple[Any, ...]) -> None:
