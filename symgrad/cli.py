@@ -100,7 +100,9 @@ def _compile_options(parser: argparse.ArgumentParser) -> None:
 
 def _train_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="FILE|-|EQUATIONS", help=MODEL_HELP)
-    parser.add_argument("--data", required=True, help="digits, breast_cancer, a .npz file (X, y, or the model's arrays by name) or a .csv file")
+    parser.add_argument(
+        "--data", required=True, help="digits, breast_cancer, a .npz file (X, y, or the model's arrays by name) or a .csv file"
+    )
     parser.add_argument("--column", help="the target's column of a .csv file (default: the last) or its array in a .npz file")
     parser.add_argument("--target", type=_name, help="the model's input for the labels; default: the starred one")
     parser.add_argument(

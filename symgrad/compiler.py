@@ -19,11 +19,11 @@ from symgrad.kernel import Kernel
 from symgrad.schedule.order import schedule
 from symgrad.transform.batch import batch as add_batch
 from symgrad.transform.collect import collect
+from symgrad.transform.functions import expand
+from symgrad.transform.gradients import expand_gradients
 from symgrad.transform.normalize import normalize
 from symgrad.transform.reuse import inline, prune, reuse
 from symgrad.transform.reverse import adjoint_names, reverse
-from symgrad.transform.functions import expand
-from symgrad.transform.gradients import expand_gradients
 from symgrad.transform.stabilize import stabilize
 
 DTYPES = ("float64", "float32")

@@ -29,8 +29,8 @@ from symgrad.printers import pages
 from symgrad.printers.latex import LATEX
 from symgrad.printers.text import TEXT
 from symgrad.transform.chain import forward_line, slides, steps
-from symgrad.transform.collect import Form, collect
 from symgrad.transform.closed import closed_form, renamed
+from symgrad.transform.collect import Form, collect
 from symgrad.transform.functions import complete
 from symgrad.transform.gradients import expand_gradients
 from symgrad.transform.reverse import adjoint_names, reverse

@@ -60,7 +60,9 @@ class Operator:
 
     @cached_property
     def built(self) -> Built:
-        return BUILD[self.kind](_readable(self.program, self.of, self.wrt) if self.kind in SECOND else self.program, self.of, self.wrt)
+        return BUILD[self.kind](
+            _readable(self.program, self.of, self.wrt) if self.kind in SECOND else self.program, self.of, self.wrt
+        )
 
     @property
     def raw(self) -> Program:
@@ -98,7 +100,9 @@ class Operator:
             return Page(slides(self.program, self.raw, self.of))
         layout = Layout.of(self.whole, derivatives=True)
         needed = ancestors(self.whole, [self.of, *self.results.values()])
-        rows = [(s, Row(forward_line(s.with_value(tidy(s.value)), self.whole, layout))) for s in ordered(self.whole) if s.name in needed]
+        rows = [
+            (s, Row(forward_line(s.with_value(tidy(s.value)), self.whole, layout))) for s in ordered(self.whole) if s.name in needed
+        ]
         model = tuple(row for s, row in rows if s.name in self.program.definitions)
         return Page((Section(("Model",), model), Section((TITLES[self.kind],), tuple(row for s, row in rows if row not in model))))
 

@@ -1,3 +1,4 @@
+# ruff: noqa: E501  (a model on one line)
 """The table of models that every test crosses with every check: text → Program, and SymPy → the same Program.
 
 >>> program = parse(MODELS["S2"].text)
@@ -323,7 +324,10 @@ INDEXED = (
         """,
         sizes={"N": 2, "M": 3},
     ),
-    Model("parts", "index n in 1..N-1, i in 0..N; input x[i]; y[0] = x[0]^2; y[n] = x[n]*x[n-1]; y[N] = tanh(x[N]); J = sum(y[i]^2*x[i] for i)"),
+    Model(
+        "parts",
+        "index n in 1..N-1, i in 0..N; input x[i]; y[0] = x[0]^2; y[n] = x[n]*x[n-1]; y[N] = tanh(x[N]); J = sum(y[i]^2*x[i] for i)",
+    ),
     Model(
         "gather",
         """
@@ -346,9 +350,14 @@ INDEXED = (
         J = sum(y[i]^2 for i) + sum(where(z[i] > -100, z[i]^2, 0) for i) + mean(x[i]^2 for i if t[i] > 0.2) + min(x[i] for i if i > 1)
         """,
     ),
-    Model("sums in moving ranges", "index i, j, k in 1..N; input x[i], A[i,j]; J = sum(sum(tanh(sum(A[k,j]*x[k] for k in 1..j))*x[i] for j in 1..i)^2 for i)"),
+    Model(
+        "sums in moving ranges",
+        "index i, j, k in 1..N; input x[i], A[i,j]; J = sum(sum(tanh(sum(A[k,j]*x[k] for k in 1..j))*x[i] for j in 1..i)^2 for i)",
+    ),
     Model("triangle", "index i, j in 1..N; input x[i], A[i,j]; s[i] = sum(A[i,j]*x[j] for j in 1..i); J = sum(s[i]^2 for i)"),
-    Model("guarded read", "index i, j in 0..N; input x[i]; y[i] = where(i > 0, sum(x[i-1]*x[j] for j), x[i]); J = sum(y[i]^2 for i)"),
+    Model(
+        "guarded read", "index i, j in 0..N; input x[i]; y[i] = where(i > 0, sum(x[i-1]*x[j] for j), x[i]); J = sum(y[i]^2 for i)"
+    ),
     Model(
         "causal",
         """
@@ -372,8 +381,15 @@ INDEXED = (
         """,
         sizes={"P": 2, "A": 3, "C": 2},
     ),
-    Model("pooling of a stride", "index i in 0..2, a in 0..1, n in 0..5; input x[n]; y[i] = max(relu(x[2*i+a]) for a); J = sum(y[i]^2*i for i)"),
-    Model("dilation", "index i in 0..N-2*K, k in 0..K, n in 0..N; input x[n], w[k]; y[i] = sum(w[k]*x[i+2*k] for k); J = sum(y[i]^2 for i)", sizes={"N": 6, "K": 2}),
+    Model(
+        "pooling of a stride",
+        "index i in 0..2, a in 0..1, n in 0..5; input x[n]; y[i] = max(relu(x[2*i+a]) for a); J = sum(y[i]^2*i for i)",
+    ),
+    Model(
+        "dilation",
+        "index i in 0..N-2*K, k in 0..K, n in 0..N; input x[n], w[k]; y[i] = sum(w[k]*x[i+2*k] for k); J = sum(y[i]^2 for i)",
+        sizes={"N": 6, "K": 2},
+    ),
     Model("several losses", "f = w*x; l_1 = (f - a)^2; l_2 = exp(-f*b); J = l_1 + 0.3*l_2 + l_1*l_2"),
     Model("a function of a function", "s(u) = u/(1 + u^2); f(u, v) = s(u*v) + s(u)^2; J = f(w*x, f(x, w))"),
 )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import mpmath
 import numpy as np
 import pytest
@@ -104,7 +102,20 @@ def squared_gradient(program: Program, loss: str) -> Program:
 
 
 @pytest.mark.parametrize(
-    "name", [m.name for m in SLIDES] + ["quadratic form", "product", "maximum", "logsumexp", "convolution", "attention", "recurrence", "lag two", "gather", "triangle"]
+    "name",
+    [m.name for m in SLIDES]
+    + [
+        "quadratic form",
+        "product",
+        "maximum",
+        "logsumexp",
+        "convolution",
+        "attention",
+        "recurrence",
+        "lag two",
+        "gather",
+        "triangle",
+    ],
 )
 def test_reverse_of_reverse(name: str) -> None:
     """An adjoint program that is not a program like any other: second derivatives."""

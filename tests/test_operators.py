@@ -1,3 +1,4 @@
+# ruff: noqa: E501  (a model on one line)
 """Jacobians, their products, Hessians and gradients inside equations: against differences of the oracle."""
 
 from __future__ import annotations
@@ -51,7 +52,13 @@ def columns(program: Program, arrays: dict[str, Any], of: str, name: str) -> Any
                 moved[cell] = mpmath.mpf(value[cell]) + sign * STEP
                 ends.append(np.asarray(evaluate(program, {**arrays, name: moved})[of], object))
             out.append((ends[0] - ends[1]) / (2 * STEP))
-    return np.moveaxis(np.array(out, object).reshape(*value.shape, *np.shape(out[0])), list(range(value.ndim)), list(range(-value.ndim, 0))) if value.ndim else out[0]
+    return (
+        np.moveaxis(
+            np.array(out, object).reshape(*value.shape, *np.shape(out[0])), list(range(value.ndim)), list(range(-value.ndim, 0))
+        )
+        if value.ndim
+        else out[0]
+    )
 
 
 def evaluated(operator: Operator, arrays: dict[str, Any]) -> dict[str, Any]:
@@ -123,7 +130,9 @@ def test_compiled_operators_agree_with_the_oracle(backend: str) -> None:
 
 def test_the_chain_rule_is_shown_with_its_sum() -> None:
     """S11: dy_i/dx_k = Σ_j dy_i/du_j · du_j/dx_k."""
-    text = sg.jacobian(sg.parse("index i in 1..M, j in 1..H, k in 1..N; y[i] = sum(A[i,j]*u[j]^2 for j); u[j] = sum(B[j,k]*x[k] for k)"), "y", "x").text()
+    text = sg.jacobian(
+        sg.parse("index i in 1..M, j in 1..H, k in 1..N; y[i] = sum(A[i,j]*u[j]^2 for j); u[j] = sum(B[j,k]*x[k] for k)"), "y", "x"
+    ).text()
     assert "dy_i/dx_k = Σ_{j=1..H} dy_i/du_j · du_j/dx_k" in text
     assert "dy_i/du_j = 2A_ij u_j" in text
 

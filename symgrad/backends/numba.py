@@ -91,7 +91,9 @@ def times_test(times: Sequence[Index]) -> str:
     tests = []
     for index in times:
         name = python_name(str(index.symbol))
-        tests.append(f"{name} == {affine(index.lo)}" if index.lo == index.hi else f"{affine(index.lo)} <= {name} <= {affine(index.hi)}")
+        tests.append(
+            f"{name} == {affine(index.lo)}" if index.lo == index.hi else f"{affine(index.lo)} <= {name} <= {affine(index.hi)}"
+        )
     return " and ".join(tests)
 
 

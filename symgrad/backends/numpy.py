@@ -18,7 +18,7 @@ from sympy import Symbol
 from symgrad.backends.numba import indent, scan_head, times_test
 from symgrad.backends.pycode import Code, affine, python_name
 from symgrad.core.affine import nonnegative
-from symgrad.core.expr import accesses, indices_of, is_access, is_index, name_of, powers
+from symgrad.core.expr import accesses, indices_of, is_access, name_of, powers
 from symgrad.core.layout import Layout
 from symgrad.core.program import Index, covers
 from symgrad.core.ranges import scoped
@@ -115,10 +115,14 @@ class _Array:
         symbols = [index.symbol for index in self.kept]
         moving = [[s for s in symbols if target.has(s)] for target in self.targets]
         if [s for found in moving for s in found] != symbols or any(
-            target - found[0] != sp.expand(target - found[0]).subs(found[0], 0) for target, found in zip(self.targets, moving, strict=True) if found
+            target - found[0] != sp.expand(target - found[0]).subs(found[0], 0)
+            for target, found in zip(self.targets, moving, strict=True)
+            if found
         ):
             kept = replace_order(self, self.kept)
-            return ", ".join(kept.grid(t - axis.lo) for t, axis in zip(self.targets, self.axes(self.kernel.statement.name), strict=True))
+            return ", ".join(
+                kept.grid(t - axis.lo) for t, axis in zip(self.targets, self.axes(self.kernel.statement.name), strict=True)
+            )
         out = []
         for target, axis, found in zip(self.targets, self.axes(self.kernel.statement.name), moving, strict=True):
             if not found:

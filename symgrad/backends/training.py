@@ -91,8 +91,14 @@ def check_text(training: Training) -> str:
 
 def buffers_text(training: Training) -> str:
     """Row buffers for shuffled data and the step's temporaries, for batches of N."""
-    rows = [] if training.single else [f"np.empty(({numpy.shape(training.step, n)}), {numpy.cell_type(training.step, n)})" for n in training.batched]
-    inner = [f"np.empty(({numpy.shape(training.step, n)}), {numpy.cell_type(training.step, n)})" for n in array_buffers(training.step)]
+    rows = (
+        []
+        if training.single
+        else [f"np.empty(({numpy.shape(training.step, n)}), {numpy.cell_type(training.step, n)})" for n in training.batched]
+    )
+    inner = [
+        f"np.empty(({numpy.shape(training.step, n)}), {numpy.cell_type(training.step, n)})" for n in array_buffers(training.step)
+    ]
     made = "".join(f"\n        {text}," for text in [*rows, *inner])
     return f"def buffers({', '.join(size_names(training.step))}):\n    return ({made}\n    )"
 

@@ -122,7 +122,9 @@ def _free_index(statement: Statement, symbol: Symbol) -> SymgradError:
     )
 
 
-def _check_bounds(read: Expr, index: Expr, axis: Index, scope: Mapping[Symbol, Any], statement: Statement, program: Program) -> None:
+def _check_bounds(
+    read: Expr, index: Expr, axis: Index, scope: Mapping[Symbol, Any], statement: Statement, program: Program
+) -> None:
     ranges = {s: e for s, e in scope.items() if e is not None}
     inside = {gather: Dummy(integer=True) for gather in gathers(index)}
     for gather, symbol in inside.items():

@@ -116,9 +116,9 @@ def _sequence(
         if group == group_of[name_of(edge.read)]:
             inner[group].append(edge)
     items: list[Item] = []
-    for group, found in zip(groups, inner, strict=True):
+    for names, found in zip(groups, inner, strict=True):
         moving = {edge.user for edge in found}
-        members = [place for name in group for place in places[name]]
+        members = [place for name in names for place in places[name]]
         items += [steps[place] for place in members if place not in moving]
         if moving:
             items.append(_loop([steps[p] for p in members if p in moving], _renumbered(found, members, moving), program))
@@ -147,7 +147,10 @@ def _without_order(statements: Sequence[Statement]) -> SymgradError:
     names = [*names[start:], *names[:start], first.name]
     hint = "a recurrence needs an order: along some index it reads only earlier cells, or only later ones"
     return SymgradError(
-        "SG401", "these quantities need each other: " + " → ".join(names), first.origin.span, hint if indices_of(first.target) else None
+        "SG401",
+        "these quantities need each other: " + " → ".join(names),
+        first.origin.span,
+        hint if indices_of(first.target) else None,
     )
 
 
@@ -158,7 +161,9 @@ def _clocks(steps: Sequence[Step], edges: Sequence[_Edge], program: Program) -> 
     first = steps[0].statement
     for axis in range(len(indices_of(first.target))):
         axes = _axes(first.name, axis, steps, edges)
-        for descending in (False, True) if axes else ():
+        if axes is None:
+            continue
+        for descending in (False, True):
             distances = [_distance(edge, steps, axes, descending, program.facts) for edge in edges]
             clock = _clock(steps, edges, axes, distances, descending)
             if clock is not None:
@@ -212,7 +217,11 @@ def _clock(
             break
     else:
         return None
-    waits = [d + offsets[steps[e.user].statement.name] - offsets[name_of(e.read)] for e, d in zip(edges, distances, strict=True) if d is not None]
+    waits = [
+        d + offsets[steps[e.user].statement.name] - offsets[name_of(e.read)]
+        for e, d in zip(edges, distances, strict=True)
+        if d is not None
+    ]
     carried = frozenset(place for place, wait in enumerate(waits) if wait > 0)
     sign = -1 if descending else 1
     return _Clock(axes, {name: sign * offset for name, offset in offsets.items()}, descending, carried) if carried else None
@@ -284,12 +293,13 @@ def _plainly_named(loop: Loop) -> Loop:
     old, new = loop.index.symbol, index_symbol(loop.index.symbol.name)
     if any(new in _symbols(statement) for statement in loop.statements):
         return loop
-    return _renamed(loop, {old: new})
+    renamed: Loop = _renamed(loop, {old: new})
+    return renamed
 
 
 def _symbols(statement: Statement) -> set[Any]:
-    ends = {s for index in statement.domain for s in (index.symbol, *index.lo.free_symbols, *index.hi.free_symbols)}
-    return ends | statement.target.atoms(Symbol) | statement.value.atoms(Symbol)
+    ends: set[Any] = {s for index in statement.domain for s in (index.symbol, *index.lo.free_symbols, *index.hi.free_symbols)}
+    return {*ends, *statement.target.atoms(Symbol), *statement.value.atoms(Symbol)}
 
 
 def _renamed(item: Any, names: Mapping[Symbol, Symbol]) -> Any:
@@ -300,4 +310,6 @@ def _renamed(item: Any, names: Mapping[Symbol, Symbol]) -> Any:
     statement = item.statement
     domain = tuple(_renamed(index, names) for index in statement.domain)
     target, value = substitute(statement.target, names), substitute(statement.value, names)
-    return Step(replace(statement, target=target, value=value, domain=domain), item.source, tuple(_renamed(g, names) for g in item.guards))
+    return Step(
+        replace(statement, target=target, value=value, domain=domain), item.source, tuple(_renamed(g, names) for g in item.guards)
+    )

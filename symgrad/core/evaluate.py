@@ -21,7 +21,16 @@ from sympy import Expr
 from symgrad.core.affine import solved_sizes
 from symgrad.core.errors import SymgradError
 from symgrad.core.expr import (
-    indices_of, is_access, is_call, is_index, is_reduction, name_of, position, split_call, split_reduction, where,
+    indices_of,
+    is_access,
+    is_call,
+    is_index,
+    is_reduction,
+    name_of,
+    position,
+    split_call,
+    split_reduction,
+    where,
 )  # fmt: skip
 from symgrad.core.functions import BY_HEAD
 from symgrad.core.graph import components, tensor_needs
@@ -39,7 +48,9 @@ COMPARE: dict[Any, Callable[[Any, Any], bool]] = {
 def sizes_of(program: Program, shapes: Mapping[str, Sequence[int]]) -> Env:
     """Extent symbols from the shapes of the given arrays: an axis lo..hi has hi - lo + 1 values."""
     sizes: Env = {}
-    extents = [(axis.extent, n) for name, shape in shapes.items() for axis, n in zip(program.tensors[name].axes, shape, strict=True)]
+    extents = [
+        (axis.extent, n) for name, shape in shapes.items() for axis, n in zip(program.tensors[name].axes, shape, strict=True)
+    ]
     for symbol, extent, count in solved_sizes(extents):
         rest, factor = sp.expand(extent).subs(symbol, 0), extent.coeff(symbol)
         value = (count - rest.subs(sizes)) / factor

@@ -20,7 +20,17 @@ import sympy as sp
 from sympy import Indexed
 
 from symgrad.core.expr import (
-    gradient, is_access, is_call, is_index, is_reduction, name_of, nodes, rewrite, split_call, split_reduction, where,
+    gradient,
+    is_access,
+    is_call,
+    is_index,
+    is_reduction,
+    name_of,
+    nodes,
+    rewrite,
+    split_call,
+    split_reduction,
+    where,
 )  # fmt: skip
 from symgrad.core.functions import BY_HEAD
 from symgrad.core.program import Index, Program, whole_axis

@@ -7,7 +7,7 @@ the extents, none of which is negative (`Program.facts`).
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import Any
 
 import sympy as sp
@@ -27,7 +27,9 @@ def region(statement: Statement) -> Region:
 
 def disjoint(one: Region, two: Region, facts: Facts) -> bool:
     """True where no cell is in both, certainly."""
-    return any(nonnegative(c - b - 1, None, facts) or nonnegative(a - d - 1, None, facts) for (a, b), (c, d) in zip(one, two, strict=True))
+    return any(
+        nonnegative(c - b - 1, None, facts) or nonnegative(a - d - 1, None, facts) for (a, b), (c, d) in zip(one, two, strict=True)
+    )
 
 
 def overlap(program: Program, name: str) -> tuple[Statement, Statement] | None:
@@ -48,12 +50,12 @@ def hull(ends: Sequence[Ends], facts: Facts) -> Ends | None:
     return None if lo is None or hi is None else (lo, hi)
 
 
-def gap(regions: Sequence[Region], box: Region, facts: Facts) -> tuple[Expr, ...] | None:
+def gap(regions: Sequence[Region], box: Sequence[Ends], facts: Facts) -> tuple[Expr, ...] | None:
     """The first corner of the box that no region is certain to cover; None where all of it is covered."""
     if not box:
         return None if regions else ()
     cuts = ordered_cuts([box[0], *(region[0] for region in regions)], facts)
-    for start, end in zip(cuts, cuts[1:], strict=False):
+    for start, end in pairwise(cuts):
         here = [r[1:] for r in regions if nonnegative(start - r[0][0], None, facts) and nonnegative(r[0][1] + 1 - end, None, facts)]
         inner = gap(here, box[1:], facts) if here else tuple(lo for lo, _ in box[1:])
         if inner is not None:

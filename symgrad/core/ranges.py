@@ -41,7 +41,8 @@ class Ranges:
             self.axes[declaration.name] = tuple(keys)
         for equation in draft.equations:
             self.defined.setdefault(equation.name, []).append(equation)
-        local = [ends for owner in (*draft.equations, *draft.declarations) for ends in owner.ranges.values()]
+        local = [ends for equation in draft.equations for ends in equation.ranges.values()]
+        local += [ends for declaration in draft.declarations for ends in declaration.ranges.values()]
         extents = [sp.expand(hi - lo + 1) for lo, hi in [*self.ends.values(), *local]]
         self.facts = tuple(dict.fromkeys(e for e in extents if not e.is_number))
         for name, equations in self.defined.items():
@@ -227,7 +228,11 @@ def scoped(expr: Any, scope: Scope, narrow: bool = True) -> Iterator[tuple[Expr,
         elif node.func == where:
             condition, yes, no = node.args
             inside = under or any(is_index(s) for s in condition.free_symbols)
-            stack += [(yes, narrowed(around, condition) if narrow else around, inside), (no, around, inside), (condition, around, under)]
+            stack += [
+                (yes, narrowed(around, condition) if narrow else around, inside),
+                (no, around, inside),
+                (condition, around, under),
+            ]
         elif node.args:
             stack.extend((arg, around, under) for arg in reversed(node.args))
 

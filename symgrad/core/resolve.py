@@ -109,7 +109,10 @@ def _check_target(equation: Equation) -> None:
         found = coefficients(index, known)
         if found is None or index.free_symbols - known:
             raise SymgradError(
-                "SG308", f"the index {index} of {equation.left} is not affine", place, "an equation defines cells by indices, such as h[t+1]"
+                "SG308",
+                f"the index {index} of {equation.left} is not affine",
+                place,
+                "an equation defines cells by indices, such as h[t+1]",
             )
         skips = [s for s, factor in found.items() if s in equation.every and abs(factor) != 1]
         if skips:
@@ -146,7 +149,7 @@ def fill(expr: Any, ranges: Ranges) -> Any:
     return rebuild(expr, [fill(arg, ranges) for arg in expr.args])
 
 
-def _tensors(draft: Draft, ranges: _Ranges, statements: tuple[Statement, ...]) -> dict[str, Tensor]:
+def _tensors(draft: Draft, ranges: Ranges, statements: tuple[Statement, ...]) -> dict[str, Tensor]:
     roles = {d.name: d for d in draft.declarations}
     defined = {s.name: s for s in reversed(statements)}
     reads: dict[str, list[tuple[Expr, ...]]] = {}
@@ -197,5 +200,3 @@ def _axis_symbols(wanted: tuple[str, ...]) -> list[Symbol]:
             used.add(letter)
         out.append(index_symbol(letter))
     return out
-
-

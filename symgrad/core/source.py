@@ -61,7 +61,9 @@ def statement_text(statement: Statement, program: Program, layout: Layout) -> st
 
 def _declaration(tensor: Tensor, layout: Layout) -> str:
     indices = f"[{','.join(SOURCE.binder(layout.binder(axis.limit)) for axis in tensor.axes)}]" if tensor.axes else ""
-    values = f" in {SOURCE.show(layout.tree(tensor.values[0]))}..{SOURCE.show(layout.tree(tensor.values[1]))}" if tensor.values else ""
+    values = (
+        f" in {SOURCE.show(layout.tree(tensor.values[0]))}..{SOURCE.show(layout.tree(tensor.values[1]))}" if tensor.values else ""
+    )
     return written_name(tensor.name) + indices + values
 
 

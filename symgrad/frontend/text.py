@@ -159,7 +159,9 @@ class StatementParser(Parser):
         """`input w[t] in 1..V`: an array of whole numbers, to gather by."""
         word = self.next()
         if role == "param":
-            raise SymgradError("SG211", f"{tree.name} holds whole numbers, so it cannot be trained", word.span, "declare it as input")
+            raise SymgradError(
+                "SG211", f"{tree.name} holds whole numbers, so it cannot be trained", word.span, "declare it as input"
+            )
         lo = self.expression(10)
         self.need("..", "between the least and the greatest value")
         out.values[tree.name] = (lo, self.expression(10))

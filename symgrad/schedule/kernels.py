@@ -1,8 +1,8 @@
 """What a schedule consists of: kernels in order, buffers, and where the sizes come from.
 
-    Map        elementwise: one loop nest, each cell written once
-    Contract   a reduction over some indices of a loop nest
-    Scan       a recurrence: kernels repeated for every value of an index, in order or against it
+Map        elementwise: one loop nest, each cell written once
+Contract   a reduction over some indices of a loop nest
+Scan       a recurrence: kernels repeated for every value of an index, in order or against it
 """
 
 from __future__ import annotations

@@ -35,7 +35,11 @@ def schedule(
         result: [s.name for s in program.users.get(overwritten, ()) if s.name != result] for result, overwritten in aliases.items()
     }
     # what covers an array sets its cells, the others then add to them
-    statements = [s for name in program.defined for s in sorted(program.definitions[name], key=lambda s: not covers(s, program.tensors[s.name]))]
+    statements = [
+        s
+        for name in program.defined
+        for s in sorted(program.definitions[name], key=lambda s: not covers(s, program.tensors[s.name]))
+    ]
     items = order(statements, program, after)
     zeroed, adding = _starts(program, items)
     return Schedule(
@@ -151,7 +155,7 @@ def sizes(program: Program, arguments: Sequence[str]) -> tuple[Size, ...]:
     """Where every extent symbol is read from: an axis with lo..hi has hi - lo + 1 values."""
     axes = [(axis.extent, (name, place)) for name in arguments for place, axis in enumerate(program.tensors[name].axes)]
     # an axis that is one symbol long is the clearest source
-    found = {s: Size(s, *source, extent) for s, extent, source in solved_sizes(sorted(axes, key=_complexity))}
+    found = {s: Size(s, name, place, extent) for s, extent, (name, place) in solved_sizes(sorted(axes, key=_complexity))}
     for symbol, user in needed_sizes(program):
         if symbol not in found:
             shown = str(symbol).strip("|").partition("_")[0] if is_count(symbol) else str(symbol)
@@ -167,7 +171,7 @@ def sizes(program: Program, arguments: Sequence[str]) -> tuple[Size, ...]:
 
 def _complexity(axis: tuple[Expr, Any]) -> int:
     extent = axis[0]
-    return len(extent.free_symbols) + sum(abs(extent.coeff(s)) != 1 for s in extent.free_symbols)
+    return len(extent.free_symbols) + sum(bool(abs(extent.coeff(s)) != 1) for s in extent.free_symbols)
 
 
 def needed_sizes(program: Program) -> list[tuple[Any, Statement]]:

@@ -20,7 +20,17 @@ from sympy import Expr
 
 from symgrad.core.dependence import recurrent
 from symgrad.core.expr import (
-    access, call, fresh_index, indices_of, is_index, name_of, reduction, rename_bound, split_call, substitute, where,
+    access,
+    call,
+    fresh_index,
+    indices_of,
+    is_index,
+    name_of,
+    reduction,
+    rename_bound,
+    split_call,
+    substitute,
+    where,
 )  # fmt: skip
 from symgrad.core.graph import ordered, top_down
 from symgrad.core.layout import Layout

@@ -1,15 +1,16 @@
 """Contributions to one quantity merged: `+=` → `=`.
 
-    one     one equation for every quantity, a contribution to a part of an axis under a guard
-    parts   where contributions end at different places, an equation for each part: the core of a
-            recurrence and its boundary, without guards, where no range is empty
-    apart   sums stay apart and are added to the cell, what scatters stays a scatter: for kernels
+one     one equation for every quantity, a contribution to a part of an axis under a guard
+parts   where contributions end at different places, an equation for each part: the core of a
+        recurrence and its boundary, without guards, where no range is empty
+apart   sums stay apart and are added to the cell, what scatters stays a scatter: for kernels
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any, Literal
 
 import sympy as sp
@@ -140,11 +141,15 @@ def _segments(whole: Region, boxes: Sequence[Region], facts: tuple[Expr, ...]) -
     if not whole:
         return [((), list(range(len(boxes))))]
     cuts = ordered_cuts([whole[0], *(box[0] for box in boxes)], facts)
-    if not all(nonnegative(b - a, None, facts) for a, b in zip(cuts, cuts[1:], strict=False)):
+    if not all(nonnegative(b - a, None, facts) for a, b in pairwise(cuts)):
         return None
     out = []
-    for start, end in zip(cuts, cuts[1:], strict=False):
-        covers = [k for k, ((lo, hi), *_) in enumerate(boxes) if nonnegative(start - lo, None, facts) and nonnegative(hi + 1 - end, None, facts)]
+    for start, end in pairwise(cuts):
+        covers = [
+            k
+            for k, ((lo, hi), *_) in enumerate(boxes)
+            if nonnegative(start - lo, None, facts) and nonnegative(hi + 1 - end, None, facts)
+        ]
         inner = _segments(whole[1:], [boxes[k][1:] for k in covers], facts)
         if inner is None:
             return None

@@ -31,7 +31,9 @@ def tangent_names(program: Program, wrt: Iterable[str]) -> dict[str, str]:
     wrt = tuple(program.known(name) for name in wrt)
     for name in wrt:
         if program.tensors[name].values is not None:
-            raise SymgradError("SG405", f"{name} holds whole numbers, so nothing has a derivative by it", program.tensors[name].span)
+            raise SymgradError(
+                "SG405", f"{name} holds whole numbers, so nothing has a derivative by it", program.tensors[name].span
+            )
     active = descendants(program, wrt)
     return {name: program.unused_name(f"{name}_dot") for name in program.tensors if name in active}
 

@@ -74,6 +74,7 @@ def solve(statement: Statement, tensor: Tensor, facts: tuple[Expr, ...]) -> Solv
     first = _outer_of(statement)
     for axis, target in zip(tensor.axes, indices_of(statement.target), strict=True):
         _solve_axis(axis.symbol, substitute(substitute(target, fresh), found), ranges, found, out, {fresh[s] for s in first})
+    out.guards = [substitute(guard, found) for guard in out.guards]  # an axis may be solved after it stands in a guard
     conditions = _inner_ends(ranges, found, out)
     if conditions is None:
         return _as_guards(statement, tensor, fresh, ranges)
@@ -115,10 +116,14 @@ def _as_guards(statement: Statement, tensor: Tensor, fresh: Mapping[Any, Any], r
 
 def _outer_of(statement: Statement) -> set[Symbol]:
     """The indices of the primal target: they are solved for first, so that the sum left is over the others."""
-    return {s for part in statement.origin.contributions for s in part.result.free_symbols if s in {i.symbol for i in statement.domain}}
+    return {
+        s for part in statement.origin.contributions for s in part.result.free_symbols if s in {i.symbol for i in statement.domain}
+    }
 
 
-def _solve_axis(axis: Symbol, target: Expr, ranges: Mapping[Symbol, Ends], found: dict[Symbol, Expr], out: Solved, first: set[Any]) -> None:
+def _solve_axis(
+    axis: Symbol, target: Expr, ranges: Mapping[Symbol, Ends], found: dict[Symbol, Expr], out: Solved, first: set[Any]
+) -> None:
     """Solve axis = target for one index of the domain that has factor 1 or -1."""
     unknown = [s for s in ranges if s not in found and target.has(s)]
     factors = None if gathers(target) else coefficients(target, unknown)
@@ -209,7 +214,7 @@ def _named(statement: Statement, mapping: dict[Any, Any], program: Program) -> S
     """Apply the mapping of target indices and name all other bound indices so that nothing clashes."""
     used = {str(symbol) for symbol in mapping.values()}
     used |= {str(s) for index in statement.domain for end in (index.lo, index.hi) for s in end.free_symbols}
-    targets = {index for index in indices_of(statement.target)}
+    targets = set(indices_of(statement.target))
     used |= {str(s) for s in statement.target.free_symbols if s not in mapping}
     names = dict(mapping)
     for index in statement.domain:

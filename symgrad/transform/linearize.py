@@ -125,12 +125,16 @@ def _multiply(*factors: Expr) -> Expr:
 
 
 def inside(outer: Expr, inner: Expr) -> Expr:
-    """outer * inner, the inner one computed only in the branch of a choice that it belongs to."""
+    """outer * inner, the inner one read and computed only in the branch of a choice that it belongs to."""
+    if outer.is_Add and all(any(f.func == where for f in sp.Mul.make_args(term)) for term in outer.args):
+        return sp.Add(*(inside(term, inner) for term in outer.args))
     for factor in sp.Mul.make_args(outer):
         if factor.func == where:
             condition, *branches = factor.args
-            rest = sp.Mul(*(f for f in sp.Mul.make_args(outer) if f != factor), inner)
-            return where(condition, *(sp.S.Zero if branch == 0 else inside(branch, rest) for branch in branches))
+            others = [f for f in sp.Mul.make_args(outer) if f != factor]
+            return where(
+                condition, *(sp.S.Zero if branch == 0 else inside(_multiply(branch, *others), inner) for branch in branches)
+            )
     return _multiply(outer, inner)
 
 

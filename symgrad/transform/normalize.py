@@ -66,7 +66,7 @@ class _Lift:
         if (node, guards) not in memo:
             if node.func == where and any(map(is_index, node.args[0].free_symbols)):
                 condition = node.args[0]
-                under = ((), (condition,), (condition.negated,))
+                under: tuple[tuple[Any, ...], ...] = ((), (condition,), (condition.negated,))
             else:
                 under = ((),) * len(node.args)
             args = [self.walk(arg, (*guards, *more), ranges, statement, memo) for arg, more in zip(node.args, under, strict=True)]

@@ -49,7 +49,11 @@ def reuse(program: Program) -> Program:
         for call in _calls(statement.value):
             key, free = _key(call, statement), _free(call, statement)
             # the whole of a statement is a name already
-            if counts[key] < 2 or _moves(free, statement) or (call == statement.value and key not in known and not statement.reduced):
+            if (
+                counts[key] < 2
+                or _moves(free, statement)
+                or (call == statement.value and key not in known and not statement.reduced)
+            ):
                 continue
             call = replace_nodes(call, mapping)
             if key not in known:

@@ -65,7 +65,9 @@ def _reverse(program: Program, wrt: Iterable[str], seed: _Seed) -> Program:
     wrt = tuple(program.known(name) for name in wrt)
     for name in wrt:
         if program.tensors[name].values is not None:
-            raise SymgradError("SG405", f"{name} holds whole numbers, so nothing has a derivative by it", program.tensors[name].span)
+            raise SymgradError(
+                "SG405", f"{name} holds whole numbers, so nothing has a derivative by it", program.tensors[name].span
+            )
     active = ancestors(program, [seed.of]) & descendants(program, wrt)
     if not active - {seed.of}:
         raise SymgradError(

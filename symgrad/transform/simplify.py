@@ -91,7 +91,9 @@ def pick(expr: Any, ranges: Mapping[Any, Ends], facts: Collection[Expr]) -> Any:
                 symbol, lo, hi = limit
                 known = one == symbol and other.free_symbols <= set(ranges) | set(free_indices(lo + hi))
                 if known and nonnegative(other - lo, ranges, facts) and nonnegative(hi - other, ranges, facts):
-                    rest = [(s, substitute(a, {symbol: other}), substitute(b, {symbol: other})) for s, a, b in limits if s != symbol]
+                    rest = [
+                        (s, substitute(a, {symbol: other}), substitute(b, {symbol: other})) for s, a, b in limits if s != symbol
+                    ]
                     value = substitute(value, {symbol: other})
                     return pick(reduction(op, value, rest) if rest else value, ranges, facts)
     return reduction(op, body, limits)
