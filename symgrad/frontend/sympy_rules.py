@@ -20,11 +20,20 @@ from sympy.logic.boolalg import BooleanTrue
 from symgrad.core.affine import Ends
 from symgrad.core.errors import SymgradError, did_you_mean
 from symgrad.core.expr import (
-    access, accesses, call, gradient, index_symbol, is_access, is_reduction, reduction, split_reduction, where,
+    access,
+    accesses,
+    call,
+    gradient,
+    index_symbol,
+    is_access,
+    is_reduction,
+    reduction,
+    split_reduction,
+    where,
 )  # fmt: skip
 from symgrad.core.functions import BY_HEAD, FUNCTIONS
 from symgrad.core.program import Function
-from symgrad.core.reductions import REDUCERS, REDUCTIONS
+from symgrad.core.reductions import REDUCTIONS
 from symgrad.frontend.convert import LARGEST, number, written_out
 from symgrad.frontend.sympy_functions import Definition
 from symgrad.frontend.sympy_names import Names, called_name, is_reducing, quantity_name, shown
