@@ -76,7 +76,7 @@ def arrays_of(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as found:
             return {name: found[name] for name in found.files}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise SymgradError("SG612", f"{path} is no .npz file of plain arrays: {error}") from None
 
 

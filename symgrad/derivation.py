@@ -10,7 +10,7 @@ y = 1/(1 + exp(−a)) │ dJ/da = dJ/dy · dy/da,   dy/da = exp(−a)/(1 + exp(�
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -18,11 +18,12 @@ import sympy as sp
 from sympy import Expr
 
 from symgrad.core.errors import SymgradError, did_you_mean
-from symgrad.core.expr import access
+from symgrad.core.expr import access, indices_of, is_index, name_of
 from symgrad.core.graph import find_loss, top_down
 from symgrad.core.layout import Layout
 from symgrad.core.page import Page, Section
 from symgrad.core.program import Index, Program, Statement, Tensor
+from symgrad.core.ranges import scoped
 from symgrad.core.source import right_side
 from symgrad.core.tree import names_in_order
 from symgrad.printers import pages
@@ -225,11 +226,20 @@ def only(program: Program, statements: list[Statement]) -> Program:
     used = {str(index.symbol) for s in statements for index in s.domain}
     used |= {str(axis.symbol) for tensor in tensors.values() for axis in tensor.axes}
     ranges = {name: index for name, index in program.ranges.items() if name in used}
-    tensors = {name: replace(tensor, declared=_unclear(tensor, ranges)) for name, tensor in tensors.items()}
+    partly = {name for s in statements for name in _read_in_part(s, tensors)}
+    tensors = {n: replace(t, declared=t.role == "input" and (n in partly or _unclear(t, ranges))) for n, t in tensors.items()}
     return complete(Program(tuple(statements), tensors, ranges=ranges, written=program.written, functions=program.functions))
+
+
+def _read_in_part(statement: Statement, tensors: Mapping[str, Tensor]) -> Iterator[str]:
+    """The arrays of which a statement reads a part, or shifted."""
+    for read, scope, _ in scoped(statement.value, statement.ranges):
+        axes = zip(indices_of(read), tensors[name_of(read)].axes, strict=True)
+        if not all(is_index(index) and scope.get(index) == (axis.lo, axis.hi) for index, axis in axes):
+            yield name_of(read)
 
 
 def _unclear(tensor: Tensor, ranges: Mapping[str, Index]) -> bool:
     """True where an array's axes must be declared, since its indices alone would mean other ranges."""
     axes = (axis for axis in tensor.axes if axis.declared and ranges.get(str(axis.symbol)) != axis)
-    return tensor.values is not None or (tensor.role == "input" and any(True for _ in axes))
+    return tensor.values is not None or any(True for _ in axes)

@@ -7,7 +7,7 @@
 >>> import symgrad as sg
 >>> p = sg.parse("index i, k in 1..N; y[i] = tanh(sum(A[i,k]*x[k] for k))")
 >>> print(jacobian(p, "y", "x").closed("x").text())
-dy_i/dx_k = (1 − y_i²) A_ik
+dy_i/dx_k = A_ik (1 − y_i²)
 """
 
 from __future__ import annotations

@@ -338,12 +338,13 @@ def test_conventions_of_kernels(backend: str) -> None:
 @pytest.mark.parametrize("name", ["floor", "ceil", "polygamma2"])
 def test_no_silent_derivative(name: str) -> None:
     """A slope of 0 that makes training stand still without a word."""
-    message = f"SG405: {name} has no derivative that training could use"
+    message = f"{name} has no derivative that training could use"
     hint = f"write stop({name}(…)) to treat it as a constant"
     for start in (sg.compile, lambda program, wrt: sg.derive(program, wrt=wrt).text()):
         with pytest.raises(sg.SymgradError) as caught:
             start(sg.parse(f"J = w*{name}(w*x)"), wrt=["w"])
-        assert str(caught.value) == f"{message}\nhint: {hint}"
+        found = caught.value
+        assert (found.code, found.message, found.hint, found.line) == ("SG405", message, hint, 1)
     assert sg.compile(sg.parse(f"J = w*{name}(x)"), wrt=["w"], backend="numpy")(w=3.0, x=1.0)[1].keys() == {"w"}
 
 

@@ -2,7 +2,7 @@
 
 >>> from symgrad.frontend.text import parse
 >>> print(batch(parse("input x; param w; J = (w*x)^2"), ["x"], "J"))
-input x[n]
+input x[n in 0..N - 1]
 param w
 J_each[n] = w^2*x[n]^2 for n in 0..N - 1
 J = sum(J_each[n]/N for n in 0..N - 1)

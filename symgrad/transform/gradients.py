@@ -3,8 +3,8 @@
 >>> from symgrad.frontend.text import parse
 >>> print(expand_gradients(parse("f = sin(w*x); J = (grad(f, x) - t)^2")))
 f = sin(w*x)
-J = (f_bar_x - t)^2
-f_bar_x = w*cos(w*x)
+J = (x_bar - t)^2
+x_bar = w*cos(w*x)
 """
 
 from __future__ import annotations
