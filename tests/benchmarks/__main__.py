@@ -3,7 +3,8 @@
 Each contender runs in a process of its own on one thread, in turns of random order, so that thread pools and
 caches do not disturb each other. Results must agree to 2e-3 (float32). Printed: the time until the
 first result, the median of the following calls, and the ratio fastest peer / symgrad. Then the accuracy on
-digits, and the memory that a gradient takes beside its inputs and intermediates. Peers that are not
+digits, the memory that a gradient takes beside its inputs and intermediates, and how the time to derive
+grows with the number of statements (alone: python -m tests.benchmarks derive). Peers that are not
 installed are left out (extra `bench`).
 """
 
@@ -145,12 +146,31 @@ def memory() -> None:
     print(f"  {peak / given:.2f} × its inputs and intermediates (aim: at most 4)")
 
 
+def derive() -> None:
+    """Seconds to read and to derive programs of 10², 10³ and 10⁴ statements."""
+    import symgrad as sg
+
+    for count in (100, 1_000, 10_000):
+        lines = [f"a_{k} = tanh(w*a_{k - 1}) + sin(a_{max(0, k - 2)})" for k in range(1, count)]
+        start = time.perf_counter()
+        program = sg.parse("\n".join(["input x, w", "a_0 = x", *lines, f"J = a_{count - 1}^2"]))
+        read = time.perf_counter()
+        statements = len(sg.derive(program, "J").backward.statements)
+        print(
+            f"{count:6} statements: {read - start:6.2f} s to read, {time.perf_counter() - read:6.2f} s to derive {statements} adjoints"
+        )
+
+
 def main() -> None:
+    if sys.argv[1:] == ["derive"]:
+        derive()
+        return
     wanted = sys.argv[1:] or list(WORKLOADS)
     for key in wanted:
         compare(key, WORKLOADS[key])
     digits()
     memory()
+    derive()
 
 
 if __name__ == "__main__":
