@@ -156,9 +156,8 @@ def derive() -> None:
         program = sg.parse("\n".join(["input x, w", "a_0 = x", *lines, f"J = a_{count - 1}^2"]))
         read = time.perf_counter()
         statements = len(sg.derive(program, "J").backward.statements)
-        print(
-            f"{count:6} statements: {read - start:6.2f} s to read, {time.perf_counter() - read:6.2f} s to derive {statements} adjoints"
-        )
+        seconds = time.perf_counter() - read
+        print(f"{count:6} statements: {read - start:6.2f} s to read, {seconds:6.2f} s to derive {statements} adjoints")
 
 
 def main() -> None:
