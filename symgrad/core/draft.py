@@ -11,6 +11,7 @@ from symgrad.core.affine import Ends
 from symgrad.core.errors import Span
 from symgrad.core.expr import is_index
 from symgrad.core.program import Function, Origin
+from symgrad.core.tree import Binder, Tree
 
 Range = tuple[Expr, Expr, Span | None]
 
@@ -38,6 +39,17 @@ class Equation:
     @property
     def left(self) -> str:
         return f"{self.name}[{','.join(map(str, self.indices))}]" if self.indices else self.name
+
+
+@dataclass(frozen=True)
+class Claim:
+    """An equation about a derivative, `dJ/dbeta[j] = dJ/db*z[j]`, as read: `left` and the derivatives in `right` are `Deriv`."""
+
+    left: Tree
+    op: str
+    right: Tree
+    loops: tuple[Binder, ...] = ()
+    span: Span | None = None
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from symgrad.core.tree import Tree
 
@@ -35,11 +36,19 @@ class Section:
 
     titles: tuple[str, ...]
     rows: tuple[Row, ...]
+    caption: str = ""
+
+
+Note: TypeAlias = tuple[str | Line, ...]
 
 
 @dataclass(frozen=True)
 class Page:
-    """`whole` is the one equation that was taken apart into the forward steps."""
+    """`whole` is the one equation that was taken apart into the forward steps.
+
+    `notes` are sentences below the equations, words and mathematics: an assumption that was used, a rule.
+    """
 
     sections: tuple[Section, ...]
     whole: Line | None = None
+    notes: tuple[Note, ...] = ()

@@ -99,11 +99,12 @@ class Compare:
 
 @dataclass(frozen=True)
 class Deriv:
-    """`d top / d bottom`, or with `second` the second derivative; printed only."""
+    """`d top / d bottom`, or with `second` the second derivative; read in claims alone."""
 
     top: Name | Deriv
     bottom: Name | Deriv
     second: Name | None = None
+    span: Span | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)

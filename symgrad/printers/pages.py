@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from symgrad.core.page import Line, Page, Row, Section
+from symgrad.core.page import Line, Note, Page, Row, Section
 from symgrad.core.tree import Format
 from symgrad.printers.latex import LATEX
 from symgrad.printers.text import TEXT
@@ -31,15 +31,23 @@ def beside(line: Line, fmt: Format) -> str:
     return f"{fmt.show(line.beside[0])} = {fmt.show(line.beside[1])}" if line.beside else ""
 
 
+def sentence(note: Note, fmt: Format, mark: str = "") -> str:
+    """A note as one line, its mathematics between marks."""
+    return "".join(part if isinstance(part, str) else f"{mark}{equation(part, fmt)}{mark}" for part in note)
+
+
 # text
 
 
 def text(page: Page) -> str:
     blocks = [equation(page.whole, TEXT)] if page.whole else []
-    return "\n\n".join([*blocks, *("\n".join(_text_section(section)) for section in page.sections)])
+    notes = ["\n".join(sentence(note, TEXT) for note in page.notes)] if page.notes else []
+    return "\n\n".join([*blocks, *("\n".join(_text_section(section)) for section in page.sections), *notes])
 
 
 def _text_section(section: Section) -> Iterator[str]:
+    if section.caption:
+        yield section.caption
     cells = [cell for row in section.rows for cell in _text_cells(row)]
     width = [max((len(cell[k]) for cell in cells), default=0) for k in range(3)]
     if len(section.titles) == 1:
@@ -70,7 +78,8 @@ def _text_cells(row: Row) -> list[tuple[str, str, str]]:
 
 def latex(page: Page) -> str:
     blocks = [rf"\[ {equation(page.whole, LATEX)} \]"] if page.whole else []
-    return "\n".join([*blocks, *map(_latex_section, page.sections)])
+    notes = [rf"\noindent {sentence(note, LATEX, '$')}\par" for note in page.notes]
+    return "\n".join([*blocks, *map(_latex_section, page.sections), *notes])
 
 
 def _latex_section(section: Section) -> str:
@@ -104,4 +113,6 @@ def _latex_cells(row: Row, two: bool, local: bool) -> list[str]:
 def markdown(page: Page) -> str:
     blocks = [f"$$\n{equation(page.whole, LATEX)}\n$$"] if page.whole else []
     sections = (_latex_section(section).removeprefix("\\[\n").removesuffix("\n\\]") for section in page.sections)
-    return "\n\n".join([*blocks, *(f"$$\n{section}\n$$" for section in sections)])
+    return "\n\n".join(
+        [*blocks, *(f"$$\n{section}\n$$" for section in sections), *(sentence(note, LATEX, "$") for note in page.notes)]
+    )
