@@ -153,10 +153,10 @@ class Layout:
 
     def _sign(self, term: Any) -> tuple[int, Any]:
         coefficient, rest = term.as_coeff_Mul()
-        chosen = self.display and term.func == where and term.args[2] == 0
-        if chosen and (_about_indices(term.args[0]) or _picks(term.args[0])):
-            condition, yes, no = term.args
-            return (-1, where(condition, -yes, no)) if yes.could_extract_minus_sign() else (1, term)
+        if term.func == where and self._in_brackets(term):
+            conditions, inner = _guards(term, sp.S.Zero)
+            sign, inner = self._sign(inner)
+            return sign, guarded(inner, conditions) if sign < 0 else term
         if not (coefficient.is_number and coefficient < 0):
             return 1, term
         flipped = _into_denominator(rest) if self.display else None
@@ -304,12 +304,31 @@ class Layout:
         return Bracket(self._conditions(conditions))
 
     def _where(self, expr: Any) -> Tree:
-        condition, yes, no = expr.args
-        if self.display and no == 0 and (yes == 1 or _about_indices(condition) or _picks(condition)):
-            conditions, inner = _guards(expr, sp.S.Zero)
-            bracket = self._bracket(conditions)
-            return bracket if inner == 1 else Prod((("*", self.tree(inner)), ("*", bracket)))
-        return Call("where", (self.tree(condition), self.tree(yes), self.tree(no)))
+        if not self._in_brackets(expr):
+            return Call("where", tuple(map(self.tree, expr.args)))
+        sign, positive = self._sign(expr)
+        conditions, inner = _guards(positive, sp.S.Zero)
+        bracket = self._bracket(conditions)
+        if sign < 0:
+            return Sum(((-1, self._times(inner, bracket)),))
+        return self._times(inner, bracket)
+
+    def _in_brackets(self, choice: Any) -> bool:
+        """A value or 0: the value times Iverson's bracket, where that reads better than a choice."""
+        if not self.display or choice.args[2] != 0:
+            return False
+        conditions, inner = _guards(choice, sp.S.Zero)
+        return inner in (1, -1) or _about_indices(conditions[0]) or _picks(conditions[0])
+
+    def _times(self, value: Any, bracket: Tree) -> Tree:
+        """A value and a bracket, which stands above the line of a fraction."""
+        if value == 1:
+            return bracket
+        tree = self.tree(value)
+        if isinstance(tree, Prod) and [op for op, _ in tree.factors[1:]] == ["/"]:
+            (_, above), below = tree.factors
+            return Prod((("*", bracket if above == Num("1") else Prod((("*", above), ("*", bracket)))), below))
+        return Prod((("*", tree), ("*", bracket)))
 
 
 def _guards(body: Any, identity: Any) -> tuple[list[Any], Any]:
@@ -319,6 +338,13 @@ def _guards(body: Any, identity: Any) -> tuple[list[Any], Any]:
         conditions.append(body.args[0])
         body = body.args[1]
     return conditions, body
+
+
+def guarded(value: Any, conditions: Sequence[Any]) -> Any:
+    """The value where all conditions hold, else 0."""
+    for condition in reversed(conditions):
+        value = where(condition, value, sp.S.Zero)
+    return value
 
 
 def _picks(condition: Any) -> bool:
