@@ -84,8 +84,13 @@ class Derivation:
         """Primal and adjoint statements in one program, one equation for each adjoint."""
         return self._collected("one")
 
+    @cached_property
+    def raw(self) -> Program:
+        """The model and the terms of the chain rule as `+=`, as reverse mode finds them."""
+        return reverse(self.steps, self.loss, self.wrt)
+
     def _collected(self, form: Form) -> Program:
-        joint = collect(reverse(self.steps, self.loss, self.wrt), form)
+        joint = collect(self.raw, form)
         return joint.with_statements(s.with_value(_readable(s.value, s, joint)) for s in joint.statements)
 
     @property
@@ -119,9 +124,8 @@ class Derivation:
             raise SymgradError(
                 "SG207", f"there is no style {style}", hint=did_you_mean(style, STYLES) or f"the styles are {', '.join(STYLES)}"
             )
-        raw = reverse(self.steps, self.loss, self.wrt)
         whole = None if self.steps is self.program else forward_line(self.program.statements[0], self.program)
-        return Page(STYLES[style](self.steps, raw, self.loss), whole)
+        return Page(STYLES[style](self.steps, self.raw, self.loss), whole)
 
     def gradient(self, name: str) -> Gradient:
         """dJ/dname in closed form, in forward quantities that have names.

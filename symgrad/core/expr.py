@@ -14,6 +14,7 @@ rather than capture. (SymPy's own derivative of a Sum captures indices, so SymPy
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import sympy as sp
@@ -38,7 +39,13 @@ def is_index(symbol: Any) -> bool:
 
 
 def access(name: str, *indices: Any) -> Expr:
-    return IndexedBase(name)[indices] if indices else Symbol(name)
+    return IndexedBase(name)[indices] if indices else _scalar(name)
+
+
+@lru_cache(maxsize=1 << 16)
+def _scalar(name: str) -> Symbol:
+    # SymPy remembers its last thousand symbols; a long program has more, and each costs its assumptions anew
+    return Symbol(name)
 
 
 def is_access(expr: Any) -> bool:
@@ -166,8 +173,15 @@ def replace_nodes(expr: Any, mapping: Mapping[Any, Any]) -> Any:
     return walk(expr)
 
 
+def binds(expr: Any) -> bool:
+    """True where a reduction stands in the expression."""
+    return any(map(is_reduction, nodes(expr)))
+
+
 def rename_bound(expr: Any, names: Callable[[Any, set[str]], Any]) -> Any:
     """Give every bound index of `expr` the symbol that `names(symbol, names in use around it)` chooses."""
+    if not binds(expr):
+        return expr
 
     def walk(node: Any, used: set[str]) -> Any:
         if not node.args:

@@ -21,6 +21,8 @@ from symgrad.transform.linearize import derivative
 
 def complete(program: Program) -> Program:
     """The program with a body for every derivative of a function that it calls."""
+    if not program.functions:
+        return program
     functions = dict(program.functions)
     waiting = _called(statement.value for statement in program.statements)
     while waiting:

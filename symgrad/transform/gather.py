@@ -17,7 +17,7 @@ import sympy as sp
 from sympy import Expr, Symbol
 
 from symgrad.core.affine import MAXIMUM, MINIMUM, Ends, coefficients, greatest_of, least_of, nonnegative
-from symgrad.core.expr import access, fresh_index, gathers, index_symbol, indices_of, rename_bound, substitute, where
+from symgrad.core.expr import access, binds, fresh_index, gathers, index_symbol, indices_of, rename_bound, substitute, where
 from symgrad.core.program import Contribution, Index, Program, Statement, Tensor
 
 LETTERS = ("l", "m", "n", "p", "q", "r", "s", "t", *string.ascii_lowercase)
@@ -212,6 +212,8 @@ def _under(guards: list[Any], value: Expr) -> Expr:
 
 def _named(statement: Statement, mapping: dict[Any, Any], program: Program) -> Statement:
     """Apply the mapping of target indices and name all other bound indices so that nothing clashes."""
+    if not statement.domain and not binds(statement.value):
+        return statement  # scalars have no names to clash
     used = {str(symbol) for symbol in mapping.values()}
     used |= {str(s) for index in statement.domain for end in (index.lo, index.hi) for s in end.free_symbols}
     targets = set(indices_of(statement.target))

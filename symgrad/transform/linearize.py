@@ -74,9 +74,10 @@ def _linearize(statement: Statement, names: frozenset[str], alone: bool) -> Iter
     if statement.reduced and statement.op not in (None, "sum"):
         limits = [index.limit for index in statement.reduced]
         weight = _weight(statement.op or "", statement.value, limits, statement.target)
-    for read, partial, inner in _terms(statement.value, names):
+    named = alone and not statement.reduced
+    for read, partial, inner in _terms(statement.value, names, statement.target if named else None):
         partial = _multiply(partial, weight)
-        if alone and not statement.reduced:
+        if named:
             partial = reuse_result(partial, statement, inner)
         yield Term(statement, read, partial, (*statement.domain, *inner))
 
@@ -88,17 +89,22 @@ def _weight(op: str, body: Expr, limits: list[Any], result: Expr) -> Expr:
     return row(body, limits, result)
 
 
-def _terms(value: Expr, names: frozenset[str]) -> Iterator[tuple[Expr, Expr, tuple[Index, ...]]]:
-    """(read, partial, bound indices) for every read; reductions are opened with fresh indices."""
-    for read in accesses(value, lambda node: not is_reduction(node)):
+def _terms(
+    value: Expr, names: frozenset[str], result: Expr | None = None
+) -> Iterator[tuple[Expr, Expr, tuple[Index, ...]]]:
+    """(read, partial, bound indices) for every read; reductions are opened with fresh indices.
+
+    `result` is the name of the value, where it has one.
+    """
+    for read, terms in _users(value).items():
         if name_of(read) in names:
-            partial = derivative(value, read)
+            partial = sp.Add(*(derivative(term, read, result if term == value else None) for term in terms))
             if partial != 0:
                 yield read, partial, ()
     for node in reductions(value):
         if not any(name_of(read) in names for read in accesses(node)):
             continue
-        outer = derivative(value, node)
+        outer = derivative(value, node, result)
         op, body, limits = split_reduction(node)
         if outer == 0:
             continue
@@ -108,6 +114,15 @@ def _terms(value: Expr, names: frozenset[str]) -> Iterator[tuple[Expr, Expr, tup
         weight = _weight(op, body, bound, node)
         for read, partial, inner in _terms(body, names):
             yield read, inside(outer, _multiply(weight, partial)), (*(Index(*limit) for limit in bound), *inner)
+
+
+def _users(value: Expr) -> dict[Expr, list[Expr]]:
+    """Every access outside reductions with the terms that use it: a long sum is gone through once, not once a read."""
+    out: dict[Expr, list[Expr]] = {}
+    for term in sp.Add.make_args(value):
+        for read in accesses(term, lambda node: not is_reduction(node)):
+            out.setdefault(read, []).append(term)
+    return out
 
 
 def _multiply(*factors: Expr) -> Expr:
@@ -148,11 +163,14 @@ def _under_one_condition(factors: tuple[Expr, ...]) -> tuple[Expr, ...]:
     return (*rest, *(where(condition, value, sp.S.Zero) for condition, value in merged.items()))
 
 
-def derivative(expr: Expr, by: Expr) -> Expr:
-    """d expr / d by for an access or a reduction node taken as a leaf; rows of the table for functions."""
+def derivative(expr: Expr, by: Expr, result: Expr | None = None) -> Expr:
+    """d expr / d by for an access or a reduction node taken as a leaf; rows of the table for functions.
+
+    `result` is the name of the expression's value, which its derivative may use: 1 - z^2 for z = tanh(a).
+    """
     memo: dict[Any, Expr] = {}
     for node in nodes(expr, _carries):
-        memo[node] = sp.S.One if node == by else _rule(node, memo)
+        memo[node] = sp.S.One if node == by else _rule(node, memo, result if node == expr else None)
     return memo[expr]
 
 
@@ -162,7 +180,7 @@ def _carries(node: Any) -> bool:
     return not (closed or is_access(node) or is_reduction(node))
 
 
-def _rule(node: Any, memo: dict[Any, Expr]) -> Expr:
+def _rule(node: Any, memo: dict[Any, Expr], result: Expr | None) -> Expr:
     if not node.args or not _carries(node):
         return sp.S.Zero
     if node.func == where:
@@ -177,14 +195,15 @@ def _rule(node: Any, memo: dict[Any, Expr]) -> Expr:
         args = node.args
         return sp.Add(*(_multiply(d, *args[:k], *args[k + 1 :]) for k, d in enumerate(inner) if d != 0))
     if node.is_Pow:
-        return _power_rule(node.base, node.exp, inner[0], inner[1], node)
+        return _power_rule(node, inner[0], inner[1], result)
     if is_call(node):
         return sp.Add(*(_multiply(derivative_call(node, k), d) for k, d in enumerate(inner) if d != 0))
     row = BY_HEAD[node.func]
     if row.partial is None:
         message = f"{row.name} has no derivative that training could use"
         raise SymgradError("SG405", message, hint=f"write stop({row.name}(…)) to treat it as a constant")
-    return sp.Add(*(_multiply(row.partial(k, node.args, node), d) for k, d in enumerate(inner) if d != 0))
+    value = node if result is None else result
+    return sp.Add(*(_multiply(row.partial(k, node.args, value), d) for k, d in enumerate(inner) if d != 0))
 
 
 def derivative_call(node: Any, place: int) -> Expr:
@@ -193,14 +212,24 @@ def derivative_call(node: Any, place: int) -> Expr:
     return call(f"{name}_prime" if len(args) == 1 else f"{name}_{place + 1}_prime", *args)
 
 
-def _power_rule(base: Expr, exponent: Expr, dbase: Expr, dexponent: Expr, node: Expr) -> Expr:
-    by_base = exponent * base ** (exponent - 1) * dbase if dbase != 0 else sp.S.Zero
+def _power_rule(node: Any, dbase: Expr, dexponent: Expr, result: Expr | None) -> Expr:
+    base, exponent = node.args
+    by_base = exponent * _power_below(base, exponent, result) * dbase if dbase != 0 else sp.S.Zero
     if dexponent == 0:
         return by_base
     by_exponent = node * sp.log(base)
     if not base.is_number:  # x^p log x is 0 at x = 0 where x^p is
         by_exponent = where(sp.Ne(node, 0, evaluate=False), by_exponent, sp.S.Zero)
     return by_base + by_exponent * dexponent
+
+
+def _power_below(base: Expr, exponent: Expr, result: Expr | None) -> Expr:
+    """base^(exponent - 1); of a root that has a name s by it: 1/s for s = sqrt(base)."""
+    if result is not None and exponent.is_Rational and not exponent.is_Integer:
+        times = (exponent - 1) / exponent
+        if times.is_Integer:
+            return result**times
+    return base ** (exponent - 1)
 
 
 def reuse_result(partial: Expr, statement: Statement, inner: tuple[Index, ...] = ()) -> Expr:
