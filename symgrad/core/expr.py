@@ -47,7 +47,7 @@ def is_access(expr: Any) -> bool:
 
 def name_of(read: Expr) -> str:
     """The tensor's name in an access."""
-    return str(read.base.label) if isinstance(read, Indexed) else str(read.name)  # type: ignore[attr-defined]
+    return str((read.base.label if isinstance(read, Indexed) else read).name)  # type: ignore[attr-defined]
 
 
 def indices_of(read: Expr) -> tuple[Expr, ...]:
@@ -182,6 +182,8 @@ def rename_bound(expr: Any, names: Callable[[Any, set[str]], Any]) -> Any:
         body = walk(substitute(body, mapping), inner)
         return reduction(op, body, [(mapping[l[0]], *(substitute(e, mapping) for e in l[1:])) for l in limits])
 
+    if not reductions(expr):
+        return expr
     return walk(expr, {str(s) for s in free_symbols(expr)})
 
 

@@ -90,15 +90,16 @@ def _weight(op: str, body: Expr, limits: list[Any], result: Expr) -> Expr:
 
 def _terms(value: Expr, names: frozenset[str]) -> Iterator[tuple[Expr, Expr, tuple[Index, ...]]]:
     """(read, partial, bound indices) for every read; reductions are opened with fresh indices."""
+    terms = _terms_with(value)
     for read in accesses(value, lambda node: not is_reduction(node)):
         if name_of(read) in names:
-            partial = derivative(value, read)
+            partial = _derivative(read, terms)
             if partial != 0:
                 yield read, partial, ()
     for node in reductions(value):
         if not any(name_of(read) in names for read in accesses(node)):
             continue
-        outer = derivative(value, node)
+        outer = _derivative(node, terms)
         op, body, limits = split_reduction(node)
         if outer == 0:
             continue
@@ -108,6 +109,21 @@ def _terms(value: Expr, names: frozenset[str]) -> Iterator[tuple[Expr, Expr, tup
         weight = _weight(op, body, bound, node)
         for read, partial, inner in _terms(body, names):
             yield read, inside(outer, _multiply(weight, partial)), (*(Index(*limit) for limit in bound), *inner)
+
+
+def _terms_with(value: Expr) -> dict[Any, list[Expr]]:
+    """For every access and reduction the terms of a sum that hold it, so that each term is differentiated by those alone."""
+    out: dict[Any, list[Expr]] = {}
+    for term in sp.Add.make_args(value):
+        for node in nodes(term, lambda node: not is_reduction(node)):
+            if is_access(node) or is_reduction(node):
+                out.setdefault(node, []).append(term)
+    return out
+
+
+def _derivative(by: Expr, terms: dict[Any, list[Expr]]) -> Expr:
+    parts = [derivative(term, by) for term in terms[by]]
+    return parts[0] if len(parts) == 1 else sp.Add(*parts)
 
 
 def _multiply(*factors: Expr) -> Expr:
