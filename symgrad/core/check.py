@@ -43,6 +43,8 @@ def check(program: Program) -> Program:
                 raise SymgradError("SG303", f"{read} does not fit {tensor.name}, which has {count(len(tensor.axes))}", place(read))
             if not guarded:
                 for index, axis in zip(indices_of(read), tensor.axes, strict=True):
+                    if scope.get(index) == (axis.lo, axis.hi):
+                        continue
                     _check_bounds(read, index, axis, scope, statement, program)
     return program
 

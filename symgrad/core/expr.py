@@ -54,7 +54,7 @@ def is_access(expr: Any) -> bool:
 
 def name_of(read: Expr) -> str:
     """The tensor's name in an access."""
-    return str(read.base.label) if isinstance(read, Indexed) else str(read.name)  # type: ignore[attr-defined]
+    return str((read.base.label if isinstance(read, Indexed) else read).name)  # type: ignore[attr-defined]
 
 
 def indices_of(read: Expr) -> tuple[Expr, ...]:

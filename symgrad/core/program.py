@@ -260,7 +260,8 @@ class Program:
         indices = [axis for tensor in self.tensors.values() for axis in tensor.axes] + list(self.ranges.values())
         indices += [index for statement in self.statements for index in statement.domain]
         inner = {index.symbol for index in indices}
-        extents = dict.fromkeys(sp.expand(index.extent) for index in indices)
+        ends = dict.fromkeys((index.lo, index.hi) for index in indices)
+        extents = dict.fromkeys(sp.expand(hi - lo + 1) for lo, hi in ends)
         return tuple(e for e in extents if not e.is_number and inner.isdisjoint(e.free_symbols) and not e.has(sp.Function))
 
     @cached_property

@@ -131,11 +131,8 @@ class Ranges:
                 message = f"{gather} stands as an index, and {name_of(gather)} is not declared to hold whole numbers"
                 hint = f"declare it: input {gather} in 1..N; an index that the model computes cannot be used"
                 raise SymgradError("SG391", message, span, hint)
-        plain = index.xreplace({gather: Dummy(integer=True) for gather in found})
-        if coefficients(plain, {s for s in plain.free_symbols if s in scope or str(s) in self.ends}) is None:
-            raise SymgradError(
-                "SG308", f"the index {index} is not affine", span, "an index may be a sum of indices with integer factors"
-            )
+        if not is_index(index):
+            self._check_affine(index, found, scope, span)
         if not strict:
             return
         if found == (index,):
@@ -146,6 +143,13 @@ class Ranges:
             else:
                 self._hold(axis, str(index), self._widest(index, scope, span), span)
         # bounds of a shifted or constant index are checked once all ranges are known
+
+    def _check_affine(self, index: Expr, found: Sequence[Expr], scope: Scope, span: Span | None) -> None:
+        plain = index.xreplace({gather: Dummy(integer=True) for gather in found})
+        if coefficients(plain, {s for s in plain.free_symbols if s in scope or str(s) in self.ends}) is None:
+            raise SymgradError(
+                "SG308", f"the index {index} is not affine", span, "an index may be a sum of indices with integer factors"
+            )
 
     def _widest(self, index: Expr, scope: Scope, span: Span | None) -> Ends:
         """All that an index can be: an end may use outer indices, as in j in i+1..N."""

@@ -58,7 +58,7 @@ def _starts(program: Program, items: Sequence[Item]) -> tuple[set[str], set[int]
     """The quantities that start at 0, and the statements (by identity) that add to what is there."""
     zeroed: set[str] = set()
     adding: set[int] = set()
-    steps = list(_steps(items))
+    firsts = {step.source.name: step.source for step in reversed(list(_steps(items)))}
     for name, statements in program.definitions.items():
         tensor = program.tensors[name]
         if program.alone(statements[0]) and not any(map(scatters, statements)):
@@ -67,7 +67,7 @@ def _starts(program: Program, items: Sequence[Item]) -> tuple[set[str], set[int]
             if not (in_boxes and gap([region(s) for s in statements], box, program.facts) is None):
                 zeroed.add(name)
             continue
-        first = next(step.source for step in steps if step.source.name == name)
+        first = firsts[name]
         sets = covers(first, tensor) and not scatters(first)
         zeroed |= set() if sets else {name}
         adding |= {id(statement) for statement in statements if not (sets and statement is first)}

@@ -21,7 +21,6 @@ from sympy import Expr
 from symgrad.core.dependence import recurrent
 from symgrad.core.expr import (
     access,
-    binds,
     call,
     fresh_index,
     indices_of,
@@ -227,11 +226,8 @@ def _common(options: list[Any], kept: set[Any]) -> Any:
 
 def _readable(expr: Expr, around: Expr, program: Program) -> Expr:
     """Tidied, bound indices named so that they clash with nothing around."""
-    expr = tidy(expr)
-    if not binds(expr):
-        return expr
-    used = {str(s) for s in around.free_symbols} | set(program.tensors)
-    return rename_bound(expr, lambda symbol, inner: free_name(symbol, inner | used))
+    used = {str(s) for s in around.free_symbols}
+    return rename_bound(tidy(expr), lambda symbol, inner: free_name(symbol, inner | used, program.tensors))
 
 
 def steps(primal: Program, raw: Program, loss: str) -> tuple[Section, ...]:

@@ -89,22 +89,22 @@ def _weight(op: str, body: Expr, limits: list[Any], result: Expr) -> Expr:
     return row(body, limits, result)
 
 
-def _terms(
-    value: Expr, names: frozenset[str], result: Expr | None = None
-) -> Iterator[tuple[Expr, Expr, tuple[Index, ...]]]:
+def _terms(value: Expr, names: frozenset[str], result: Expr | None = None) -> Iterator[tuple[Expr, Expr, tuple[Index, ...]]]:
     """(read, partial, bound indices) for every read; reductions are opened with fresh indices.
 
     `result` is the name of the value, where it has one.
     """
-    for read, terms in _users(value).items():
+    terms = _terms_with(value)
+    result = None if value.is_Add else result
+    for read in accesses(value, lambda node: not is_reduction(node)):
         if name_of(read) in names:
-            partial = sp.Add(*(derivative(term, read, result if term == value else None) for term in terms))
+            partial = _derivative(read, terms, result)
             if partial != 0:
                 yield read, partial, ()
     for node in reductions(value):
         if not any(name_of(read) in names for read in accesses(node)):
             continue
-        outer = derivative(value, node, result)
+        outer = _derivative(node, terms, result)
         op, body, limits = split_reduction(node)
         if outer == 0:
             continue
@@ -116,13 +116,19 @@ def _terms(
             yield read, inside(outer, _multiply(weight, partial)), (*(Index(*limit) for limit in bound), *inner)
 
 
-def _users(value: Expr) -> dict[Expr, list[Expr]]:
-    """Every access outside reductions with the terms that use it: a long sum is gone through once, not once a read."""
-    out: dict[Expr, list[Expr]] = {}
+def _terms_with(value: Expr) -> dict[Any, list[Expr]]:
+    """For every access and reduction the terms of a sum that hold it, so that each term is differentiated by those alone."""
+    out: dict[Any, list[Expr]] = {}
     for term in sp.Add.make_args(value):
-        for read in accesses(term, lambda node: not is_reduction(node)):
-            out.setdefault(read, []).append(term)
+        for node in nodes(term, lambda node: not is_reduction(node)):
+            if is_access(node) or is_reduction(node):
+                out.setdefault(node, []).append(term)
     return out
+
+
+def _derivative(by: Expr, terms: dict[Any, list[Expr]], result: Expr | None) -> Expr:
+    parts = [derivative(term, by, result) for term in terms[by]]
+    return parts[0] if len(parts) == 1 else sp.Add(*parts)
 
 
 def _multiply(*factors: Expr) -> Expr:

@@ -10,6 +10,7 @@ p[k] = exp(b[k])/p_sum for k in 1..K
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -49,6 +50,8 @@ class _Lift:
         self.known: dict[Any, tuple[str, tuple[Symbol, ...]]] = {}
         self.statements: list[Statement] = []
         self.tensors: list[Tensor] = []
+        self.taken = set(program.taken)
+        self.numbers: Counter[str] = Counter()  # the last one tried for each name
 
     def run(self) -> Program:
         for statement in self.program.statements:
@@ -95,11 +98,11 @@ class _Lift:
         return access(self.known[key][0], *free)
 
     def unused(self, name: str) -> str:
-        taken = {tensor.name for tensor in self.tensors}
-        wanted, count = self.program.unused_name(name), 1
-        while wanted in taken:
-            count += 1
-            wanted = self.program.unused_name(f"{name}_{count}")
+        wanted = name
+        while wanted in self.taken:
+            self.numbers[name] += 1
+            wanted = f"{name}_{self.numbers[name] + 1}"
+        self.taken.add(wanted)
         return wanted
 
 

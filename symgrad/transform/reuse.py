@@ -42,6 +42,7 @@ def reuse(program: Program) -> Program:
     for statement in program.statements:
         counts.update(_key(call, statement) for call in _calls(statement.value))
     known: dict[Any, str] = {}
+    numbers: Counter[str] = Counter()  # the last one tried for each function
     statements: list[Statement] = []
     tensors: list[Tensor] = []
     for statement in program.statements:
@@ -57,7 +58,7 @@ def reuse(program: Program) -> Program:
                 continue
             call = replace_nodes(call, mapping)
             if key not in known:
-                known[key] = name = _unused(program, known, BY_HEAD[call.func].name)
+                known[key] = name = _unused(program, numbers, BY_HEAD[call.func].name)
                 axes = tuple(_index(s, statement) for s in free)
                 tensors.append(Tensor(name, axes, "defined"))
                 statements.append(Statement(access(name, *free), call, axes, None, Origin(invented=True)))
@@ -66,13 +67,11 @@ def reuse(program: Program) -> Program:
     return program.with_statements(statements, tensors)
 
 
-def _unused(program: Program, known: dict[Any, str], base: str) -> str:
-    count = 1
+def _unused(program: Program, numbers: Counter[str], base: str) -> str:
     while True:
-        name = program.unused_name(f"{base}_{count}")
-        if name not in known.values():
+        numbers[base] += 1
+        if (name := f"{base}_{numbers[base]}") not in program.taken:
             return name
-        count += 1
 
 
 def _calls(expr: Any) -> list[Any]:

@@ -109,10 +109,10 @@ def _unit(program: Program, seed: _Seed, names: dict[str, str]) -> list[Statemen
 def _reached(program: Program, seed: _Seed, names: dict[str, str]) -> dict[int, list[Statement]]:
     """The adjoints of every statement (by identity) that a change of the loss comes to: not of what is stopped."""
     found: dict[int, list[Statement]] = {}
-    waiting, reached = [seed.of], {seed.of}
+    waiting, reached, active = [seed.of], {seed.of}, frozenset(names)
     while waiting:
         for statement in program.definitions.get(waiting.pop(), ()):
-            adjoints = list(_adjoints(statement, seed, names, program.alone(statement)))
+            adjoints = list(_adjoints(statement, seed, names, active, program.alone(statement)))
             found[id(statement)] = adjoints
             new = {name_of(part.read): None for adjoint in adjoints for part in adjoint.origin.contributions}
             waiting += [name for name in new if name not in reached]
@@ -120,14 +120,14 @@ def _reached(program: Program, seed: _Seed, names: dict[str, str]) -> dict[int, 
     return found
 
 
-def _adjoints(statement: Statement, seed: _Seed, names: dict[str, str], alone: bool) -> Iterable[Statement]:
+def _adjoints(statement: Statement, seed: _Seed, names: dict[str, str], active: frozenset[str], alone: bool) -> Iterable[Statement]:
     domain: tuple[Index, ...] = ()
     if statement.name == seed.of and not seed.within:
         outer, cotangent = seed.start(statement)
     else:
         domain, outer = seed.outer, tuple(index.symbol for index in seed.outer)
         cotangent = access(names[statement.name], *outer, *indices_of(statement.target))
-    for term in linearize(statement, frozenset(names), alone):
+    for term in linearize(statement, active, alone):
         target = access(names[name_of(term.read)], *outer, *indices_of(term.read))
         kept = target.free_symbols
         reduced = tuple(index for index in term.domain if index.symbol not in kept)

@@ -112,6 +112,8 @@ def common_factor(expr: Expr) -> Expr:
     terms = [powers(term) for term in expr.args]
     shared = {b: e for b, e in terms[0].items() if not b.is_number and e.is_number and e > 0}
     for term in terms[1:]:
+        if not shared:
+            return expr
         shared = {b: min(e, term[b]) for b, e in shared.items() if b in term and term[b].is_number and term[b] > 0}
     if not shared:
         return expr
