@@ -156,9 +156,17 @@ class Statement:
     def reads(self) -> tuple[Expr, ...]:
         return accesses(self.value)
 
+    @cached_property
+    def reads_of(self) -> Mapping[str, tuple[Expr, ...]]:
+        """The accesses of each quantity that the value reads."""
+        out: dict[str, list[Expr]] = {}
+        for read in self.reads:
+            out.setdefault(name_of(read), []).append(read)
+        return {name: tuple(found) for name, found in out.items()}
+
     @property
     def read_names(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(name_of(read) for read in self.reads))
+        return tuple(self.reads_of)
 
     def with_value(self, value: Expr) -> Statement:
         return self if value == self.value else replace(self, value=value)

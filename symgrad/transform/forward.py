@@ -42,10 +42,11 @@ def _reached(program: Program, wrt: tuple[str, ...], names: dict[str, str]) -> d
     """The tangents of every statement (by identity) that a change of `wrt` comes to: not through stop or sign."""
     found: dict[int, list[Statement]] = {}
     failed: dict[str, SymgradError] = {}
+    active = frozenset(names)
     order = [s for name in topological(tensor_needs(program)) if name in names for s in program.definitions.get(name, ())]
     for statement in order:
         try:
-            found[id(statement)] = list(_tangents(statement, names, program))
+            found[id(statement)] = list(_tangents(statement, names, active, program))
         except SymgradError as error:
             failed[names[statement.name]] = error  # no matter, where nothing reads it
     live = {names[name] for name in wrt}
@@ -61,8 +62,8 @@ def _reached(program: Program, wrt: tuple[str, ...], names: dict[str, str]) -> d
     return kept
 
 
-def _tangents(statement: Statement, names: dict[str, str], program: Program) -> Iterator[Statement]:
+def _tangents(statement: Statement, names: dict[str, str], active: frozenset[str], program: Program) -> Iterator[Statement]:
     target = access(names[statement.name], *indices_of(statement.target))
-    for term in linearize(statement, frozenset(names), program.alone(statement)):
+    for term in linearize(statement, active, program.alone(statement)):
         tangent = access(names[name_of(term.read)], *indices_of(term.read))
         yield Statement(target, inside(term.partial, tangent), term.domain, "sum")

@@ -146,10 +146,10 @@ def _goes(statement: Statement, program: Program, pinned: frozenset[str]) -> boo
         return False
     users = program.users.get(statement.name, ())
     if is_access(statement.value) or is_index(statement.value) or not statement.reads:
-        return all(_plain(read, statement) for user in users for read in user.reads if name_of(read) == statement.name)
+        return all(_plain(read, statement) for user in users for read in user.reads_of[statement.name])
     if len(users) != 1 or users[0].op in ("max", "min", "argmax", "argmin", "logsumexp"):
         return False
-    reads = [read for read in users[0].reads if name_of(read) == statement.name]
+    reads = users[0].reads_of[statement.name]
     same = len(reads) == 1 and len(indices_of(reads[0])) == len(users[0].domain) and len(statement.domain) > 0
     return same and _plain(reads[0], statement) and not _under_where(users[0].value, reads[0])
 

@@ -147,17 +147,26 @@ def memory() -> None:
 
 
 def derive() -> None:
-    """Seconds to read and to derive programs of 10², 10³ and 10⁴ statements."""
-    import symgrad as sg
+    """Seconds to read, derive, print and lower programs of 10² to 10⁵ statements, and the most memory in use."""
+    import resource
 
-    for count in (100, 1_000, 10_000):
-        lines = [f"a_{k} = tanh(w*a_{k - 1}) + sin(a_{max(0, k - 2)})" for k in range(1, count)]
-        start = time.perf_counter()
-        program = sg.parse("\n".join(["input x, w", "a_0 = x", *lines, f"J = a_{count - 1}^2"]))
-        read = time.perf_counter()
-        statements = len(sg.derive(program, "J").backward.statements)
-        seconds = time.perf_counter() - read
-        print(f"{count:6} statements: {read - start:6.2f} s to read, {seconds:6.2f} s to derive {statements} adjoints")
+    from tests.test_growth import SHAPES, STAGES
+
+    for count in (100, 1_000, 10_000, 100_000):
+        for shape, (model, _) in SHAPES.items():
+            if (shape == "arrays" and count > 1_000) or (shape != "chain" and count > 10_000):
+                continue  # minutes
+            given: Any = model(count)
+            times = []
+            for stage, run in STAGES.items():
+                if stage in ("text", "lower") and count > 10_000:
+                    continue
+                start = time.perf_counter()
+                result = run(given)
+                times.append(f"{stage} {time.perf_counter() - start:.2f} s")
+                given = result if stage == "read" else given
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+            print(f"{count:6} statements, {shape:6}: {', '.join(times)}; up to {peak} MB", flush=True)
 
 
 def main() -> None:

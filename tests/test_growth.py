@@ -1,0 +1,126 @@
+"""Work grows in proportion to the program: counted in calls, not in seconds.
+
+n statements more beside 2n others may cost at most 1% more than beside n. Counted are the calls that symgrad's
+own functions make and receive. What a single call of a builtin goes through, as `set(names)` does, is not
+seen here: the benchmark `python -m tests.benchmarks derive` is for that.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import sympy as sp
+
+import symgrad as sg
+from symgrad.compiler import adjoint, emit, lower
+
+MOST = 1.01
+
+
+def chain(n: int) -> str:
+    lines = [f"x_{k} = sin(x_{k - 1}) + {k % 7 + 2}*x_{k - 1}" for k in range(1, n)]
+    return "\n".join(["x_0 = a", *lines, f"J = x_{n - 1}^2"])
+
+
+def fan_out(n: int) -> str:
+    """Values with two readers, one of them far away."""
+    forms = ("sin({0})*{1}", "{0} + 2*{1}", "exp(-{0})/(1 + {1}^2)", "{0}*{1} - c")
+    lines = [f"x_{k} = " + forms[k % 4].format(f"x_{k - 1}", f"x_{k // 2}") for k in range(2, n)]
+    return "\n".join(["x_0 = a", "x_1 = a*b", *lines, f"J = x_{n - 1}^2"])
+
+
+def arrays(n: int) -> str:
+    lines = [f"h_{k}[j] = tanh(sum(W[j,i]*h_{k - 1}[i] for i) + b[j])" for k in range(1, n)]
+    return "\n".join(["index i in 0..D, j in 0..D", "h_0[j] = x[j]", *lines, f"J = sum(h_{n - 1}[j]^2 for j)"])
+
+
+def users(n: int) -> str:
+    """Many statements read one quantity, and one sum reads them all."""
+    lines = [f"u_{k} = sin({k + 2}*x)*y_{k}" for k in range(n)]
+    return "\n".join([*lines, "J = " + " + ".join(f"u_{k}" for k in range(n))])
+
+
+SHAPES: dict[str, tuple[Callable[[int], str], int]] = {
+    "chain": (chain, 16),
+    "fan": (fan_out, 16),
+    "arrays": (arrays, 4),
+    "users": (users, 16),
+}
+
+
+def lowered(program: sg.Program) -> None:
+    emit(program, lower(program, "J", ()), "J", program.free, "float64", "numpy")
+
+
+STAGES: dict[str, Callable[[Any], Any]] = {
+    "read": sg.parse,
+    "derive": lambda program: sg.derive(program, "J").backward,
+    "text": lambda program: sg.derive(program, "J").text(),
+    "lower": lowered,
+}
+
+
+def calls(work: Callable[[], Any]) -> int:
+    """Calls of symgrad's functions, and those of builtins that they make."""
+    count = 0
+
+    def note(frame: Any, event: str, _: Any) -> None:
+        nonlocal count
+        if event in ("call", "c_call") and "symgrad" in frame.f_globals.get("__name__", ""):
+            count += 1
+
+    before = sys.getprofile()
+    sys.setprofile(note)
+    try:
+        work()
+    finally:
+        sys.setprofile(before)
+    return count
+
+
+def growth(work: Callable[[int], Callable[[], Any]], n: int) -> float:
+    """What n more statements cost beside 2n others, against what they cost beside n: 1 where work is linear."""
+    few, more, most = (calls(work(size)) for size in (n, 2 * n, 3 * n))
+    return (most - more) / (more - few)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_every_stage_is_linear(shape: str, stage: str) -> None:
+    model, n = SHAPES[shape]
+
+    def work(size: int) -> Callable[[], Any]:
+        text = model(size)
+        given = text if stage == "read" else sg.parse(text)
+        return lambda: STAGES[stage](given)
+
+    assert growth(work, n) < MOST
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_backward_pass_is_no_longer_than_the_forward_pass_allows(shape: str) -> None:
+    """No expression swell: printed text of twice the statements is about twice as long."""
+    model, n = SHAPES[shape]
+    few, many = (len(str(sg.derive(sg.parse(model(size)), "J").backward)) for size in (n, 2 * n))
+    assert many < 2.3 * few
+
+
+def test_doubling_definitions_do_not_swell() -> None:
+    """60 levels of e_k = e_{k-1}^2 + e_{k-1}: written out this has more than 2^60 parts."""
+    lines = [f"e_{k} = e_{k - 1}*e_{k - 1} + e_{k - 1}" for k in range(1, 61)]
+    program = sg.parse("\n".join(["e_0 = a", *lines, "J = e_60"]))
+    assert len(str(sg.derive(program, "J").backward)) < 20 * len(str(program))
+    primal = lower(program, "J", ())
+    assert len(adjoint(primal, "J", ("a",)).statements) < 4 * len(program.statements)
+
+
+def test_a_quadratic_pass_is_seen() -> None:
+    """The measure itself: a pass over all statements for each statement breaks the bound."""
+
+    def work(size: int) -> Callable[[], Any]:
+        return lambda: [[sg.core.expr.name_of(symbol) for _ in range(size)] for symbol in [sp.Symbol("x")] * size]
+
+    assert growth(work, 16) > MOST
