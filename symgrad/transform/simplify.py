@@ -101,9 +101,11 @@ def pick(expr: Any, ranges: Mapping[Any, Ends], facts: Collection[Expr]) -> Any:
 
 def _guarded(body: Expr) -> tuple[Any, Expr]:
     """The guard of a sum's body, c * where(guard, v, 0), and c v; no guard: None and the body."""
-    for factor in sp.Mul.make_args(body):
+    factors = sp.Mul.make_args(body)
+    for place, factor in enumerate(factors):
         if factor.func == where and factor.args[2] == 0:
-            return factor.args[0], body / factor * factor.args[1]
+            # not body / factor: to SymPy a choice does not commute, so a second one would keep it
+            return factor.args[0], sp.Mul(*factors[:place], factor.args[1], *factors[place + 1 :])
     return None, body
 
 
