@@ -173,7 +173,10 @@ class Ranges:
         if one == two:
             return
         if one in self.ends and two in self.ends:
-            self._agree(index, self.ends[one], axis, self.ends[two], span)
+            if two in self.found:  # an axis that nothing declares, read over a part of it first
+                self._hold(axis, index, self.ends[one], span)
+            else:
+                self._agree(index, self.ends[one], axis, self.ends[two], span)
             return
         if one in self.ends or (two not in self.ends and ":" in two):
             one, two = two, one

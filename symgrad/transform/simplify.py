@@ -144,8 +144,10 @@ def cancel(expr: Any) -> Any:
     expr = rebuild(expr, [cancel(arg) for arg in expr.args])
     if not expr.is_Mul:
         return expr
-    for total in [f for f in expr.args if f.is_Add]:
-        others = [f for f in expr.args if f != total]
+    for place, total in enumerate(expr.args):
+        if not total.is_Add:
+            continue
+        others = [*expr.args[:place], *expr.args[place + 1 :]]
         below = {b for term in total.args for b, e in powers(term).items() if e.is_number and e < 0}
         used = [f for f in others if any(b in below or -b in below for b in powers(f))]
         if not used:
