@@ -120,7 +120,7 @@ class Ranges:
 
     def _axis(self, name: str, place: int, index: Expr, scope: Scope) -> str:
         """The key of an undeclared axis: that of the index it is first used with, where it is plain."""
-        if is_index(index) and scope.get(index) is None:
+        if index in scope and scope[index] is None:  # an extent, as in h[T], is no letter of the axis
             return str(index)
         return f"{name}:{place}"
 
