@@ -18,7 +18,7 @@ import sympy as sp
 from sympy import Expr
 
 from symgrad.core.errors import SymgradError, did_you_mean
-from symgrad.core.expr import access, indices_of, is_index, name_of
+from symgrad.core.expr import access, free_indices, indices_of, is_index, name_of
 from symgrad.core.graph import find_loss, top_down
 from symgrad.core.layout import Layout
 from symgrad.core.page import Page, Section
@@ -230,9 +230,17 @@ def only(program: Program, statements: list[Statement]) -> Program:
     used = {str(index.symbol) for s in statements for index in s.domain}
     used |= {str(axis.symbol) for tensor in tensors.values() for axis in tensor.axes}
     ranges = {name: index for name, index in program.ranges.items() if name in used}
+    ranges |= _extents(statements, ranges, program)
     partly = {name for s in statements for name in _read_in_part(s, tensors)}
     tensors = {n: replace(t, declared=t.role == "input" and (n in partly or _unclear(t, ranges))) for n, t in tensors.items()}
     return complete(Program(tuple(statements), tensors, ranges=ranges, written=program.written, functions=program.functions))
+
+
+def _extents(statements: list[Statement], ranges: Mapping[str, Index], program: Program) -> dict[str, Index]:
+    """Ranges that say what a symbol in an index is, as T in h[T], where no other range does."""
+    known = {symbol for index in ranges.values() for symbol in (index.lo + index.hi).free_symbols}
+    read = {symbol for s in statements for symbol in free_indices(s.value)} - known
+    return {name: index for name, index in program.ranges.items() if not read.isdisjoint((index.lo + index.hi).free_symbols)}
 
 
 def _read_in_part(statement: Statement, tensors: Mapping[str, Tensor]) -> Iterator[str]:

@@ -232,10 +232,12 @@ def _jvp(program: Program, of: str, wrt: tuple[str, ...]) -> Built:
 def _hvp(program: Program, loss: str, wrt: tuple[str, ...]) -> Built:
     joint = _with_gradient(program, loss, wrt)
     bars, dots = adjoints.adjoint_names(joint, loss), tangent_names(joint, wrt)
-    results = {name: dots[bars[name]] for name in wrt if name in bars and bars[name] in dots}
+    raw = forward(joint, wrt)
+    results = {name: dots[bars[name]] for name in wrt if name in bars and dots.get(bars[name]) in raw.definitions}
     if not results:
         raise _no_curvature(loss, wrt)
-    return Built(forward(joint, wrt), results, tuple(dots[name] for name in wrt))
+    needed = ancestors(raw, results.values())
+    return Built(raw, results, tuple(dots[name] for name in wrt if dots[name] in needed))
 
 
 def _hessian(program: Program, loss: str, wrt: tuple[str, ...]) -> Built:

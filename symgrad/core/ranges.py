@@ -113,14 +113,15 @@ class Ranges:
             self.first_use.setdefault(name, span)
             for axis, index in zip(axes, indices, strict=True):
                 # what a condition on indices protects may run over more than the axis
-                self._use(axis, index, scope, span, strict=not (guarded and self.root(axis) in self.ends))
+                strict = guarded.isdisjoint(index.free_symbols) or self.root(axis) not in self.ends
+                self._use(axis, index, scope, span, strict)
         for limit in limits(equation.value):
             if len(limit) == 3:
                 check_ends(str(limit[0]), limit[1], limit[2], equation.origin.span)
 
     def _axis(self, name: str, place: int, index: Expr, scope: Scope) -> str:
         """The key of an undeclared axis: that of the index it is first used with, where it is plain."""
-        if is_index(index) and scope.get(index) is None:
+        if index in scope and scope[index] is None:  # an extent, as in h[T], is no letter of the axis
             return str(index)
         return f"{name}:{place}"
 
@@ -177,7 +178,10 @@ class Ranges:
         if one == two:
             return
         if one in self.ends and two in self.ends:
-            self._agree(index, self.ends[one], axis, self.ends[two], span)
+            if two in self.found:  # an axis that nothing declares, read over a part of it first
+                self._hold(axis, index, self.ends[one], span)
+            else:
+                self._agree(index, self.ends[one], axis, self.ends[two], span)
             return
         if one in self.ends or (two not in self.ends and ":" in two):
             one, two = two, one
@@ -215,12 +219,12 @@ def check_ends(name: str, lo: Expr, hi: Expr, span: Span | None) -> None:
         raise SymgradError("SG307", f"the range of {name} is empty: {lo}..{hi}", span, "write the lower end first")
 
 
-def scoped(expr: Any, scope: Scope, narrow: bool = True) -> Iterator[tuple[Expr, Scope, bool]]:
-    """(access, the indices around it with their ranges or None for an open one, guarded), accesses inside indices too.
+def scoped(expr: Any, scope: Scope, narrow: bool = True) -> Iterator[tuple[Expr, Scope, frozenset[Any]]]:
+    """(access, the indices around it with their ranges or None for an open one, guarding), accesses inside indices too.
 
-    Guarded is what stands in a branch that a condition on indices chooses; `narrow` takes it into account.
+    Guarding are the indices in conditions that choose the branch it stands in; `narrow` takes those into account.
     """
-    stack: list[tuple[Any, Scope, bool]] = [(expr, scope, False)]
+    stack: list[tuple[Any, Scope, frozenset[Any]]] = [(expr, scope, frozenset())]
     while stack:
         node, around, under = stack.pop()
         if is_access(node):
@@ -231,7 +235,7 @@ def scoped(expr: Any, scope: Scope, narrow: bool = True) -> Iterator[tuple[Expr,
             stack.append((body, {**around, **{limit[0]: (tuple(limit[1:]) or None) for limit in ends}}, under))
         elif node.func == where:
             condition, yes, no = node.args
-            inside = under or any(is_index(s) for s in condition.free_symbols)
+            inside = under | {s for s in condition.free_symbols if is_index(s)}
             stack += [
                 (yes, narrowed(around, condition) if narrow else around, inside),
                 (no, around, inside),

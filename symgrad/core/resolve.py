@@ -6,6 +6,8 @@ cycles and all that `check` looks at are checked.
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
@@ -161,15 +163,16 @@ def _tensors(draft: Draft, ranges: Ranges, statements: tuple[Statement, ...]) ->
         for read in statement.reads:
             reads.setdefault(name_of(read), []).append(indices_of(read))
     out: dict[str, Tensor] = {}
-    for name in dict.fromkeys([*roles, *(n for s in statements for n in (*s.read_names, s.name))]):
+    names = dict.fromkeys([*roles, *(n for s in statements for n in (*s.read_names, s.name))])
+    for name in names:
         keys = ranges.axes[name]
         if name in defined:
             letters = [next((str(t[place]) for t in targets[name] if t[place] in indices), ":") for place in range(len(keys))]
-            symbols = _axis_symbols(tuple(letters))
+            symbols = _axis_symbols(tuple(letters), names)
             axes = tuple(Index(s, *ranges.range(k)) for s, k in zip(symbols, keys, strict=True))
             out[name] = Tensor(name, axes, "defined", span=defined[name].origin.span)
             continue
-        symbols = _axis_symbols(roles[name].indices if name in roles else _letters(reads[name], len(keys), draft))
+        symbols = _axis_symbols(roles[name].indices if name in roles else _letters(reads[name], len(keys), draft), names)
         axes = tuple(Index(s, *ranges.range(k)) for s, k in zip(symbols, keys, strict=True))
         declared = roles.get(name)
         out[name] = Tensor(
@@ -190,13 +193,14 @@ def _letters(reads: list[tuple[Expr, ...]], rank: int, draft: Draft) -> tuple[st
     return tuple(letters[0] if letters else ":" for letters in plain)
 
 
-def _axis_symbols(wanted: tuple[str, ...]) -> list[Symbol]:
+def _axis_symbols(wanted: tuple[str, ...], names: Collection[str]) -> list[Symbol]:
     """A distinct index symbol for each axis; one that is only read with shifts gets a letter of its own."""
     used = set(wanted)
     out: list[Symbol] = []
     for letter in wanted:
         if ":" in letter or index_symbol(letter) in out:
-            letter = next(c for c in ("n", "m", "p", "q", "r", "s", "u", "v") if c not in used)
+            choices = itertools.chain(("n", "m", "p", "q", "r", "s", "u", "v"), (f"n{k}" for k in itertools.count(1)))
+            letter = next(c for c in choices if c not in used and c not in names)
             used.add(letter)
         out.append(index_symbol(letter))
     return out

@@ -6,10 +6,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from sympy import Expr
+
 from symgrad.core.expr import reduction
+from symgrad.core.functions import FUNCTIONS
 from symgrad.core.layout import Layout
 from symgrad.core.program import Program, Statement, Tensor, whole_axis
-from symgrad.core.tree import Format, Name, Tree
+from symgrad.core.tree import Call, Format, Name, Tree, children
 
 
 def written_name(name: str) -> str:
@@ -39,11 +44,15 @@ SOURCE = SourceFormat()
 
 def right_side(statement: Statement, layout: Layout) -> Tree:
     """What the user typed, while the statement still means it; else the laid out value."""
-    value = statement.value
-    if statement.reduced:
-        value = reduction(statement.op or "sum", value, [index.limit for index in statement.reduced])
-    written = statement.origin.written
+    value, written = _whole(statement), statement.origin.written
     return written[1] if written and written[0] == value else layout.tree(value)
+
+
+def _whole(statement: Statement) -> Expr:
+    """The value, with the statement's own reduction around it."""
+    if not statement.reduced:
+        return statement.value
+    return reduction(statement.op or "sum", statement.value, [index.limit for index in statement.reduced])
 
 
 def statement_text(statement: Statement, program: Program, layout: Layout) -> str:
@@ -56,7 +65,26 @@ def statement_text(statement: Statement, program: Program, layout: Layout) -> st
         declared = program.ranges.get(str(index.symbol))
         if declared != index and (index.lo, index.hi) != whole_axis(str(index.symbol)):
             ranges.append(f" for {SOURCE.binder(layout.binder(index.limit))}")
-    return f"{left} {'+=' if adds else '='} {SOURCE.show(right_side(statement, layout))}{''.join(ranges)}"
+    return f"{left} {'+=' if adds else '='} {SOURCE.show(_right_source(statement, program, layout))}{''.join(ranges)}"
+
+
+def _right_source(statement: Statement, program: Program, layout: Layout) -> Tree:
+    """As `right_side`, but with functions that use more than their parameters put in: the program does not keep those."""
+    tree = right_side(statement, layout)
+    return tree if all(_kept(name, program) for name in _called(tree)) else layout.tree(_whole(statement))
+
+
+def _called(tree: Tree) -> Iterator[str]:
+    stack = [tree]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, Call):
+            yield node.function
+        stack.extend(children(node))
+
+
+def _kept(name: str, program: Program) -> bool:
+    return name in FUNCTIONS or name in ("where", "sqrt", "grad") or name.endswith("_prime") or name in program.functions
 
 
 def _declaration(tensor: Tensor, layout: Layout) -> str:

@@ -5,6 +5,7 @@ The order in which the terms of a sum were written is remembered, so that printe
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -19,7 +20,7 @@ from symgrad.core.graph import components
 from symgrad.core.layout import shape
 from symgrad.core.program import Function
 from symgrad.core.reductions import REDUCTIONS
-from symgrad.core.tree import Binder, Call, Compare, Name, Num, Pow, Prod, Reduce, Sum, Tree, children
+from symgrad.core.tree import Binder, Call, Compare, Name, Num, Pow, Prod, Reduce, Sum, Tree, children, map_tree
 
 LARGEST = 20_000  # parts of an expression that calls of the user's functions may grow to
 GATHERS = 8  # E[w[v[…]]]
@@ -54,6 +55,8 @@ class Converter:
     values: Mapping[str, Expr] = field(default_factory=dict)  # arguments of a user's function being expanded
     expanding: tuple[str, ...] = ()
     gathering: int = 0  # how many indices are around
+    declared: Mapping[str, tuple[Tree, Tree]] = field(default_factory=dict)  # ends of declared ranges
+    bound: frozenset[str] = frozenset()  # letters of the left side and of the sums around
 
     def inside(self, names: Iterable[str]) -> Converter:
         return replace(self, scope=self.scope | set(names))
@@ -196,10 +199,39 @@ class Converter:
             return call(name, *args)
         values = dict(zip(definition.parameters, args, strict=True))
         inner = replace(self, values=values, expanding=(*self.expanding, name), scope=frozenset(), spans={})
-        result = inner.value(definition.body)
+        result = inner.value(self.apart(definition, args))
         if written_out(result) > LARGEST:
             raise self.grows(tree)
         return result
+
+    def apart(self, definition: Definition, args: Iterable[Expr]) -> Tree:
+        """A function's body, its own sums under letters that neither the arguments nor the sums around it have."""
+        around = self.bound | {str(s) for arg in args for s in arg.free_symbols} | set(definition.parameters)
+        taken = around | self.scope | self.sizes | self.quantities | set(self.declared) | names_in(definition.body)
+        new: dict[str, str] = {}
+        for node in all_nodes(definition.body):
+            for name in [binder.name for binder in node.binders] if isinstance(node, Reduce) else []:
+                if name in around and name not in (*new, *definition.parameters):
+                    new[name] = next(n for k in itertools.count(1) if (n := f"{name}_{k}") not in taken)
+                    taken |= {new[name]}
+        return map_tree(definition.body, lambda node: self.rebound(node, new)) if new else definition.body
+
+    def rebound(self, node: Tree, new: Mapping[str, str]) -> Tree:
+        """A reduction with its letters renamed, each over the range that its old letter has."""
+        here = {b.name: new[b.name] for b in node.binders if b.name in new} if isinstance(node, Reduce) else {}
+        if not here or not isinstance(node, Reduce):
+            return node
+
+        def renamed(tree: Tree) -> Tree:
+            swap = lambda n: replace(n, name=here[n.name]) if isinstance(n, Name) and not n.indices and n.name in here else n  # noqa: E731
+            return map_tree(tree, swap)
+
+        binders = []
+        for binder in node.binders:
+            lo, hi = (binder.lo, binder.hi) if binder.lo is not None else self.declared.get(binder.name, (None, None))
+            ends = [end and renamed(end) for end in (lo, hi)]
+            binders.append(replace(binder, name=here.get(binder.name, binder.name), lo=ends[0], hi=ends[1]))
+        return replace(node, body=renamed(node.body), guard=node.guard and renamed(node.guard), binders=tuple(binders))
 
     def grows(self, tree: Call) -> SymgradError:
         message = f"with {tree.function} put in, this has more than {LARGEST:,} parts"
@@ -237,7 +269,7 @@ class Converter:
         for binder in tree.binders:
             if binder.name in self.values:
                 raise SymgradError("SG302", f"the sum over {binder.name} stands inside another {binder.name}", binder.span)
-        inner = self.inside(names)
+        inner = replace(self.inside(names), bound=self.bound | set(names))
         limits = [self.limit(binder, inner) for binder in tree.binders]
         body = inner.value(tree.body)
         if tree.guard is not None:

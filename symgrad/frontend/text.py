@@ -217,7 +217,8 @@ def _draft(lines: Lines, source: Source) -> Draft:
                 next(l.span for l in lines.equations + lines.declarations if _name(l) == name),
             )  # type: ignore[operator]
     scope = frozenset(binder.name for binder in lines.binders) - quantities
-    base = Converter(scope, sizes, frozenset(quantities), _functions(lines))
+    declared = {b.name: (b.lo, b.hi) for b in lines.binders if b.lo is not None and b.hi is not None}
+    base = Converter(scope, sizes, frozenset(quantities), _functions(lines), declared=declared)
     ranges: dict[str, tuple[Expr, Expr, Span | None]] = {}
     for binder in lines.binders:
         if binder.name in ranges:
@@ -296,7 +297,7 @@ def _equation(line: Line, base: Converter) -> Equation:
     names = {name for index in left for name in names_in(index)} - base.sizes - base.quantities
     spans: dict[Any, Span] = {}
     check_depth(line.right, line.span)
-    inner = Converter(base.scope | names, base.sizes, base.quantities, base.functions, base.written, spans)
+    inner = replace(base, scope=base.scope | names, spans=spans, bound=frozenset(names))
     value = inner.value(line.right)
     ranges: Mapping[str, tuple[Expr, Expr]] = {
         b.name: base.ends(b.name, b.lo, b.hi) for b in line.loops if b.lo is not None and b.hi is not None

@@ -22,6 +22,7 @@ from symgrad.core.dependence import recurrent
 from symgrad.core.expr import (
     access,
     call,
+    free_indices,
     fresh_index,
     indices_of,
     is_index,
@@ -199,7 +200,7 @@ def _joint(statement: Statement, parts: list[Contribution], program: Program) ->
     ranges: dict[Any, Index] = {}
     for part in parts:
         mapping = {old: new for old, new in zip(indices_of(part.result), symbols, strict=True) if old not in kept and old != new}
-        inner = [index for index in part.reduced if index.symbol not in indices_of(part.result)]
+        inner = [index for index in part.reduced if index.symbol not in part.result.free_symbols]
         apart = {index.symbol: fresh_index(index.symbol.name) for index in inner if index.symbol in symbols}
         partial = substitute(substitute(part.partial, apart), mapping)
         partial = _summed(partial, [Index(apart.get(i.symbol, i.symbol), i.lo, i.hi) for i in inner])
@@ -209,10 +210,11 @@ def _joint(statement: Statement, parts: list[Contribution], program: Program) ->
         for index in part.reduced:
             ranges.setdefault(mapping.get(index.symbol, index.symbol), index)
         total += partial
-    axes = program.tensors[statement.name].axes
-    found = [(symbol, ranges.get(symbol) or axis) for symbol, axis in zip(symbols, axes, strict=True) if symbol not in kept]
-    reduced = tuple(Index(symbol, index.lo, index.hi) for symbol, index in found)
     result = access(statement.name, *symbols)
+    whole = dict(zip(symbols, program.tensors[statement.name].axes, strict=True))
+    found = {s: ranges.get(s) or whole.get(s) for symbol in symbols for s in free_indices(symbol) if s not in kept}
+    # what is neither bound nor an axis is an extent, as T in h[T]
+    reduced = tuple(Index(symbol, index.lo, index.hi) for symbol, index in found.items() if index)
     return result, _readable(total, access("_", *kept, *symbols) if kept or symbols else sp.S.One, program), reduced
 
 

@@ -41,8 +41,8 @@ def _derivative(name: str, functions: dict[str, Function], waiting: set[str]) ->
     """f' from f, f'' from f', f_2' from f: the name says which."""
     stem = name.removesuffix("_prime")
     base, _, place = stem.rpartition("_")
-    if stem in functions:
-        base, place = stem, "1"
+    if stem in functions or not place.isdigit():
+        base, place = stem, "1"  # f'' of f' that nothing calls
     if base not in functions:
         functions[base] = _derivative(base, functions, waiting)
     function = functions[base]

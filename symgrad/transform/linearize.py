@@ -149,10 +149,11 @@ def inside(outer: Expr, inner: Expr) -> Expr:
     """outer * inner, the inner one read and computed only in the branch of a choice that it belongs to."""
     if outer.is_Add and all(any(f.func == where for f in sp.Mul.make_args(term)) for term in outer.args):
         return sp.Add(*(inside(term, inner) for term in outer.args))
-    for factor in sp.Mul.make_args(outer):
+    factors = sp.Mul.make_args(outer)
+    for place, factor in enumerate(factors):
         if factor.func == where:
             condition, *branches = factor.args
-            others = [f for f in sp.Mul.make_args(outer) if f != factor]
+            others = [*factors[:place], *factors[place + 1 :]]  # to SymPy a choice does not commute: w v w has two
             return where(
                 condition, *(sp.S.Zero if branch == 0 else inside(_multiply(branch, *others), inner) for branch in branches)
             )

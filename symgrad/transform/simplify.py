@@ -101,9 +101,11 @@ def pick(expr: Any, ranges: Mapping[Any, Ends], facts: Collection[Expr]) -> Any:
 
 def _guarded(body: Expr) -> tuple[Any, Expr]:
     """The guard of a sum's body, c * where(guard, v, 0), and c v; no guard: None and the body."""
-    for factor in sp.Mul.make_args(body):
+    factors = sp.Mul.make_args(body)
+    for place, factor in enumerate(factors):
         if factor.func == where and factor.args[2] == 0:
-            return factor.args[0], body / factor * factor.args[1]
+            # not body / factor: to SymPy a choice does not commute, so a second one would keep it
+            return factor.args[0], sp.Mul(*factors[:place], factor.args[1], *factors[place + 1 :])
     return None, body
 
 
@@ -144,8 +146,10 @@ def cancel(expr: Any) -> Any:
     expr = rebuild(expr, [cancel(arg) for arg in expr.args])
     if not expr.is_Mul:
         return expr
-    for total in [f for f in expr.args if f.is_Add]:
-        others = [f for f in expr.args if f != total]
+    for place, total in enumerate(expr.args):
+        if not total.is_Add:
+            continue
+        others = [*expr.args[:place], *expr.args[place + 1 :]]
         below = {b for term in total.args for b, e in powers(term).items() if e.is_number and e < 0}
         used = [f for f in others if any(b in below or -b in below for b in powers(f))]
         if not used:

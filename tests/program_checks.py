@@ -1,0 +1,225 @@
+"""What must hold of every program, as a table: `CHECKS[name](program, arrays)` raises where it does not.
+
+All is measured along random directions: one difference of the oracle then tests every cell of a gradient at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from random import Random
+from typing import Any
+
+import mpmath
+import numpy as np
+
+import symgrad as sg
+from symgrad.core.check import check, check_order
+from symgrad.core.errors import SymgradError
+from symgrad.core.evaluate import evaluate, sizes_of
+from symgrad.core.program import Program
+from symgrad.transform.collect import Form, collect
+from symgrad.transform.forward import forward, tangent_names
+from symgrad.transform.functions import complete
+from symgrad.transform.reverse import adjoint_names, reverse
+from tests.models import random_arrays
+from tests.random_programs import SIZES, Model
+from tests.reference import STEP, reals
+
+Arrays = Mapping[str, Any]
+FORMS: tuple[Form, ...] = ("parts", "one", "apart")
+TIGHT = 1e-25  # of 50 digits; a difference with STEP is right to about 1e-35
+
+
+def sample(program: Program, seed: int = 0) -> dict[str, Any]:
+    return random_arrays(program, np.random.default_rng(seed), SIZES)
+
+
+def direction(arrays: Arrays, names: list[str], seed: int) -> dict[str, Any]:
+    rng = np.random.default_rng(seed)
+    return {name: rng.uniform(-1, 1, np.shape(arrays[name])) for name in names}
+
+
+def moved(arrays: Arrays, by: Arrays, step: Any) -> dict[str, Any]:
+    with mpmath.workdps(50):
+        return {**arrays, **{n: np.vectorize(mpmath.mpf, otypes=[object])(arrays[n]) + step * exact(v) for n, v in by.items()}}
+
+
+def exact(value: Any) -> Any:
+    return np.vectorize(mpmath.mpf, otypes=[object])(value)
+
+
+def dot(one: Arrays, two: Arrays) -> Any:
+    with mpmath.workdps(50):
+        return mpmath.fsum(np.sum(exact(one[name]) * exact(two[name])) for name in two)
+
+
+def close(found: Any, wanted: Any, least: float, scale: Any = 0) -> None:
+    """Normwise: the largest difference beside the largest magnitude."""
+    found, wanted = np.asarray(found, object), np.asarray(wanted, object)
+    assert found.shape == wanted.shape, (found.shape, wanted.shape)
+    with mpmath.workdps(50):
+        size = max([abs(w) for w in wanted.flat] + [mpmath.mpf(scale), mpmath.mpf(10) ** -12])
+        off = max([abs(mpmath.mpf(f) - w) for f, w in zip(found.flat, wanted.flat, strict=True)] + [mpmath.mpf(0)])
+        assert off <= least * size, f"{mpmath.nstr(off, 5)} beside {mpmath.nstr(size, 5)}"
+
+
+def gradient(program: Program, arrays: Arrays) -> dict[str, Any]:
+    """By every real quantity that is given: the raw sums of reverse mode, evaluated by the oracle."""
+    joint = reverse(program, "J", reals(program))
+    return by_name(joint, evaluate(joint, arrays), program, arrays)
+
+
+def by_name(joint: Program, found: Arrays, program: Program, arrays: Arrays) -> dict[str, Any]:
+    bars = adjoint_names(joint, "J")
+    return {n: found[bars[n]] if n in bars else 0 * np.asarray(arrays[n]) for n in reals(program)}
+
+
+def difference(program: Program, arrays: Arrays, by: Arrays, of: Callable[[Arrays], Any]) -> Any:
+    with mpmath.workdps(50):
+        return (of(moved(arrays, by, STEP)) - of(moved(arrays, by, -STEP))) / (2 * STEP)
+
+
+def reverse_mode(program: Program, arrays: Arrays) -> None:
+    """<gradient, v> is the difference of the loss along v."""
+    if "stop(" in str(program):
+        return  # a constant for the derivative only
+    by = direction(arrays, reals(program), 1)
+    wanted = difference(program, arrays, by, lambda a: evaluate(program, a)["J"])
+    found = gradient(program, arrays)
+    close(dot(found, by), wanted, TIGHT, largest(found))
+
+
+def largest(found: Arrays) -> Any:
+    return max([abs(v) for value in found.values() for v in np.asarray(value, object).flat] + [0])
+
+
+def forward_mode(program: Program, arrays: Arrays) -> None:
+    """<v, gradient> is the tangent of the loss for the tangents v."""
+    names = reals(program)
+    by, dots = direction(arrays, names, 1), tangent_names(program, names)
+    tangents = forward(program, names)
+    found = evaluate(tangents, {**arrays, **{dots[n]: by[n] for n in names if dots.get(n) in tangents.tensors}})
+    adjoints = gradient(program, arrays)
+    close(found[dots["J"]], dot(adjoints, by), TIGHT, largest(adjoints))
+
+
+def same(found: Arrays, wanted: Arrays, least: float = TIGHT) -> None:
+    scale = largest(wanted)
+    for name in wanted:
+        try:
+            close(found[name], wanted[name], least, scale)
+        except AssertionError as error:
+            raise AssertionError(f"{name}: {error}") from None
+
+
+def collected(program: Program, arrays: Arrays) -> None:
+    """The gathered forms are valid programs; kernels and what is printed test their numbers."""
+    raw = reverse(program, "J", reals(program))
+    for form in FORMS:
+        check_order(check(collect(raw, form)))
+
+
+def compiled(program: Program, arrays: Arrays, backend: str = "numpy") -> None:
+    """A kernel in float64 gives the oracle's value and gradient."""
+    kernel = sg.compile(program, "J", reals(program), backend=backend)
+    value, found = kernel(**{name: arrays[name] for name in kernel._arguments("value_and_grad")})
+    close(value, evaluate(program, arrays)["J"], 1e-12)
+    wanted = gradient(program, arrays)
+    same(found, wanted, 1e-11)
+
+
+def explained(program: Program, arrays: Arrays) -> None:
+    """What is printed, the backward pass and each closed form, is the same gradient, and reads back."""
+    names = reals(program)
+    wanted, d = gradient(program, arrays), sg.derive(program, "J", names)
+    sizes = sizes_of(program, {n: np.shape(arrays[n]) for n in program.free})
+    values = {**arrays, **evaluate(d.forward, arrays)}
+    assert d.text()
+    assert d.latex()
+    again = complete(sg.parse(str(d.backward)))
+    assert str(again) == str(d.backward), "the backward pass reads back as another program"
+    bars = evaluate(again, {n: values[n] for n in again.free}, sizes=sizes)
+    same(by_name(d.whole, bars, program, arrays), wanted)
+    for name in names:
+        try:
+            closed = d.gradient(name)
+        except SymgradError as error:
+            assert error.code == "SG506", error
+            continue
+        closed_form_is(closed, {**values, **bars}, sizes, wanted[name], largest(wanted))
+
+
+def closed_form_is(closed: Program, values: Arrays, sizes: Any, wanted: Any, scale: Any) -> None:
+    again = complete(sg.parse(str(closed)))
+    target = closed.statements[0].name
+    assert str(again) == str(closed), f"{target} in closed form reads back as another"
+    for each in (closed, again):
+        close(evaluate(each, {n: values[n] for n in each.free}, sizes=sizes)[target], wanted, TIGHT, scale)
+
+
+def read_back(program: Program, arrays: Arrays) -> None:
+    """str() is the language again."""
+    again = sg.parse(str(program))
+    assert again == program, "the program reads back as another"
+    close(evaluate(again, arrays)["J"], evaluate(program, arrays)["J"], TIGHT)
+
+
+def second_order(program: Program, arrays: Arrays) -> None:
+    """Hv is the difference of the gradient along v, and <u, Hv> = <v, Hu>."""
+    names = reals(program)
+    if "stop(" in str(program):
+        return
+    try:
+        operator = sg.hvp(program, "J", names)
+    except SymgradError as error:
+        if error.code == "SG406":
+            return
+        raise
+    raw = check_order(check(collect(operator.raw, "one", operator._added)))
+    u, v = direction(arrays, names, 2), direction(arrays, names, 3)
+
+    def product(by: Arrays) -> dict[str, Any]:
+        given = {name: by[name.removesuffix("_dot")] for name in raw.free if name not in arrays}
+        found = evaluate(raw, {**arrays, **given})
+        return {n: found[operator.results[n]] if n in operator.results else 0 * np.asarray(by[n]) for n in names}
+
+    hu, hv = product(u), product(v)
+    with mpmath.workdps(50):
+        ends = [gradient(program, moved(arrays, v, step)) for step in (STEP, -STEP)]
+        wanted = {n: (np.asarray(ends[0][n], object) - ends[1][n]) / (2 * STEP) for n in names}
+    same(hv, wanted)
+    close(dot(hu, v), dot(hv, u), TIGHT, largest(hv))
+
+
+CHECKS: dict[str, Callable[[Program, Arrays], None]] = {
+    "reverse": reverse_mode, "forward": forward_mode, "collect": collected, "kernel": compiled, "explain": explained,
+    "text": read_back, "second": second_order,
+}  # fmt: skip
+
+
+def metamorphic(model: Model, program: Program, arrays: Arrays) -> None:
+    """Other letters, another order of the equations: the same numbers."""
+    names = {"i": "m", "m": "j", "j": "i", "k": "l", "l": "k", "t": "s", "s": "t"}
+    lines = list(model.lines)
+    Random(model.seed).shuffle(lines)
+    other = sg.parse(Model(model.seed, tuple(lines), model.header, model.functions).renamed(names))
+    close(evaluate(other, arrays)["J"], evaluate(program, arrays)["J"], TIGHT)
+    same(gradient(other, arrays), gradient(program, arrays))
+
+
+def fault(model: Model, checks: Mapping[str, Callable[[Program, Arrays], None]] = CHECKS) -> str | None:
+    """What is wrong with a model: None, or the check and the kind of failure."""
+    stage = "parse"
+    try:
+        program = sg.parse(model.text())
+        arrays = sample(program, model.seed)
+        for name in checks:
+            stage = name
+            checks[name](program, arrays)
+        stage = "metamorphic"
+        metamorphic(model, program, arrays)
+    except SymgradError as error:
+        return f"{stage}: {error.code}"
+    except Exception as error:
+        return f"{stage}: {type(error).__name__}"
+    return None
