@@ -90,7 +90,7 @@ class _Array:
         scopes = scoped(self.kernel.statement.value, self.kernel.statement.ranges)
         self.protected = {read for read, _, guarded in scopes if guarded}
         statement = rectangular(self.kernel.statement)
-        self.ragged = statement != self.kernel.statement
+        self.ragged, self.moving = statement != self.kernel.statement, self.kernel.statement.moving
         self.kernel = replace(self.kernel, statement=statement)
         self.scatters = isinstance(self.kernel, Map) and self.kernel.scatters
         self.targets = list(indices_of(statement.target))
@@ -111,8 +111,22 @@ class _Array:
             return [f"np.add.at({name}, ({cells},), {value})"]
         value = self.reduce() if isinstance(self.kernel, Contract) else self.elementwise()
         if self.in_part:
-            return [f"{name}[{self.cells()}] {'+=' if self.kernel.adds else '='} {value}"]
+            # a part that is no box is written as one: beside it, where other parts may be, it adds 0
+            value = self.inside(value)
+            adds = self.kernel.adds or self.ragged
+            return [f"{name}[{self.cells()}] {'+=' if adds else '='} {value}"]
         return [f"{name} = {name} + {value}" if self.kernel.adds else f"{name} = {value}"]
+
+    def inside(self, value: str) -> str:
+        """The value of a reduction with an identity of its own, 0 beside the cells that the statement defines."""
+        if self.kernel.statement.op in (None, "sum"):
+            return value
+        code = replace_order(self, self.kept).code()
+        zero = "0" if cell_type(self.schedule, self.kernel.statement.name) == "np.int64" else code(sp.S.Zero)
+        for index in self.moving:
+            for guard in (sp.Ge(index.symbol, index.lo, evaluate=False), sp.Le(index.symbol, index.hi, evaluate=False)):
+                value = f"np.where({code(guard)}, {value}, {zero})"
+        return value
 
     def cells(self) -> str:
         """The part of the target that the kernel writes: slices where the indices move with the loops, else places."""

@@ -6,6 +6,7 @@ cycles and all that `check` looks at are checked.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
@@ -37,8 +38,9 @@ def resolve(draft: Draft) -> Program:
     """The program that a draft means. Raises SG2xx (names), SG3xx (indices), SG4xx (graph)."""
     if not draft.equations:
         raise SymgradError("SG120", "there is no equation", hint="write at least one, such as J = x^2")
+    parts = Counter(equation.name for equation in draft.equations)
     for equation in draft.equations:
-        _check_target(equation)
+        _check_target(equation, diagonal=parts[equation.name] > 1)
     _check_names(draft)
     ranges = Ranges(draft)
     statements = tuple(_statement(equation, ranges) for equation in draft.equations)
@@ -101,8 +103,8 @@ def _check_ending(name: str, span: Span | None) -> None:
         raise SymgradError("SG209", f"the name {name} ends with _", span, f"write {name.rstrip('_')}")
 
 
-def _check_target(equation: Equation) -> None:
-    """Each index of an equation stands once on the left, with factor 1 or -1, so that it defines each cell once."""
+def _check_target(equation: Equation, diagonal: bool) -> None:
+    """Each index stands once on the left, with factor 1 or -1, so that a cell is defined once; L[i,i] may be a part."""
     place = equation.origin.place()
     for index in equation.indices:
         known = {s for s in index.free_symbols if is_index(s)}
@@ -119,8 +121,13 @@ def _check_target(equation: Equation) -> None:
             message = f"{equation.left} skips cells: {skips[0]} has the factor {found[skips[0]]}"
             raise SymgradError("SG308", message, place, "define every cell of a range")
     for symbol in equation.every:
-        if sum(symbol in index.free_symbols for index in equation.indices) > 1:
-            raise SymgradError("SG306", f"{equation.left} uses an index twice on the left", place, "use two indices")
+        if not diagonal and sum(symbol in index.free_symbols for index in equation.indices) > 1:
+            raise SymgradError(
+                "SG306",
+                f"{equation.left} uses an index twice on the left",
+                place,
+                "use two indices, or define the cells beside the diagonal too",
+            )
 
 
 def _statement(equation: Equation, ranges: Ranges) -> Statement:
