@@ -106,3 +106,10 @@ def test_refusals(name: str) -> None:
     assert (refusal.value.code, refusal.value.line) == (code, line)
     assert all(fact in str(refusal.value) for fact in facts)
     assert hint in refusal.value.hint
+
+
+def test_an_order_that_doubles_is_printed() -> None:
+    """The root of a heap, which no equation of indices reaches, in a ring with itself."""
+    text = sg.derive(sg.parse(RIGHT["heap"]), "J").text()
+    assert "dJ/ds_1 = 1\n" in text
+    assert "[t = 2l + 1])  (t = 2, …, 2N − 1)" in text
