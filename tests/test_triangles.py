@@ -93,6 +93,27 @@ REFUSED = {
     ),
     "an index that is not affine": ("index i in 1..N\nJ = sum(x[i*i] for i)", "SG308", 2, ["i**2"], "integer factors"),
     "a gather by a real number": ("index i in 1..N\nJ = sum(x[y[i]] for i)", "SG391", 2, ["y[i]"], "input y[i] in 1..N"),
+    "a computed index": (
+        "index i in 1..N\nJ = sum(p[argmax(x[l] for l in 1..N)]*x[i] for i)",
+        "SG391",
+        2,
+        ["argmax(…) stands as an index"],
+        "input k in 1..N",
+    ),
+    "a shift out of range": (
+        "index i in 1..N\ninput x[i]\nJ = sum(x[i+1] for i)",
+        "SG309",
+        3,
+        ["runs over 2..N + 1, outside of 1..N"],
+        "run over less",
+    ),
+    "an end that is computed": (
+        "J = sum(x[i] for i in 1..N)\nN = 3",
+        "SG304",
+        2,
+        ["N is the end of a range and a quantity"],
+        "rename",
+    ),
     "no order": ("index t in 1..T\nh[0] = 1\nh[t] = w*h[t]\nJ = h[T]", "SG401", 3, ["h → h"], "needs an order"),
 }
 

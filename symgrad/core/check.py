@@ -159,4 +159,6 @@ def _outside(read: Expr, index: Expr, ends: tuple[Any, Any], axis: Index, statem
             f"give the recurrence its {'start' if start else 'end'}: {cell} = …",
         )  # fmt: skip
     message = f"the index {index} of {read} runs over {ends[0]}..{ends[1]}, outside of {axis.lo}..{axis.hi}"
-    return SymgradError("SG309", message, place)
+    inside = f"{index} >= {axis.lo}" if start else f"{index} <= {axis.hi}"
+    hint = f"let the index run over less, or guard the read: where({inside}, {read}, 0)"
+    return SymgradError("SG309", message, place, hint)

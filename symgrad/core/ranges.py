@@ -153,6 +153,11 @@ class Ranges:
 
     def _use(self, axis: str, index: Expr, scope: Scope, span: Span | None, strict: bool) -> None:
         found = gathers(index)
+        computed = next((node for node in nodes(index) if is_reduction(node)), None)
+        if computed is not None:
+            op = split_reduction(computed)[0]
+            message = f"{op}(…) stands as an index, and the model computes it: which cells are read must be known before"
+            raise SymgradError("SG391", message, span, "pass the place as data, input k in 1..N, and read by k")
         for gather in found:
             if name_of(gather) not in self.values:
                 message = f"{gather} stands as an index, and {name_of(gather)} is not declared to hold whole numbers"

@@ -31,7 +31,7 @@ from symgrad.core.expr import (
     split_reduction,
 )
 from symgrad.core.program import Index, Program, Statement, Tensor
-from symgrad.core.ranges import Ranges, also
+from symgrad.core.ranges import Ranges, also, limits
 
 
 def resolve(draft: Draft) -> Program:
@@ -87,14 +87,22 @@ def _check_names(draft: Draft) -> None:
         clash = declared.get(name) or first.get(name)
         if clash:
             raise SymgradError("SG205", f"{name} is an index and a quantity", span, "rename one of them")
-    for name in {str(s) for lo, hi, _ in draft.ranges.values() for s in (lo + hi).free_symbols}:
+    for name in _size_names(draft):
         if name in declared or name in first:
             raise SymgradError(
                 "SG304",
                 f"{name} is the end of a range and a quantity",
                 declared[name].span if name in declared else first[name].origin.span,
-                "rename one of them",
+                "write its number in the range, or rename one of them",
             )
+
+
+def _size_names(draft: Draft) -> tuple[str, ...]:
+    """The names in the ends of all ranges, declared or given in place, in their order."""
+    ends = [(lo, hi) for lo, hi, _ in draft.ranges.values()]
+    for equation in draft.equations:
+        ends += [*equation.ranges.values(), *((limit[1], limit[2]) for limit in limits(equation.value) if len(limit) == 3)]
+    return tuple(dict.fromkeys(str(s) for lo, hi in ends for s in sorted((lo + hi).free_symbols, key=str)))
 
 
 def _check_ending(name: str, span: Span | None) -> None:
