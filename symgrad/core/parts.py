@@ -35,6 +35,11 @@ def crooked(statement: Statement) -> bool:
     return bool(statement.moving) or len(set(inner)) < len(inner)
 
 
+def _mixes(statement: Statement) -> bool:
+    """Two indices in one place, x_bar[i+k]: no cell tells them apart."""
+    return any(len(index.free_symbols & statement.ranges.keys()) > 1 for index in indices_of(statement.target))
+
+
 def conditions(statement: Statement, axes: Sequence[Expr]) -> Conditions:
     """What holds for a cell, given by its indices, where the statement defines it; each is >= 0."""
     found: dict[Any, Expr] = {}
@@ -48,7 +53,7 @@ def conditions(statement: Statement, axes: Sequence[Expr]) -> Conditions:
             found[symbol] = target.coeff(symbol) * (axis - target) + symbol
     found = {symbol: sp.expand(value) for symbol, value in found.items()}
     for index in statement.outer:
-        out += within(found[index.symbol], substitute(index.lo, found), substitute(index.hi, found))
+        out += within(found.get(index.symbol, index.symbol), substitute(index.lo, found), substitute(index.hi, found))
     return tuple(sp.expand(e) for e in out)
 
 
@@ -102,7 +107,7 @@ def disjoint(one: Region, two: Region, facts: Facts) -> bool:
 def overlap(program: Program, name: str) -> tuple[Statement, Statement] | None:
     """Two definitions of a quantity that may define one cell."""
     found = program.definitions[name]
-    if any(map(crooked, found)):
+    if any(map(crooked, found)) and not any(map(_mixes, found)):
         axes = [axis.symbol for axis in program.tensors[name].axes]
         wheres = [(statement, conditions(statement, axes)) for statement in found]
         pairs = combinations(wheres, 2)
