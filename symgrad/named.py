@@ -14,9 +14,9 @@ import numpy as np
 
 from symgrad.compiler import compile
 from symgrad.core.errors import SymgradError
-from symgrad.core.evaluate import sizes_of
 from symgrad.core.graph import ancestors, find_loss
 from symgrad.core.program import Program
+from symgrad.core.sizes import sizes_of
 from symgrad.core.source import written_name
 from symgrad.data import arrays_of
 from symgrad.trainer import Result, Settings

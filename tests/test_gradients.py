@@ -9,9 +9,10 @@ import sympy as sp
 
 import symgrad as sg
 from symgrad.core.check import check, check_order
-from symgrad.core.evaluate import evaluate, sizes_of
+from symgrad.core.evaluate import evaluate
 from symgrad.core.expr import access
 from symgrad.core.program import Program, Statement, Tensor
+from symgrad.core.sizes import sizes_of
 from symgrad.transform.collect import Form, collect
 from symgrad.transform.forward import forward
 from symgrad.transform.linearize import derivative

@@ -9,7 +9,7 @@ kernel runs: rank, type, and every axis against the equation that uses it.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,9 +18,9 @@ import sympy as sp
 from symgrad.backends import numba, numpy
 from symgrad.backends.pycode import affine, helpers, python_name
 from symgrad.core.affine import bounds, nonnegative
-from symgrad.core.expr import gathers, indices_of, name_of
+from symgrad.core.expr import gathers, indices_of, is_reduction, name_of, nodes, split_reduction
 from symgrad.core.layout import Layout
-from symgrad.core.program import Program, Statement
+from symgrad.core.program import Index, Program, Statement
 from symgrad.core.ranges import scoped
 from symgrad.core.source import statement_text, written_name
 from symgrad.schedule.kernels import Schedule, Size
@@ -86,7 +86,8 @@ def _shape(name, array, shape, equation, sizes):
 def _enough(index, extent, least, equation):
     """A range is long enough; DataError SG606."""
     if extent < least:
-        raise DataError("SG606", f"{equation}: the arrays are too small, {index} has {max(extent, 0)} values, it needs {least}")
+        has = f"would have {extent} values" if extent < 0 else "has no value"
+        raise DataError("SG606", f"{equation}: the arrays are too small, {index} {has}")
 
 
 def _inside(name, low, high, extent, equation):
@@ -117,7 +118,7 @@ def module_text(program: Program, parts: list[Part], dtype: str, backend: str, e
         f"F = np.{dtype}",
         CHECKS,
         helpers(used, decorator, arrays=backend == "numpy"),
-        numpy.LOGSUMEXP if "_logsumexp(" in used and backend == "numpy" else "",
+        numpy.own_helpers(used) if backend == "numpy" else "",
         *functions,
         extra,
     ]
@@ -161,7 +162,7 @@ def wrapper_text(program: Program, part: Part, backend: str) -> str:
     """The checked entry point."""
     schedule = part.schedule
     lines = [f'"""{part.doc}\n\n{describe_arguments(schedule)}\n"""']
-    lines += check_lines(schedule)
+    lines += check_lines(schedule, program)
     sizes = [python_name(size.symbol.name) for size in schedule.sizes]
     arguments = [python_name(name) for name in schedule.arguments]
     results = {shown: python_name(name) for shown, name in part.results.items()}
@@ -200,7 +201,7 @@ def describe_arguments(schedule: Schedule) -> str:
     return "\n".join(rows)
 
 
-def check_lines(schedule: Schedule) -> list[str]:
+def check_lines(schedule: Schedule, model: Program) -> list[str]:
     program, layout = schedule.program, Layout.of(schedule.program)
     lines, sources = [], {}
     for name in schedule.arguments:
@@ -226,7 +227,7 @@ def check_lines(schedule: Schedule) -> list[str]:
         if (values := program.tensors[name].values) is not None:
             ends = ", ".join(affine(end) for end in values)
             lines.append(f'_values("{written_name(name)}", {python_name(name)}, {ends}, {where_used(program, name, layout)!r})')
-    return lines + size_lines(schedule, layout) + bound_lines(schedule, layout)
+    return lines + size_lines(schedule, layout, _placed(model)) + bound_lines(schedule, layout)
 
 
 def size_line(size: Size) -> str:
@@ -265,16 +266,27 @@ def line_of(span: Any) -> str:
     return " ".join(text[first : min(ends, default=len(text))].split())
 
 
-def size_lines(schedule: Schedule, layout: Layout) -> list[str]:
-    """Run-time checks that a maximum is of something and that no extent is negative."""
+def _placed(program: Program) -> set[tuple[str, Any]]:
+    """(op, extent) of every argmax and argmin: over nothing they are no index, so that is refused."""
+    out = {(s.op, sp.expand(index.extent)) for s in program if s.op in ("argmax", "argmin") for index in s.reduced}
+    for statement in program:
+        for node in nodes(statement.value):
+            if is_reduction(node) and split_reduction(node)[0] in ("argmax", "argmin"):
+                op, _, limits = split_reduction(node)
+                out |= {(op, sp.expand(Index(*limit).extent)) for limit in limits}
+    return out
+
+
+def size_lines(schedule: Schedule, layout: Layout, placed: Collection[tuple[str, Any]]) -> list[str]:
+    """Run-time checks that an argmax which the model asks for is of something and that no extent is negative."""
     program = schedule.program
     given = {axis.extent for name in schedule.arguments for axis in program.tensors[name].axes}
     out: dict[str, None] = {}
     for statement in program.statements:
         inner = {index.symbol for index in statement.domain}
         for index in statement.domain:
-            least = int(statement.op not in (None, "sum", "prod") and index in statement.reduced)
             extent = sp.expand(index.extent)
+            least = int((statement.op, extent) in placed and index in statement.reduced)
             known = extent.is_Integer and extent >= least
             if not (known or extent.free_symbols & inner or (least == 0 and index.extent in given)):
                 text = _readable_equation(statement, program, layout)

@@ -195,11 +195,12 @@ class _Nest:
         else:
             sign = ">" if self.op == "argmax" else "<"
             place = substitute(position([index.limit for index in inner]), self.shift)
-            yield f"{total} = -1"
+            before_all = affine(place.subs({index.symbol: 0 for index in inner}) - 1)
+            yield f"{total} = {before_all}"
             yield f"_best = {number(-sp.oo if sign == '>' else sp.oo)}"
             test = [
                 f"_here = {text}",
-                f"if {total} < 0 or _here {sign} _best:",
+                f"if {total} == {before_all} or _here {sign} _best:",
                 "    _best = _here",
                 f"    {total} = {affine(place)}",
             ]

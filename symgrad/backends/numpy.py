@@ -29,7 +29,11 @@ from symgrad.schedule.order import rectangular
 IMPORTS = "import math\n\nimport numpy as np"
 # a branch that is not taken is computed all the same
 QUIET = '@np.errstate(all="ignore")'
-REDUCE = {"sum": "np.sum", "prod": "np.prod", "max": "np.max", "min": "np.min"}
+# a maximum and a minimum of nothing are their identity, as a sum and a product are without a word
+REDUCE = {
+    "sum": "np.sum({}, axis={})", "prod": "np.prod({}, axis={})",
+    "max": "np.max({}, axis={}, initial=-np.inf)", "min": "np.min({}, axis={}, initial=np.inf)",
+}  # fmt: skip
 
 
 def body(schedule: Schedule, dtype: str) -> str:
@@ -86,7 +90,7 @@ class _Array:
         scopes = scoped(self.kernel.statement.value, self.kernel.statement.ranges)
         self.protected = {read for read, _, guarded in scopes if guarded}
         statement = rectangular(self.kernel.statement)
-        self.ragged = statement != self.kernel.statement
+        self.ragged, self.moving = statement != self.kernel.statement, self.kernel.statement.moving
         self.kernel = replace(self.kernel, statement=statement)
         self.scatters = isinstance(self.kernel, Map) and self.kernel.scatters
         self.targets = list(indices_of(statement.target))
@@ -107,8 +111,22 @@ class _Array:
             return [f"np.add.at({name}, ({cells},), {value})"]
         value = self.reduce() if isinstance(self.kernel, Contract) else self.elementwise()
         if self.in_part:
-            return [f"{name}[{self.cells()}] {'+=' if self.kernel.adds else '='} {value}"]
+            # a part that is no box is written as one: beside it, where other parts may be, it adds 0
+            value = self.inside(value)
+            adds = self.kernel.adds or self.ragged
+            return [f"{name}[{self.cells()}] {'+=' if adds else '='} {value}"]
         return [f"{name} = {name} + {value}" if self.kernel.adds else f"{name} = {value}"]
+
+    def inside(self, value: str) -> str:
+        """The value of a reduction with an identity of its own, 0 beside the cells that the statement defines."""
+        if self.kernel.statement.op in (None, "sum"):
+            return value
+        code = replace_order(self, self.kept).code()
+        zero = "0" if cell_type(self.schedule, self.kernel.statement.name) == "np.int64" else code(sp.S.Zero)
+        for index in self.moving:
+            for guard in (sp.Ge(index.symbol, index.lo, evaluate=False), sp.Le(index.symbol, index.hi, evaluate=False)):
+                value = f"np.where({code(guard)}, {value}, {zero})"
+        return value
 
     def cells(self) -> str:
         """The part of the target that the kernel writes: slices where the indices move with the loops, else places."""
@@ -163,11 +181,11 @@ class _Array:
         value = self.broadcast(self.code()(statement.value))
         dims = tuple(range(len(self.kept), len(self.order)))
         if op in REDUCE:
-            return f"{REDUCE[op]}({value}, axis={dims})"
+            return REDUCE[op].format(value, dims)
         if op == "logsumexp":
             return f"_logsumexp({value}, {dims})"
-        flat = f"{value}.reshape(({self.sizes(self.kept)}-1,))" if self.kept else f"{value}.reshape(-1)"
-        place = f"np.{op}({flat}, axis=-1)"
+        points = "*".join(f"({self.extent(index)})" for index in self.reduced)
+        place = f"_place(np.{op}, {value}.reshape(({self.sizes(self.kept)}{points},)))"
         lo = self.reduced[0].lo if len(self.reduced) == 1 else sp.S.Zero
         return f"{place} + {affine(lo)}" if lo != 0 else place
 
@@ -215,7 +233,7 @@ class _Array:
             return name
         if not self.plain(read) or self.partly(read):
             cells = ", ".join(self.place(read, i, axis) for i, axis in zip(indices, self.axes(name_of(read)), strict=True))
-            return f"{name}[{cells}]"
+            return f"_at({name}, {cells})" if "np.clip" in cells else f"{name}[{cells}]"
         symbols = [index.symbol for index in self.order]
         places = [symbols.index(i) for i in indices]
         order = sorted(range(len(places)), key=places.__getitem__)
@@ -265,10 +283,28 @@ def replace_order(array: _Array, indices: Sequence[Index]) -> _Array:
 
 class _ArrayCode(Code):
     def value_of_index(self, expr: Any) -> str:
-        return self.index(expr) if self.dtype == "float64" else f"np.asarray({self.index(expr)}, F)"
+        """Never Python's own number, whose division by 0 is an error."""
+        text = self.index(expr)
+        if "np.arange" not in text:
+            return f"F({text})"
+        return text if self.dtype == "float64" else f"np.asarray({text}, F)"
 
 
-LOGSUMEXP = """def _logsumexp(values, axis):
-    top = np.max(values, axis=axis, keepdims=True)
+_AT = """def _at(array, *places):
+    if array.size == 0:
+        return np.zeros(np.broadcast_shapes(*map(np.shape, places)), F)
+    return array[places]"""
+_PLACE = """def _place(find, values):
+    if values.shape[-1] == 0:
+        return np.full(values.shape[:-1], -1)
+    return find(values, axis=-1)"""
+_LOGSUMEXP = """def _logsumexp(values, axis):
+    top = np.max(values, axis=axis, keepdims=True, initial=-np.inf)
     top = np.where(np.isfinite(top), top, F(0))
     return np.squeeze(top, axis) + np.log(np.sum(np.exp(values - top), axis=axis))"""
+
+
+def own_helpers(used: str) -> str:
+    """The definitions of this backend's reductions that a text uses."""
+    found = {"_at(": _AT, "_logsumexp(": _LOGSUMEXP, "_place(": _PLACE}
+    return "\n\n\n".join(text for name, text in found.items() if name in used)

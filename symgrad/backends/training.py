@@ -66,8 +66,8 @@ def training_text(training: Training, dtype: str, backend: str) -> str:
     imports = numba.IMPORTS if compiled else numpy.IMPORTS
     if "math." not in help_text:
         imports = imports.removeprefix("import math\n\n")
-    logsumexp = numpy.LOGSUMEXP if not compiled and "_logsumexp(" in used else ""
-    blocks = [header(training.program, dtype, backend), imports, f"F = np.{dtype}", CHECKS, help_text, logsumexp, *parts]
+    own = "" if compiled else numpy.own_helpers(used)
+    blocks = [header(training.program, dtype, backend), imports, f"F = np.{dtype}", CHECKS, help_text, own, *parts]
     return "\n\n\n".join(block for block in blocks if block) + "\n"
 
 
@@ -82,7 +82,7 @@ def size_names(schedule: Schedule, without: str | None = None) -> list[str]:
 def check_text(training: Training) -> str:
     """Arrays as the user passes them → sizes and checked arrays."""
     arguments = names(training.checks.arguments)
-    lines = check_lines(training.checks)
+    lines = check_lines(training.checks, training.program)
     sizes = "".join(f"{name}, " for name in size_names(training.checks))
     arrays = ", ".join(f"{name!r}: {python_name(name)}" for name in training.checks.arguments)
     out = f"return ({sizes}), {{{arrays}}}"

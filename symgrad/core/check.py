@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import sympy as sp
@@ -15,7 +15,7 @@ from symgrad.core.affine import bounds
 from symgrad.core.dependence import order
 from symgrad.core.errors import SymgradError
 from symgrad.core.expr import free_indices, gathers, index_symbol, indices_of, is_access, is_reduction, name_of, split_reduction
-from symgrad.core.parts import gap, overlap, region
+from symgrad.core.parts import conditions, crooked, gap, overlap, region, uncovered, within
 from symgrad.core.program import Index, Program, Statement
 from symgrad.core.ranges import also, count, limits, scoped
 
@@ -54,13 +54,6 @@ def check_defined_once(program: Program, names: Collection[str]) -> Program:
     for name, found in program.definitions.items():
         if name not in names or (len(found) == 1 and not indices_of(found[0].target)):
             continue
-        for statement in found:
-            if statement.moving:
-                index = statement.moving[0]
-                raise SymgradError(
-                    "SG313", f"{statement.target} is defined for {index.lo} <= {index.symbol} <= {index.hi} only",
-                    statement.origin.span, f"define all cells: where({index.symbol} <= {index.hi}, …, 0)",
-                )  # fmt: skip
         both = overlap(program, name) if len(found) > 1 else None
         if both:
             one, two = both
@@ -69,11 +62,30 @@ def check_defined_once(program: Program, names: Collection[str]) -> Program:
                 "SG202", f"{two.target} {same}{also(one.origin.span)}", two.origin.span,
                 "give the second one another name, other ranges, or write += in both",
             )  # fmt: skip
+        if any(map(crooked, found)):
+            _check_reads(name, found, program)
+            continue
         missing = gap([region(s) for s in found], [(a.lo, a.hi) for a in program.tensors[name].axes], program.facts)
         if missing is not None:
             cell = f"{name}[{','.join(map(str, missing))}]"
             raise SymgradError("SG313", f"no equation defines {cell}", found[-1].origin.span, f"add one: {cell} = …")
     return program
+
+
+def _check_reads(name: str, found: Sequence[Statement], program: Program) -> None:
+    """SG313: of a quantity whose parts need not fill a box, as a triangle does not, only defined cells are read."""
+    for user in program.users.get(name, ()):
+        for read, scope, _ in scoped(user.value, user.ranges):
+            if name_of(read) != name:
+                continue
+            ranges = {s: ends for s, ends in scope.items() if ends is not None}
+            inside = tuple(e for s, (lo, hi) in ranges.items() for e in within(s, lo, hi))
+            parts = [conditions(statement, indices_of(read)) for statement in found]
+            if uncovered(inside, parts, list(reversed(ranges)), program.facts):
+                cells = ", ".join(f"{s} in {lo}..{hi}" for s, (lo, hi) in ranges.items() if read.has(s))
+                message = f"{read} is read{' for ' if cells else ''}{cells}, and no equation defines all of these cells"
+                hint = f"define the others too, as 0 perhaps, or read only what is defined{also(found[0].origin.span)}"
+                raise SymgradError("SG313", message, user.origin.place(read), hint)
 
 
 def check_order(program: Program) -> Program:
@@ -149,4 +161,6 @@ def _outside(read: Expr, index: Expr, ends: tuple[Any, Any], axis: Index, statem
             f"give the recurrence its {'start' if start else 'end'}: {cell} = …",
         )  # fmt: skip
     message = f"the index {index} of {read} runs over {ends[0]}..{ends[1]}, outside of {axis.lo}..{axis.hi}"
-    return SymgradError("SG309", message, place)
+    inside = f"{index} >= {axis.lo}" if start else f"{index} <= {axis.hi}"
+    hint = f"let the index run over less, or guard the read: where({inside}, {read}, 0)"
+    return SymgradError("SG309", message, place, hint)

@@ -18,7 +18,6 @@ import numpy as np
 import sympy as sp
 from sympy import Expr
 
-from symgrad.core.affine import solved_sizes
 from symgrad.core.errors import SymgradError
 from symgrad.core.expr import (
     indices_of,
@@ -36,6 +35,7 @@ from symgrad.core.functions import BY_HEAD
 from symgrad.core.graph import components, tensor_needs
 from symgrad.core.program import Index, Program, Statement
 from symgrad.core.reductions import REDUCTIONS
+from symgrad.core.sizes import check_fits, check_known, sizes_of
 
 Env = dict[Any, Any]  # indices, extents and parameters of functions
 Cell = tuple[str, tuple[int, ...]]
@@ -45,26 +45,13 @@ COMPARE: dict[Any, Callable[[Any, Any], bool]] = {
 }  # fmt: skip
 
 
-def sizes_of(program: Program, shapes: Mapping[str, Sequence[int]]) -> Env:
-    """Extent symbols from the shapes of the given arrays: an axis lo..hi has hi - lo + 1 values."""
-    sizes: Env = {}
-    extents = [
-        (axis.extent, n) for name, shape in shapes.items() for axis, n in zip(program.tensors[name].axes, shape, strict=True)
-    ]
-    for symbol, extent, count in solved_sizes(extents):
-        rest, factor = sp.expand(extent).subs(symbol, 0), extent.coeff(symbol)
-        value = (count - rest.subs(sizes)) / factor
-        if not value.is_Integer:
-            raise SymgradError("SG604", f"{extent} = {count} has no whole number {symbol}")
-        sizes[symbol] = int(value)
-    return sizes
-
-
 def evaluate(program: Program, arrays: Mapping[str, Any], digits: int = 50, sizes: Env | None = None) -> dict[str, Any]:
     """All defined quantities: mpf for a scalar, an object array of mpf for a tensor.
 
     `arrays` gives every free quantity, as number, mpf or array with one axis an index; `sizes` the extents
-    that no array shows.
+    that no array shows. Raises SG601 (an array missing), SG311 (an extent that nothing fixes), SG606 (a range of
+    fewer than no values), SG605 (a read outside), SG401 (a cell that needs itself). A reduction over nothing is its
+    identity, argmax of nothing nan.
     """
     with mpmath.workdps(digits):
         return _Evaluator(program, arrays, sizes or {}).run()
@@ -88,6 +75,8 @@ class _Evaluator:
                 raise SymgradError("SG601", f"no value is given for {name}")
             self.cells[name] = _to_mp(arrays[name])
         self.sizes = {**sizes, **sizes_of(program, {name: np.shape(arrays[name]) for name in program.free})}
+        check_known(program, self.sizes)
+        check_fits(program, self.sizes)
 
     def run(self) -> dict[str, Any]:
         for group in components(tensor_needs(self.program)):
@@ -103,6 +92,12 @@ class _Evaluator:
             for env in self.points(statement.domain, dict(self.sizes)):
                 cell = statement.name, self.cell(statement.target, env)
                 self.pending.setdefault(cell, {}).setdefault(number, (statement, []))[1].append(env)
+            if statement.op in (None, "sum") or statement.moving:
+                continue  # a sum starts at 0 anyway
+            for env in self.points(statement.outer, dict(self.sizes)):
+                # where nothing is reduced, the cell is the identity
+                cell = statement.name, self.cell(statement.target, env)
+                self.pending.setdefault(cell, {}).setdefault(number, (statement, []))
         for first in list(self.pending):
             stack = [first]
             while stack:
@@ -122,7 +117,7 @@ class _Evaluator:
         for statement, points in self.pending[cell].values():
             place = position([index.limit for index in statement.reduced]) if statement.reduced else sp.S.Zero
             values = [(self.value(place, env), self.value(statement.value, env)) for env in points]
-            result = mpmath.mpmathify(REDUCTIONS[statement.op].reference(values) if statement.op else values[-1][1])
+            result = mpmath.mpmathify(REDUCTIONS[statement.op].of(values) if statement.op else values[-1][1])
             total = total + result if statement.op == "sum" else result
         del self.pending[cell]
         self.cells[cell[0]][cell[1]] = total
@@ -159,7 +154,7 @@ class _Evaluator:
             op, body, limits = split_reduction(expr)
             domain = [Index(*limit) for limit in limits]
             found = [(self.value(position(limits), e), self.value(body, e)) for e in self.points(domain, env)]
-            return REDUCTIONS[op].reference(found)
+            return REDUCTIONS[op].of(found)
         if is_call(expr):
             return self.call(*split_call(expr), env)
         if expr.func == where:
@@ -187,8 +182,13 @@ class _Evaluator:
         if expr.is_Mul:
             return mpmath.fprod(args)
         if expr.is_Pow:
-            return mpmath.mpf(args[0]) ** args[1]
+            return _power(mpmath.mpf(args[0]), args[1])
         return BY_HEAD[expr.func].reference(*(mpmath.mpf(a) if isinstance(a, int) else a for a in args))
+
+
+def _power(base: Any, exponent: Any) -> Any:
+    """As in floating point, 1/0 is inf: a mean over nothing is 0/0, nan."""
+    return mpmath.inf if base == 0 and exponent < 0 else base**exponent
 
 
 def _full(shape: tuple[int, ...], value: Any) -> Any:

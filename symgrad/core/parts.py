@@ -1,7 +1,14 @@
 """Quantities that are defined in parts, h[0,j] and h[t,j]: are the parts disjoint, do they cover an array.
 
-A region is a box, the least and greatest value of every target index. What is certain is decided from
-the extents, none of which is negative (`Program.facts`).
+A region is a box, the least and greatest value of every target index. Where ends use other indices, as in a
+triangle, or one index stands twice, as on a diagonal, it is a list of conditions on the axes, each an expression
+that is not negative; two regions are disjoint where their conditions contradict each other (Fourier and Motzkin's
+elimination). What is certain is decided from the extents, none of which is negative (`Program.facts`).
+
+>>> from symgrad.frontend.text import parse
+>>> p = parse("index i, j in 1..N; L[i,j] = x[i] for j in 1..i; L[i,j] = 0 for j in i+1..N; J = sum(L[i,j] for i, j)")
+>>> overlap(p, "L") is None
+True
 """
 
 from __future__ import annotations
@@ -13,12 +20,77 @@ from typing import Any
 import sympy as sp
 from sympy import Expr
 
-from symgrad.core.affine import Ends, bounds, nonnegative
-from symgrad.core.expr import indices_of
+from symgrad.core.affine import MAXIMUM, MINIMUM, Ends, bounds, nonnegative
+from symgrad.core.expr import indices_of, substitute
 from symgrad.core.program import Program, Statement
 
 Region = tuple[Ends, ...]
+Conditions = tuple[Expr, ...]
 Facts = Collection[Expr]
+
+
+def crooked(statement: Statement) -> bool:
+    """The cells are no box: ends that use other indices, an index that stands twice."""
+    inner = [s for index in indices_of(statement.target) for s in index.free_symbols if s in statement.ranges]
+    return bool(statement.moving) or len(set(inner)) < len(inner)
+
+
+def _mixes(statement: Statement) -> bool:
+    """Two indices in one place, x_bar[i+k]: no cell tells them apart."""
+    return any(len(index.free_symbols & statement.ranges.keys()) > 1 for index in indices_of(statement.target))
+
+
+def conditions(statement: Statement, axes: Sequence[Expr]) -> Conditions:
+    """What holds for a cell, given by its indices, where the statement defines it; each is >= 0."""
+    found: dict[Any, Expr] = {}
+    out: list[Expr] = []
+    for axis, target in zip(axes, indices_of(statement.target), strict=True):
+        symbol = next((s for s in statement.ranges if target.has(s)), None)
+        if symbol is None or symbol in found:
+            difference = axis - substitute(target, found)
+            out += [difference, -difference]
+        else:
+            found[symbol] = target.coeff(symbol) * (axis - target) + symbol
+    found = {symbol: sp.expand(value) for symbol, value in found.items()}
+    for index in statement.outer:
+        out += within(found.get(index.symbol, index.symbol), substitute(index.lo, found), substitute(index.hi, found))
+    return tuple(sp.expand(e) for e in out)
+
+
+def within(value: Expr, lo: Any, hi: Any) -> Conditions:
+    """lo <= value <= hi, where the ends may be extremes of several."""
+    below, above = _each(lo, MAXIMUM), _each(hi, MINIMUM)
+    return tuple(sp.expand(e) for e in (*(value - end for end in below), *(end - value for end in above)))
+
+
+def _each(end: Any, head: Any) -> tuple[Any, ...]:
+    return tuple(end.args) if end.func == head else (end,)
+
+
+def contradict(wanted: Conditions, symbols: Sequence[Any], facts: Facts) -> bool:
+    """True where no values of the symbols meet all conditions, certainly."""
+    rest = list(dict.fromkeys(wanted))
+    for symbol in symbols:
+        below = [(e, e.coeff(symbol)) for e in rest if e.coeff(symbol) > 0]
+        above = [(e, -e.coeff(symbol)) for e in rest if e.coeff(symbol) < 0]
+        joined = [sp.expand(n * lower + m * upper) for lower, m in below for upper, n in above]
+        rest = list(dict.fromkeys([*(e for e in rest if not e.has(symbol)), *joined]))
+    return any(nonnegative(-e - 1, None, facts) for e in rest)
+
+
+def uncovered(wanted: Conditions, parts: Sequence[Conditions], symbols: Sequence[Any], facts: Facts) -> bool:
+    """True where a cell under the conditions may lie in none of the parts."""
+    if contradict(wanted, symbols, facts):
+        return False
+    if not parts:
+        return True
+    first, *others = parts
+    inside = wanted
+    for condition in first:  # outside of the part: the first of its conditions that fails
+        if uncovered((*inside, sp.expand(-condition - 1)), others, symbols, facts):
+            return True
+        inside = (*inside, condition)
+    return False
 
 
 def region(statement: Statement) -> Region:
@@ -34,8 +106,14 @@ def disjoint(one: Region, two: Region, facts: Facts) -> bool:
 
 def overlap(program: Program, name: str) -> tuple[Statement, Statement] | None:
     """Two definitions of a quantity that may define one cell."""
+    found = program.definitions[name]
+    if any(map(crooked, found)) and not any(map(_mixes, found)):
+        axes = [axis.symbol for axis in program.tensors[name].axes]
+        wheres = [(statement, conditions(statement, axes)) for statement in found]
+        pairs = combinations(wheres, 2)
+        return next(((s, t) for (s, one), (t, two) in pairs if not contradict((*one, *two), axes, program.facts)), None)
     first: dict[Region, Statement] = {}
-    for statement in program.definitions[name]:
+    for statement in found:
         here = region(statement)
         if here in first:
             return first[here], statement

@@ -7,6 +7,7 @@ all its uses must agree. A quantity that is defined in parts has the least axis 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
 from typing import Any
 
 import sympy as sp
@@ -15,7 +16,7 @@ from sympy import Dummy, Expr, Symbol
 from symgrad.core.affine import Ends, bounds, coefficients, greatest_of, least_of, nonnegative
 from symgrad.core.draft import Draft, Equation
 from symgrad.core.errors import Span, SymgradError
-from symgrad.core.expr import gathers, indices_of, is_access, is_index, is_reduction, name_of, split_reduction, where
+from symgrad.core.expr import gathers, indices_of, is_access, is_index, is_reduction, name_of, nodes, split_reduction, where
 from symgrad.core.parts import hull
 from symgrad.core.program import whole_axis
 
@@ -80,6 +81,7 @@ class Ranges:
             return keys[0]
         found = hull([self._ends(index, equation) for equation, index in here], self.facts)
         if found is None:
+            self._check_twice(name, equations)
             raise SymgradError(
                 "SG313", f"where the axis {place + 1} of {name} starts and ends is not certain", equations[-1].origin.span,
                 "declare ranges whose order is clear, such as 1..T",
@@ -87,23 +89,45 @@ class Ranges:
         self.ends[own] = found
         return own
 
+    def _check_twice(self, name: str, equations: Sequence[Equation]) -> None:
+        """SG202 for a cell of its own, h[1], that a range which is not empty holds too."""
+        full = tuple(sp.expand(fact - 1) for fact in self.facts)
+        regions = [(e, tuple(self._ends(index, e) for index in e.indices)) for e in equations]
+        for (one, here), (two, there) in combinations(regions, 2):
+            if all(
+                nonnegative(b - c, None, full) and nonnegative(d - a, None, full)
+                for (a, b), (c, d) in zip(here, there, strict=True)
+            ):
+                first, second = sorted((one, two), key=lambda e: bool(e.every))  # the cell, then the range
+                raise SymgradError(
+                    "SG202", f"{first.left} is defined twice{also(first.origin.span)}", second.origin.span,
+                    f"let {second.left} leave that cell out, or write += in both",
+                )  # fmt: skip
+
     def _ends(self, index: Expr, equation: Equation) -> Ends:
         known: dict[Symbol, Ends] = {}
-        for symbol in equation.every:
-            if symbol in index.free_symbols:
-                ends = equation.ranges.get(str(symbol)) or self.ends.get(self.root(str(symbol)))
+        every = {s: equation.ranges.get(str(s)) or self.ends.get(self.root(str(s))) for s in equation.every}
+        needed = set(index.free_symbols)
+        for symbol, ends in reversed(outwards(every, equation.origin.span)):
+            if symbol in needed:
+                needed |= set() if ends is None else ends[0].free_symbols | ends[1].free_symbols
                 if ends is None:
                     raise SymgradError(
                         "SG311", f"the range of {symbol} is not known, and {equation.left} defines a part of {equation.name}",
                         equation.origin.span, f"declare it: index {symbol} in 1..T",
                     )  # fmt: skip
-                known[symbol] = ends
+                known = {symbol: ends, **known}
         return bounds(index, known)
 
     # what is read
 
     def _read(self, equation: Equation) -> None:
         around: Scope = {s: equation.ranges.get(str(s)) for s in equation.every}
+        self._check_scope(around, equation.origin.span)
+        for node in nodes(equation.value):
+            if is_reduction(node):
+                bound = {limit[0]: (tuple(limit[1:]) or None) for limit in split_reduction(node)[2]}
+                self._check_scope({**around, **bound}, equation.origin.span)
         for read, scope, guarded in scoped(equation.value, around, narrow=False):
             span, name, indices = equation.origin.place(read), name_of(read), indices_of(read)
             axes = self.axes.setdefault(name, tuple(self._axis(name, place, i, scope) for place, i in enumerate(indices)))
@@ -119,6 +143,9 @@ class Ranges:
             if len(limit) == 3:
                 check_ends(str(limit[0]), limit[1], limit[2], equation.origin.span)
 
+    def _check_scope(self, scope: Scope, span: Span | None) -> None:
+        outwards({s: ends or self.ends.get(self.root(str(s))) for s, ends in scope.items()}, span)
+
     def _axis(self, name: str, place: int, index: Expr, scope: Scope) -> str:
         """The key of an undeclared axis: that of the index it is first used with, where it is plain."""
         if index in scope and scope[index] is None:  # an extent, as in h[T], is no letter of the axis
@@ -127,6 +154,11 @@ class Ranges:
 
     def _use(self, axis: str, index: Expr, scope: Scope, span: Span | None, strict: bool) -> None:
         found = gathers(index)
+        computed = next((node for node in nodes(index) if is_reduction(node)), None)
+        if computed is not None:
+            op = split_reduction(computed)[0]
+            message = f"{op}(…) stands as an index, and the model computes it: which cells are read must be known before"
+            raise SymgradError("SG391", message, span, "pass the place as data, input k in 1..N, and read by k")
         for gather in found:
             if name_of(gather) not in self.values:
                 message = f"{gather} stands as an index, and {name_of(gather)} is not declared to hold whole numbers"
@@ -201,6 +233,23 @@ class Ranges:
         )
 
 
+def outwards(scope: Scope, span: Span | None = None) -> list[tuple[Symbol, Ends | None]]:
+    """The indices with their ranges, each after those that its ends use. SG312 where ranges use each other."""
+    out: list[tuple[Symbol, Ends | None]] = []
+    waiting = dict(scope)
+    while waiting:
+        free = next((s for s, e in waiting.items() if e is None or waiting.keys().isdisjoint((e[0] + e[1]).free_symbols)), None)
+        if free is None:
+            (one, (lo, hi)), *_ = [(s, e) for s, e in waiting.items() if e is not None]
+            shown = " and ".join(map(str, waiting))
+            raise SymgradError(
+                "SG312", f"the ranges of {shown} need each other: {one} runs over {lo}..{hi}", span,
+                f"let one of them stand alone: {one} in 1..N",
+            )  # fmt: skip
+        out.append((free, waiting.pop(free)))
+    return out
+
+
 def _within(here: Ends, there: Ends, facts: Sequence[Expr]) -> bool:
     """True when the first range is certainly a part of the second."""
     return nonnegative(here[0] - there[0], None, facts) and nonnegative(there[1] - here[1], None, facts)
@@ -249,14 +298,28 @@ def narrowed(scope: Scope, condition: Any) -> Scope:
     """The ranges where a condition on one index holds: i = 0, i <= N - 1."""
     symbol, end = condition.args
     ends = scope.get(symbol) if is_index(symbol) else None
-    if ends is None or any(end.has(s) for s in scope):
+    if ends is None:
         return scope
+    if any(end.has(s) for s in scope):
+        return _equal(scope, symbol, end) if isinstance(condition, sp.Eq) else scope
     lo, hi = ends
     new = {
         sp.Eq: (end, end), sp.Ge: (greatest_of(lo, end), hi), sp.Gt: (greatest_of(lo, end + 1), hi),
         sp.Le: (lo, least_of(hi, end)), sp.Lt: (lo, least_of(hi, end - 1)),
     }.get(type(condition), ends)  # fmt: skip
     return {**scope, symbol: new}
+
+
+def _equal(scope: Scope, symbol: Symbol, end: Expr) -> Scope:
+    """n = 2*t: n has that value where t's range does not need n; it then comes after t."""
+    others = [ends for s, ends in scope.items() if end.has(s)]
+    if end.has(symbol) or not is_affine(end, scope) or any(e is None or (e[0] + e[1]).has(symbol) for e in others):
+        return scope
+    return {**{s: ends for s, ends in scope.items() if s != symbol}, symbol: (end, end)}
+
+
+def is_affine(expr: Expr, scope: Scope) -> bool:
+    return not gathers(expr) and coefficients(expr, list(scope)) is not None
 
 
 def limits(expr: Any) -> Iterator[Any]:

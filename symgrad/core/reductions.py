@@ -37,6 +37,12 @@ class Reduction:
     latex: str
     text: str
 
+    def of(self, values: list[tuple[Any, Any]]) -> Any:
+        """The reduction of values; of none at all its identity, and no place is the first of none."""
+        if values:
+            return self.reference(values)
+        return mpmath.nan if self.weight is None else mpmath.mpf(float(self.identity))
+
 
 def _others(body: Expr, limits: Sequence[Limit], result: Expr) -> Expr:
     """The product over all other points; O(n^2), but right when some factors are zero."""

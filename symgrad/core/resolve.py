@@ -7,6 +7,7 @@ cycles and all that `check` looks at are checked.
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
@@ -32,15 +33,16 @@ from symgrad.core.expr import (
     split_reduction,
 )
 from symgrad.core.program import Index, Program, Statement, Tensor
-from symgrad.core.ranges import Ranges, also
+from symgrad.core.ranges import Ranges, also, limits
 
 
 def resolve(draft: Draft) -> Program:
     """The program that a draft means. Raises SG2xx (names), SG3xx (indices), SG4xx (graph)."""
     if not draft.equations:
         raise SymgradError("SG120", "there is no equation", hint="write at least one, such as J = x^2")
+    parts = Counter(equation.name for equation in draft.equations)
     for equation in draft.equations:
-        _check_target(equation)
+        _check_target(equation, diagonal=parts[equation.name] > 1)
     _check_names(draft)
     ranges = Ranges(draft)
     statements = tuple(_statement(equation, ranges) for equation in draft.equations)
@@ -87,14 +89,22 @@ def _check_names(draft: Draft) -> None:
         clash = declared.get(name) or first.get(name)
         if clash:
             raise SymgradError("SG205", f"{name} is an index and a quantity", span, "rename one of them")
-    for name in {str(s) for lo, hi, _ in draft.ranges.values() for s in (lo + hi).free_symbols}:
+    for name in _size_names(draft):
         if name in declared or name in first:
             raise SymgradError(
                 "SG304",
                 f"{name} is the end of a range and a quantity",
                 declared[name].span if name in declared else first[name].origin.span,
-                "rename one of them",
+                "write its number in the range, or rename one of them",
             )
+
+
+def _size_names(draft: Draft) -> tuple[str, ...]:
+    """The names in the ends of all ranges, declared or given in place, in their order."""
+    ends = [(lo, hi) for lo, hi, _ in draft.ranges.values()]
+    for equation in draft.equations:
+        ends += [*equation.ranges.values(), *((limit[1], limit[2]) for limit in limits(equation.value) if len(limit) == 3)]
+    return tuple(dict.fromkeys(str(s) for lo, hi in ends for s in sorted((lo + hi).free_symbols, key=str)))
 
 
 def _check_ending(name: str, span: Span | None) -> None:
@@ -103,8 +113,8 @@ def _check_ending(name: str, span: Span | None) -> None:
         raise SymgradError("SG209", f"the name {name} ends with _", span, f"write {name.rstrip('_')}")
 
 
-def _check_target(equation: Equation) -> None:
-    """Each index of an equation stands once on the left, with factor 1 or -1, so that it defines each cell once."""
+def _check_target(equation: Equation, diagonal: bool) -> None:
+    """Each index stands once on the left, with factor 1 or -1, so that a cell is defined once; L[i,i] may be a part."""
     place = equation.origin.place()
     for index in equation.indices:
         known = {s for s in index.free_symbols if is_index(s)}
@@ -121,8 +131,13 @@ def _check_target(equation: Equation) -> None:
             message = f"{equation.left} skips cells: {skips[0]} has the factor {found[skips[0]]}"
             raise SymgradError("SG308", message, place, "define every cell of a range")
     for symbol in equation.every:
-        if sum(symbol in index.free_symbols for index in equation.indices) > 1:
-            raise SymgradError("SG306", f"{equation.left} uses an index twice on the left", place, "use two indices")
+        if not diagonal and sum(symbol in index.free_symbols for index in equation.indices) > 1:
+            raise SymgradError(
+                "SG306",
+                f"{equation.left} uses an index twice on the left",
+                place,
+                "use two indices, or define the cells beside the diagonal too",
+            )
 
 
 def _statement(equation: Equation, ranges: Ranges) -> Statement:

@@ -15,11 +15,11 @@ from sympy import Expr
 
 from symgrad.core.affine import bounds, solved_sizes
 from symgrad.core.dependence import Item, Loop, Step, order
-from symgrad.core.errors import SymgradError
-from symgrad.core.expr import accesses, free_indices, indices_of, is_reduction, nodes, where
+from symgrad.core.expr import accesses, indices_of, is_reduction, nodes, where
 from symgrad.core.parts import gap, region
-from symgrad.core.program import Index, Program, Statement, covers, is_count, outer_first, scatters
+from symgrad.core.program import Index, Program, Statement, covers, outer_first, scatters
 from symgrad.core.reductions import REDUCTIONS
+from symgrad.core.sizes import check_known
 from symgrad.schedule.kernels import Contract, Kernel, Map, Scan, Schedule, Size
 
 
@@ -156,31 +156,10 @@ def sizes(program: Program, arguments: Sequence[str]) -> tuple[Size, ...]:
     axes = [(axis.extent, (name, place)) for name in arguments for place, axis in enumerate(program.tensors[name].axes)]
     # an axis that is one symbol long is the clearest source
     found = {s: Size(s, name, place, extent) for s, extent, (name, place) in solved_sizes(sorted(axes, key=_complexity))}
-    for symbol, user in needed_sizes(program):
-        if symbol not in found:
-            shown = str(symbol).strip("|").partition("_")[0] if is_count(symbol) else str(symbol)
-            what = f"the range of the index {shown}" if is_count(symbol) else f"the extent {shown}"
-            raise SymgradError(
-                "SG311",
-                f"{what} cannot be read off the arrays that are given",
-                user.origin.span,
-                f"declare it: index {shown} in 1..10, or give an input an axis with it",
-            )
+    check_known(program, found)
     return tuple(found.values())
 
 
 def _complexity(axis: tuple[Expr, Any]) -> int:
     extent = axis[0]
     return len(extent.free_symbols) + sum(bool(abs(extent.coeff(s)) != 1) for s in extent.free_symbols)
-
-
-def needed_sizes(program: Program) -> list[tuple[Any, Statement]]:
-    out: dict[Any, Statement] = {}
-    for statement in program.statements:
-        indices = {index.symbol for index in statement.domain}
-        ends = [end for index in statement.domain for end in (index.lo, index.hi)]
-        for expr in (*ends, statement.value, statement.target):
-            for symbol in free_indices(expr):
-                if symbol not in indices:
-                    out.setdefault(symbol, statement)
-    return list(out.items())

@@ -8,7 +8,7 @@ apart   sums stay apart and are added to the cell, what scatters stays a scatter
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any, Literal
@@ -16,8 +16,19 @@ from typing import Any, Literal
 import sympy as sp
 from sympy import Expr
 
-from symgrad.core.affine import nonnegative
-from symgrad.core.expr import access, reduction, substitute, where
+from symgrad.core.affine import Ends, nonnegative
+from symgrad.core.expr import (
+    access,
+    gathers,
+    is_access,
+    is_index,
+    is_reduction,
+    rebuild,
+    reduction,
+    split_reduction,
+    substitute,
+    where,
+)
 from symgrad.core.graph import in_rings
 from symgrad.core.parts import Region, ordered_cuts
 from symgrad.core.program import Index, Program, Statement, Tensor, covers
@@ -125,7 +136,7 @@ def _in_parts(tensor: Tensor, statements: Sequence[Statement], program: Program)
         domain = {s: Index(s, *ends) for s, ends in zip(symbols, box, strict=True)}
         here = [replace(statements[m], domain=tuple(domain.get(i.symbol, i) for i in statements[m].domain)) for m in members]
         if here:
-            out.append(at_cell(_sum(tensor, _grouped(here))))
+            out.append(_met(at_cell(_sum(tensor, _grouped(here))), program.facts))
         else:
             out.append(at_cell(Statement(access(tensor.name, *symbols), sp.S.Zero, tuple(domain.values()))))
     return out
@@ -155,6 +166,36 @@ def _segments(whole: Region, boxes: Sequence[Region], facts: tuple[Expr, ...]) -
             return None
         out += [(((start, sp.expand(end - 1)), *box), [covers[m] for m in members]) for box, members in inner]
     return out
+
+
+def _met(statement: Statement, facts: tuple[Expr, ...]) -> Statement:
+    """Without what an equation of indices guards that no whole numbers meet: [2 t = 1], or [2 t + 1 = 1] for t in 1..N."""
+    value = _possible(statement.value, dict(statement.ranges), facts)
+    if value == 0 and statement.op == "sum":
+        return replace(statement, value=value, domain=statement.outer, op=None)
+    return statement.with_value(value)
+
+
+def _possible(expr: Any, ranges: Mapping[Any, Ends], facts: tuple[Expr, ...]) -> Any:
+    if is_reduction(expr):
+        op, body, limits = split_reduction(expr)
+        body = _possible(body, {**ranges, **{symbol: (lo, hi) for symbol, lo, hi in limits}}, facts)
+        return sp.S.Zero if op == "sum" and body == 0 else reduction(op, body, limits)
+    if expr.func == where and isinstance(expr.args[0], sp.Eq) and _impossible(expr.args[0], ranges, facts):
+        return _possible(expr.args[2], ranges, facts)
+    if not expr.args or is_access(expr):
+        return expr
+    return rebuild(expr, [_possible(arg, ranges, facts) for arg in expr.args])
+
+
+def _impossible(equation: Any, ranges: Mapping[Any, Ends], facts: tuple[Expr, ...]) -> bool:
+    difference = sp.expand(equation.lhs - equation.rhs)
+    if any(not is_index(s) for s in difference.free_symbols) or gathers(difference):
+        return False
+    number, rest = difference.as_coeff_Add()
+    factors = [term.as_coeff_Mul()[0] for term in sp.Add.make_args(rest)]
+    divides = all(f.is_Integer for f in factors) and rest != 0 and number % sp.gcd_list(factors) != 0
+    return bool(divides) or any(nonnegative(sign * difference - 1, ranges, facts) for sign in (1, -1))
 
 
 def at_cell(statement: Statement) -> Statement:
