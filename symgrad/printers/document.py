@@ -18,6 +18,7 @@ from symgrad.printers.text import TEXT
 
 WIDE = 95  # characters of text in a line that a portrait page has no room for
 PAGE, LANDSCAPE, FRAME = 20, 13, 7  # lines of equations that fit
+APART = "2.3"  # of lines, so that fractions do not touch
 # no larger than the line and the page, and no larger than it is
 FIT = r"""\newsavebox{\symgradbox}
 \newcommand{\fit}[2]{\sbox{\symgradbox}{#2}%
@@ -32,7 +33,9 @@ def article(page: Page) -> str:
     blocks = [_shrunk(f"\\displaystyle {pages.equation(page.whole, LATEX)}")] if page.whole else []
     for section in page.sections:
         blocks += [rf"\noindent {pages.latex_words(section.caption)}\par"] if section.caption else []
-        blocks += [_shrunk(pages.latex_table(section, rows)) for rows in chunks(section, LANDSCAPE if wide else PAGE)]
+        blocks += [
+            _shrunk(pages.latex_table(section, rows, stretch=APART)) for rows in chunks(section, LANDSCAPE if wide else PAGE)
+        ]
     body = "\n".join([*blocks, *pages.latex_notes(page)])
     return (
         f"\\documentclass{{article}}\n\\usepackage[a4paper{',landscape' * wide},margin=2cm]{{geometry}}\n"
@@ -95,13 +98,12 @@ def _frame(title: str, blocks: list[str]) -> str:
 
 
 def _frames(section: Section) -> Iterator[str]:
-    title = pages.latex_words(section.caption or section.titles[-1])
-    room = FRAME if len(section.titles) > 1 else FRAME + 1
-    for rows in chunks(section, room):
+    title = pages.latex_words(section.caption or " – ".join(section.titles))
+    for rows in chunks(section, FRAME):
         number: dict[int, int] = {}
 
         def one_by_one(cell: str, line: Line | None, number: dict[int, int] = number) -> str:
             shown = number.setdefault(id(line), len(number) + 1)
             return rf"\uncover<{shown + 1}->{{{cell}}}"
 
-        yield _frame(title, [_shrunk(pages.latex_table(section, rows, one_by_one), FRAME_HEIGHT)])
+        yield _frame(title, [_shrunk(pages.latex_table(section, rows, one_by_one, APART), FRAME_HEIGHT)])

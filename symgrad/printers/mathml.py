@@ -157,7 +157,7 @@ class MathMLFormat(Format):
         return self.closed_call(tree), ATOM
 
     def cases(self, condition: str, yes: str, no: str) -> str:
-        words = '<mtext>if\u00a0</mtext>', "<mtext>otherwise</mtext>"
+        words = "<mtext>if\u00a0</mtext>", "<mtext>otherwise</mtext>"
         rows = ((yes, words[0] + condition), (no, words[1]))
         table = "".join(f'<mtr><mtd class="l">{value}</mtd><mtd class="l">{when}</mtd></mtr>' for value, when in rows)
         return f'<mrow><mo fence="true">{{</mo><mtable displaystyle="true">{table}</mtable></mrow>'
@@ -223,7 +223,8 @@ class MathMLFormat(Format):
             return fenced(COMMA.join(map(self.show, tree.conditions)), "[", "]"), ATOM
         # by name: the node belongs to the matrix form of the tree
         if type(tree).__name__ == "Transpose":
-            return f"<msup>{row(self.show(tree.base, ATOM))}{mo('⊤')}</msup>", POW  # type: ignore[attr-defined]
+            base: Tree = tree.base  # type: ignore[union-attr]
+            return f"<msup>{row(self.show(base, ATOM))}{mo('⊤')}</msup>", POW
         return super().render(tree)
 
 

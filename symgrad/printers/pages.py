@@ -11,7 +11,7 @@ from typing import TypeAlias
 from symgrad.core.greek import GREEK
 from symgrad.core.page import Line, Note, Page, Row, Section
 from symgrad.core.tree import Format
-from symgrad.printers.latex import LATEX
+from symgrad.printers.latex import LATEX, SPECIAL
 from symgrad.printers.text import TEXT
 
 Wrap: TypeAlias = Callable[[str, Line | None], str]
@@ -79,10 +79,6 @@ def _text_cells(row: Row) -> list[tuple[str, str, str]]:
 
 # LaTeX
 
-SPECIAL = str.maketrans({
-    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "%": r"\%", "#": r"\#", "_": r"\_",
-    "^": r"\textasciicircum{}", "~": r"\textasciitilde{}",
-})  # fmt: skip
 MARKED = str.maketrans({mark: f"\\{mark}" for mark in "\\`*_{}[]<>$#|"} | {"&": "&amp;"})
 
 
@@ -113,8 +109,11 @@ def _captioned(section: Section) -> str:
     return f"{caption}\\[\n{latex_table(section)}\n\\]"
 
 
-def latex_table(section: Section, rows: Sequence[Row] | None = None, wrap: Wrap | None = None) -> str:
-    """The array of a section, or of some of its rows; `wrap(cell, line)` may put something around a cell of a line."""
+def latex_table(section: Section, rows: Sequence[Row] | None = None, wrap: Wrap | None = None, stretch: str = "1.6") -> str:
+    """The array of a section, or of some of its rows; `wrap(cell, line)` may put something around a cell of a line.
+
+    `stretch` is the distance of lines where there is one column.
+    """
     two = len(section.titles) > 1
     local = any(line.beside for row in section.rows for line in row.backward)
     columns = "@{}l@{}" if not two else "@{}l@{\\qquad}l@{\\quad}l@{}" if local else "@{}l@{\\qquad}l@{}"
@@ -124,7 +123,7 @@ def latex_table(section: Section, rows: Sequence[Row] | None = None, wrap: Wrap 
         lines += [line + r" \\" for line in _latex_cells(row, two, local, wrap or (lambda cell, _: cell))]
     body = "\n  ".join(lines)
     # fractions in a row need more room than the array gives them
-    stretch = "2.5" if two else "1.6"
+    stretch = "2.5" if two else stretch
     return f"\\renewcommand{{\\arraystretch}}{{{stretch}}}\n\\begin{{array}}{{{columns}}}\n  {body}\n\\end{{array}}"
 
 

@@ -28,7 +28,9 @@ def pdf(document: str) -> bytes:
         try:
             ran = subprocess.run(command, cwd=folder, capture_output=True, check=False, timeout=SECONDS, stdin=subprocess.DEVNULL)
         except subprocess.TimeoutExpired:
-            raise SymgradError("SG707", f"pdflatex was not done after {SECONDS} s", hint="print the latex and run it yourself") from None
+            raise SymgradError(
+                "SG707", f"pdflatex was not done after {SECONDS} s", hint="print the latex and run it yourself"
+            ) from None
         if ran.returncode:
             said = next((l for l in ran.stdout.decode("utf-8", "replace").splitlines() if l.startswith("!")), "no reason")
             raise SymgradError("SG707", f"pdflatex refuses the page: {said}", hint="is the package amsmath or beamer missing?")
