@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from symgrad.core.page import Line, Page, Row, Section
 from symgrad.printers import pages
 from symgrad.printers.latex import LATEX
-from symgrad.printers.text import TEXT
 
 WIDE = 95  # characters of text in a line that a portrait page has no room for
 PAGE, LANDSCAPE, FRAME = 20, 13, 7  # lines of equations that fit
@@ -29,7 +28,7 @@ FIT = r"""\newsavebox{\symgradbox}
 
 def article(page: Page) -> str:
     """A document for pdflatex on which nothing runs off the page."""
-    wide = max(map(_width, page.sections), default=0) > WIDE
+    wide = pages.width(page) > WIDE
     blocks = [_shrunk(f"\\displaystyle {pages.equation(page.whole, LATEX)}")] if page.whole else []
     for section in page.sections:
         blocks += [rf"\noindent {pages.latex_words(section.caption)}\par"] if section.caption else []
@@ -60,16 +59,6 @@ PAGE_HEIGHT, FRAME_HEIGHT = r"0.9\textheight", r"0.72\textheight"
 
 def _shrunk(table: str, height: str = PAGE_HEIGHT) -> str:
     return f"\\par\\medskip\\noindent\\fit{{{height}}}{{$\n{table}\n$}}\\par"
-
-
-def _width(section: Section) -> int:
-    """Characters in the widest line, as text."""
-    rows = [
-        [len(pages.equation(row.forward, TEXT)) if row.forward else 0]
-        + [max((len(text(line, TEXT)) for line in row.backward), default=0) for text in (pages.equation, pages.beside)]
-        for row in section.rows
-    ]
-    return sum(max((row[k] for row in rows), default=0) for k in range(3))
 
 
 def chunks(section: Section, room: int) -> Iterator[tuple[Row, ...]]:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from html import escape
 
 from symgrad.core.page import Line, Note, Page, Row, Section
+from symgrad.printers import pages
 from symgrad.printers.mathml import beside, equation
 
 STYLE = """
@@ -34,9 +35,10 @@ STYLE = """
 PAGE_STYLE = """
 body { margin: 0; }
 body > .symgrad { background: var(--paper); min-height: 100vh; padding: 1.5em 2em; box-sizing: border-box; font-family: serif; }
-@page { size: landscape; margin: 12mm; }
+@page { size: %s; margin: 12mm; }
 @media print { body > .symgrad { padding: 0; min-height: 0; } }
 """
+PAPERS = ((220, "A2 landscape"), (150, "A3 landscape"), (90, "A4 landscape"), (0, "A4"))  # from how many characters
 
 
 def html(page: Page) -> str:
@@ -44,8 +46,14 @@ def html(page: Page) -> str:
     return (
         '<!DOCTYPE html>\n<html lang="en" xmlns="http://www.w3.org/1999/xhtml">\n<head>\n<meta charset="utf-8"/>\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1"/>\n'
-        f"<title>Backward pass</title>\n<style>{PAGE_STYLE}</style>\n</head>\n<body>\n{fragment(page)}\n</body>\n</html>\n"
+        f"<title>Backward pass</title>\n<style>{PAGE_STYLE % _paper(page)}</style>\n</head>\n<body>\n{fragment(page)}\n</body>\n</html>\n"
     )
+
+
+def _paper(page: Page) -> str:
+    """What the rows fit on when printed."""
+    wide = pages.width(page)
+    return next(paper for least, paper in PAPERS if wide >= least)
 
 
 def fragment(page: Page) -> str:

@@ -77,6 +77,20 @@ def _text_cells(row: Row) -> list[tuple[str, str, str]]:
     return [(f, *b) for f, b in zip(forward, lines, strict=True)]
 
 
+def width(page: Page) -> int:
+    """Characters in the widest row of a page, as text."""
+    return max(map(_width, page.sections), default=0)
+
+
+def _width(section: Section) -> int:
+    rows = [
+        [len(equation(row.forward, TEXT)) if row.forward else 0]
+        + [max((len(text(line, TEXT)) for line in row.backward), default=0) for text in (equation, beside)]
+        for row in section.rows
+    ]
+    return sum(max((row[k] for row in rows), default=0) for k in range(3))
+
+
 # LaTeX
 
 MARKED = str.maketrans({mark: f"\\{mark}" for mark in "\\`*_{}[]<>$#|"} | {"&": "&amp;"})

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from html import escape
 
 from symgrad.core.drawing import Drawing, Edge
@@ -53,8 +53,8 @@ def size(text: str) -> Size:
     return longest * LETTER + 2 * PAD, len(lines) * LINE + PAD
 
 
-def arranged(drawing: Drawing) -> Placement:
-    """Places for all; a node that reads itself has room for the loop on both sides."""
+def arranged(drawing: Drawing, size: Callable[[str], Size] = size) -> Placement:
+    """Places for all; a node that reads itself has room for the loop on both sides. `size` is that of a label."""
     loops = {edge.start: size(edge_label(edge)) for edge in drawing.edges if edge.start == edge.end}
     sizes: dict[str, Size] = {}
     for node in drawing.nodes:

@@ -13,9 +13,9 @@ from __future__ import annotations
 from symgrad.core.drawing import Drawing, Edge, Node
 from symgrad.printers import pages
 from symgrad.printers.document import FIT
-from symgrad.printers.labels import edge_label, node_label
 from symgrad.printers.latex import LATEX
-from symgrad.printers.layering import BESIDE, Placement, Size, place
+from symgrad.printers.layering import BESIDE, Placement, Size
+from symgrad.printers.svg import arranged
 
 LETTER, LINE, CM = 6.4, 32.0, 0.03  # pixels a character and a line, centimetres a pixel
 
@@ -44,8 +44,7 @@ def _label(edge: Edge) -> str:
 
 def tikz(drawing: Drawing) -> str:
     """A tikzpicture; the library arrows.meta is not needed."""
-    sizes = {node.name: size(node_label(node)) for node in drawing.nodes}
-    placed = place(sizes, [(e.start, e.end, size(edge_label(e)) if e.partials else None) for e in drawing.edges])
+    placed = arranged(drawing, size)
     ids = {node.name: f"n{k}" for k, node in enumerate(drawing.nodes)}
     out = [
         r"\begin{tikzpicture}[q/.style={draw, rounded corners}, back/.style={->, dashed, red!60!black}, "
@@ -91,7 +90,7 @@ def _edge(edge: Edge, number: int, placed: Placement, ids: dict[str, str]) -> li
 def _loop(edge: Edge, ids: dict[str, str]) -> list[str]:
     name = ids[edge.start]
     label = f" node[right, l] {{{_label(edge)}}}" if edge.partials else ""
-    return [rf"  \draw[->] ({name}.east) to[out=20, in=-20, looseness=4]{label} ({name}.east);"]
+    return [rf"  \draw[->] ({name}.6) to[out=20, in=-20, looseness=6]{label} ({name}.-6);"]
 
 
 def document(drawing: Drawing) -> str:
