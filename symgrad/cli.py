@@ -9,14 +9,16 @@ import argparse
 import io
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from symgrad.core.errors import SymgradError, did_you_mean
 from symgrad.core.program import Program
 
-FORMATS = ("text", "latex", "markdown")
+if TYPE_CHECKING:
+    from symgrad.derivation import Derivation
+
 PICTURES = (".png", ".svg", ".pdf")
 MODEL_HELP = "a .sg file, - for standard input, or the equations themselves"
 
@@ -83,8 +85,15 @@ def _model_options(parser: argparse.ArgumentParser) -> None:
 def _derive_options(parser: argparse.ArgumentParser) -> None:
     _model_options(parser)
     parser.add_argument("--style", default="slides", help="slides (default) or steps")
-    parser.add_argument("--format", default="text", help="text (default), latex or markdown")
+    parser.add_argument(
+        "--format",
+        default="text",
+        help="text (default), latex, markdown, html, beamer, pdf; or the graph of the model as svg, dot, mermaid, tikz",
+    )
+    parser.add_argument("--standalone", action="store_true", help="a whole document instead of a fragment of latex or tikz")
     parser.add_argument("--gradient", metavar="NAME", type=_name, help="print only dJ/dNAME, in closed form")
+    parser.add_argument("-o", "--output", metavar="FILE", help="write to a file instead of the terminal")
+    parser.add_argument("--force", action="store_true", help="overwrite the file")
     parser.set_defaults(command=derive)
 
 
@@ -169,31 +178,56 @@ def _choose(what: str, given: str, known: Sequence[str]) -> str:
 
 
 def derive(options: Any) -> None:
-    """Print the backward pass."""
+    """Print or write the backward pass."""
     from symgrad.derivation import derive as run
+    from symgrad.kernel import save_bytes
+    from symgrad.printers.formats import BINARY, DRAWINGS, FORMATS
 
-    _choose("format", options.format, FORMATS)
+    _choose("format", options.format, (*FORMATS, *DRAWINGS))
+    _check_derive(options, BINARY, DRAWINGS)
+    if options.output is not None:
+        _check_output(options.output, options.force)
     d = run(model(options.model), options.loss, options.wrt)
-    if options.gradient:
-        gradient = d.gradient(options.gradient)
-        latex = gradient.latex()
-        print({"text": gradient.text(), "latex": latex, "markdown": f"$$\n{latex}\n$$"}[options.format])
-        for left, right in gradient.used:
-            print(_given(d.program, left, right, options.format))
-    else:
-        print({"text": d.text, "latex": d.latex, "markdown": d.markdown}[options.format](options.style))
+    shown = _drawn(d, options) if options.format in DRAWINGS else _printed(d, options)
+    if options.output is None:
+        assert isinstance(shown, str)
+        print(shown.removesuffix("\n"))
+        return
+    data = shown if isinstance(shown, bytes) else f"{shown.removesuffix(chr(10))}\n".encode()
+    print(f"wrote {save_bytes(options.output, data, options.force)}")
 
 
-def _given(program: Program, left: Any, right: Any, kind: str) -> str:
-    """An assumption that a closed form rests on."""
-    from symgrad.core.layout import Layout
+def _check_derive(options: Any, binary: Collection[str], drawings: Collection[str]) -> None:
+    """Options that do not go together."""
+    if options.format in binary and options.output is None:
+        raise SymgradError("SG706", f"{options.format} is not for a terminal", hint=f"write it to a file: -o page.{options.format}")
+    if options.format in drawings and (options.gradient or options.style != "slides"):
+        given = "--gradient" if options.gradient else "--style"
+        raise SymgradError(
+            "SG706", f"{options.format} draws the graph of the model, so {given} has no meaning", hint=f"leave {given} out"
+        )
+
+
+def _drawn(d: Derivation, options: Any) -> str:
+    from symgrad.printers.formats import DRAWING_STANDALONE
+
+    make = DRAWING_STANDALONE.get(options.format) if options.standalone else None
+    return make(d.drawing()) if make else d.graph(options.format)
+
+
+def _printed(d: Derivation, options: Any) -> str | bytes:
+    from symgrad.printers.formats import FORMATS, STANDALONE
     from symgrad.printers.latex import LATEX
-    from symgrad.printers.text import TEXT
+    from symgrad.printers.pages import equation
 
-    layout = Layout.of(program, derivatives=True)
-    fmt = TEXT if kind == "text" else LATEX
-    text = f"{fmt.show(layout.tree(left))} = {fmt.show(layout.tree(right))}"
-    return {"text": f"given {text}", "latex": rf"\quad \text{{given }} {text}", "markdown": f"given ${text}$"}[kind]
+    make = STANDALONE.get(options.format, FORMATS[options.format]) if options.standalone else FORMATS[options.format]
+    if not options.gradient:
+        return make(d.page(options.style))
+    gradient = d.gradient(options.gradient)
+    if options.format == "latex" and not options.standalone:
+        # one formula, to stand in a formula
+        return "\n".join([gradient.latex(), *(rf"\quad \text{{given }} {equation(line, LATEX)}" for line in gradient.given())])
+    return make(gradient.page())
 
 
 def compile_module(options: Any) -> None:
@@ -272,13 +306,18 @@ def _check_outputs(options: Any) -> None:
     for given in (options.save, options.picture):
         if given is None:
             continue
-        path = Path(given)
-        if path.is_dir() or not path.parent.is_dir():
-            raise SymgradError(
-                "SG702", f"{path} cannot be written: {'it is a folder' if path.is_dir() else 'its folder does not exist'}"
-            )
-        if (path.exists() or path.is_symlink()) and not options.force:
-            raise SymgradError("SG701", f"{path} exists already", hint="choose another name, or --force")
+        _check_output(given, options.force)
+
+
+def _check_output(given: str, force: bool) -> None:
+    """Raises SG701, SG702 for a file that could not be written."""
+    path = Path(given)
+    if path.is_dir() or not path.parent.is_dir():
+        raise SymgradError(
+            "SG702", f"{path} cannot be written: {'it is a folder' if path.is_dir() else 'its folder does not exist'}"
+        )
+    if (path.exists() or path.is_symlink()) and not force:
+        raise SymgradError("SG701", f"{path} exists already", hint="choose another name, or --force")
 
 
 def _save(options: Any, result: Any) -> None:

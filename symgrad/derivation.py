@@ -13,25 +13,31 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
+import numpy as np
 import sympy as sp
 from sympy import Expr
 
+from symgrad.core.drawing import Drawing
 from symgrad.core.errors import SymgradError, did_you_mean
+from symgrad.core.evaluate import evaluate
 from symgrad.core.expr import access, free_indices, indices_of, is_index, name_of
 from symgrad.core.graph import find_loss, top_down
 from symgrad.core.layout import Layout
-from symgrad.core.page import Page, Section
+from symgrad.core.page import Line, Page, Section
 from symgrad.core.program import Index, Program, Statement, Tensor
 from symgrad.core.ranges import scoped
 from symgrad.core.source import right_side
 from symgrad.core.tree import names_in_order
-from symgrad.printers import pages
+from symgrad.printers import document, html, pages, pdf
+from symgrad.printers.formats import DRAWINGS, bundle, choose
 from symgrad.printers.latex import LATEX
 from symgrad.printers.text import TEXT
 from symgrad.transform.chain import forward_line, slides, steps
 from symgrad.transform.closed import closed_form, renamed
 from symgrad.transform.collect import Form, collect
+from symgrad.transform.drawing import drawing
 from symgrad.transform.functions import complete
 from symgrad.transform.gradients import expand_gradients
 from symgrad.transform.reverse import adjoint_names, reverse
@@ -40,6 +46,7 @@ from symgrad.transform.steps import take_apart
 
 Pages = Callable[[Program, Program, str], tuple[Section, ...]]
 STYLES: dict[str, Pages] = {"slides": slides, "steps": steps}
+DRAWN = 10_000  # numbers in the arrays of a graph
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,8 +73,25 @@ class Gradient(Program):
         """One line of Unicode text."""
         return pages.equation(forward_line(self.statements[0], self), TEXT)
 
-    def _repr_latex_(self) -> str:
-        return f"$\\displaystyle {self.latex()}$"
+    def markdown(self) -> str:
+        """The equation in $$."""
+        return pages.markdown(self.page())
+
+    def html(self) -> str:
+        """A document with MathML."""
+        return html.html(self.page())
+
+    def page(self) -> Page:
+        """The equation, and the assumptions it rests on as notes."""
+        return Page((), forward_line(self.statements[0], self), tuple(("given ", line) for line in self.given()))
+
+    def given(self) -> tuple[Line, ...]:
+        """The assumptions it rests on, as equations."""
+        layout = Layout.of(self, derivatives=True)
+        return tuple(Line(layout.tree(left), "=", layout.tree(right)) for left, right in self.used)
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        return {**bundle(self), "text/latex": f"$\\displaystyle {self.latex()}$"}
 
 
 @dataclass(frozen=True)
@@ -111,13 +135,44 @@ class Derivation:
         """Unicode text that lines up in a terminal."""
         return pages.text(self.page(style))
 
-    def latex(self, style: str = "slides") -> str:
-        """A LaTeX fragment for amsmath."""
-        return pages.latex(self.page(style))
+    def latex(self, style: str = "slides", standalone: bool = False) -> str:
+        """A LaTeX fragment for amsmath; `standalone`: a document on which nothing runs off the page."""
+        return (document.article if standalone else pages.latex)(self.page(style))
 
     def markdown(self, style: str = "slides") -> str:
         """Markdown with the mathematics in $$."""
         return pages.markdown(self.page(style))
+
+    def html(self, style: str = "slides") -> str:
+        """A document with MathML that needs nothing else: no script, no font, no network."""
+        return html.html(self.page(style))
+
+    def beamer(self, style: str = "slides") -> str:
+        """A deck for LaTeX's Beamer that shows the backward pass line by line."""
+        return document.beamer(self.page(style))
+
+    def pdf(self, style: str = "slides") -> bytes:
+        """The LaTeX document as PDF. Raises SG611 (pdflatex is not installed), SG707 (it fails)."""
+        return pdf.pdf(document.article(self.page(style)))
+
+    def graph(self, format: str = "svg", values: Mapping[str, Any] | None = None) -> str:
+        """The graph of the model as "svg", "dot", "mermaid" or "tikz": forward edges, and backward ones with partials.
+
+        `values` gives every input and parameter an array; scalars and their partials are then written on their nodes.
+        Raises SG207 (no such format), SG601 and others (arrays), SG509 (more than 10,000 numbers).
+
+        >>> import symgrad as sg
+        >>> d = sg.derive(sg.parse("y = 3x; J = y^2"))
+        >>> print(d.graph("mermaid", values={"x": 2}).splitlines()[2])
+          n1["y = 3x<br/>y = 6<br/>dJ/dy = 12"]
+        """
+        draw = DRAWINGS[choose(format, DRAWINGS)]
+        return draw(self.drawing(values))
+
+    def drawing(self, values: Mapping[str, Any] | None = None) -> Drawing:
+        """The graph that `graph` draws."""
+        numbers = scalars(self.whole, values) if values is not None else {}
+        return drawing(self.steps, reverse(self.steps, self.loss, self.wrt), self.loss, numbers)
 
     def page(self, style: str = "slides") -> Page:
         if style not in STYLES:
@@ -178,8 +233,22 @@ class Derivation:
     def __repr__(self) -> str:
         return self.text()
 
-    def _repr_markdown_(self) -> str:
-        return self.markdown()
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        return bundle(self)
+
+
+def scalars(program: Program, arrays: Mapping[str, Any]) -> dict[str, float]:
+    """The values of all quantities without indices, by the program's meaning. Raises SG509 for more than a picture needs."""
+    given = {program.known(name): np.asarray(value) for name, value in arrays.items()}
+    count = sum(array.size for array in given.values())
+    if count > DRAWN:
+        raise SymgradError(
+            "SG509",
+            f"a graph is drawn with at most {DRAWN:,} numbers, and these are {count:,}",
+            hint="leave values out, or give fewer",
+        )
+    found = evaluate(program, given, digits=15)
+    return {name: float(value) for name, value in {**given, **found}.items() if not np.shape(value)}
 
 
 def derive(program: Program, loss: str | None = None, wrt: Iterable[str] | None = None) -> Derivation:

@@ -26,7 +26,8 @@ from symgrad.core.page import Page, Row, Section
 from symgrad.core.program import Program, Statement
 from symgrad.derivation import Gradient, differentiable, only
 from symgrad.kernel import Kernel
-from symgrad.printers import pages
+from symgrad.printers import document, html, pages, pdf
+from symgrad.printers.formats import bundle
 from symgrad.transform import reverse as adjoints
 from symgrad.transform.chain import forward_line, slides
 from symgrad.transform.closed import closed_form, renamed
@@ -110,13 +111,25 @@ class Operator:
         """Unicode text for a terminal."""
         return pages.text(self.page())
 
-    def latex(self) -> str:
-        """A LaTeX fragment for amsmath."""
-        return pages.latex(self.page())
+    def latex(self, standalone: bool = False) -> str:
+        """A LaTeX fragment for amsmath; `standalone`: a document on which nothing runs off the page."""
+        return (document.article if standalone else pages.latex)(self.page())
 
     def markdown(self) -> str:
         """Markdown with the mathematics in $$."""
         return pages.markdown(self.page())
+
+    def html(self) -> str:
+        """A document with MathML that needs nothing else."""
+        return html.html(self.page())
+
+    def beamer(self) -> str:
+        """A deck for LaTeX's Beamer, line by line."""
+        return document.beamer(self.page())
+
+    def pdf(self) -> bytes:
+        """The LaTeX document as PDF. Raises SG611 (pdflatex is not installed), SG707 (it fails)."""
+        return pdf.pdf(document.article(self.page()))
 
     def closed(self, name: str) -> Gradient:
         """One result in closed form, in quantities of the model that have names. Raises SG203, SG506."""
@@ -146,8 +159,8 @@ class Operator:
 
     __repr__ = __str__
 
-    def _repr_markdown_(self) -> str:
-        return self.markdown()
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        return bundle(self)
 
 
 TITLES = {

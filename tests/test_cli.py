@@ -163,7 +163,7 @@ BAD = {
     "unknown loss": (["derive", "J = x", "--loss", "L"], "SG203"),
     "unknown gradient": (["derive", "J = x", "--gradient", "q"], "SG203"),
     "unknown style": (["derive", "J = x", "--style", "slide"], "SG207"),
-    "unknown format": (["derive", "J = x", "--format", "html"], "SG207"),
+    "unknown format": (["derive", "J = x", "--format", "htmm"], "SG207"),
     "unknown dtype": (["compile", "J = x", "-o", "n.py", "--dtype", "float16"], "SG207"),
     "unknown backend": (["compile", "J = x", "-o", "n.py", "--backend", "fortran"], "SG207"),
     "free index": (["derive", "index i in 0..M; a = w*x[i]; J = a"], "SG301"),

@@ -36,6 +36,10 @@ from symgrad.printers.text import is_simple
 
 ACCENTS = {"bar": r"\bar", "dot": r"\dot", "hat": r"\hat"}
 OPERATORS = {"exp", "log", "sin", "cos", "tan", "sinh", "cosh", "tanh"}
+SPECIAL = str.maketrans({
+    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "%": r"\%", "#": r"\#", "_": r"\_",
+    "^": r"\textasciicircum{}", "~": r"\textasciitilde{}",
+})  # fmt: skip
 TALL = (r"\frac", r"\sum", r"\prod", r"\begin", r"\sqrt")
 
 
@@ -49,7 +53,8 @@ class LatexFormat(Format):
     def letter(self, name: str) -> str:
         if name in LETTERS:
             return name[0] if name == "omicron" else rf"\{name}"
-        return name if len(name) == 1 else rf"\mathrm{{{name}}}"
+        safe = name.translate(SPECIAL)
+        return safe if len(name) == 1 else rf"\mathrm{{{safe}}}"
 
     def letters(self, name: str, below: str = "") -> str:
         if name.startswith("|"):
@@ -58,7 +63,8 @@ class LatexFormat(Format):
         out = self.letter(parts.letter)
         for mark in parts.marks:
             out = f"{ACCENTS[mark]}{{{out}}}" if mark in ACCENTS else out
-        first = parts.below if parts.below.isdigit() or len(parts.below) < 2 else rf"\mathrm{{{parts.below}}}".replace("_", r"\_")
+        safe = parts.below.translate(SPECIAL)
+        first = safe if parts.below.isdigit() or len(parts.below) < 2 else rf"\mathrm{{{safe}}}"
         under = ",".join(part for part in (first, below) if part)
         above = "*" * parts.marks.count("star") + r"\prime" * parts.marks.count("prime")
         return (

@@ -5,12 +5,16 @@ Columns line up in a terminal; LaTeX is an array for amsmath; Markdown holds the
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeAlias
 
+from symgrad.core.greek import GREEK
 from symgrad.core.page import Line, Note, Page, Row, Section
 from symgrad.core.tree import Format
-from symgrad.printers.latex import LATEX
+from symgrad.printers.latex import LATEX, SPECIAL
 from symgrad.printers.text import TEXT
+
+Wrap: TypeAlias = Callable[[str, Line | None], str]
 
 
 def equation(line: Line, fmt: Format) -> str:
@@ -31,9 +35,9 @@ def beside(line: Line, fmt: Format) -> str:
     return f"{fmt.show(line.beside[0])} = {fmt.show(line.beside[1])}" if line.beside else ""
 
 
-def sentence(note: Note, fmt: Format, mark: str = "") -> str:
-    """A note as one line, its mathematics between marks."""
-    return "".join(part if isinstance(part, str) else f"{mark}{equation(part, fmt)}{mark}" for part in note)
+def sentence(note: Note, fmt: Format, mark: str = "", words: Callable[[str], str] = str) -> str:
+    """A note as one line, its mathematics between marks, its words made safe by `words`."""
+    return "".join(words(part) if isinstance(part, str) else f"{mark}{equation(part, fmt)}{mark}" for part in note)
 
 
 # text
@@ -73,38 +77,79 @@ def _text_cells(row: Row) -> list[tuple[str, str, str]]:
     return [(f, *b) for f, b in zip(forward, lines, strict=True)]
 
 
+def width(page: Page) -> int:
+    """Characters in the widest row of a page, as text."""
+    return max(map(_width, page.sections), default=0)
+
+
+def _width(section: Section) -> int:
+    rows = [
+        [len(equation(row.forward, TEXT)) if row.forward else 0]
+        + [max((len(text(line, TEXT)) for line in row.backward), default=0) for text in (equation, beside)]
+        for row in section.rows
+    ]
+    return sum(max((row[k] for row in rows), default=0) for k in range(3))
+
+
 # LaTeX
+
+MARKED = str.maketrans({mark: f"\\{mark}" for mark in "\\`*_{}[]<>$#|"} | {"&": "&amp;"})
+
+
+def latex_words(text: str) -> str:
+    """Words as LaTeX sets them; Greek letters of names become formulas."""
+    return "".join(rf"$\{GREEK[c]}$" if c in GREEK and GREEK[c] != "omicron" else c for c in text.translate(SPECIAL))
+
+
+def markdown_words(text: str) -> str:
+    return text.translate(MARKED)
 
 
 def latex(page: Page) -> str:
-    blocks = [rf"\[ {equation(page.whole, LATEX)} \]"] if page.whole else []
-    notes = [rf"\noindent {sentence(note, LATEX, '$')}\par" for note in page.notes]
-    return "\n".join([*blocks, *map(_latex_section, page.sections), *notes])
+    """A fragment for amsmath."""
+    return "\n".join([*_latex_whole(page), *map(_captioned, page.sections), *latex_notes(page)])
 
 
-def _latex_section(section: Section) -> str:
+def _latex_whole(page: Page) -> list[str]:
+    return [rf"\[ {equation(page.whole, LATEX)} \]"] if page.whole else []
+
+
+def latex_notes(page: Page) -> list[str]:
+    return [rf"\noindent {sentence(note, LATEX, '$', latex_words)}\par" for note in page.notes]
+
+
+def _captioned(section: Section) -> str:
+    caption = rf"\noindent {latex_words(section.caption)}\par" + "\n" if section.caption else ""
+    return f"{caption}\\[\n{latex_table(section)}\n\\]"
+
+
+def latex_table(section: Section, rows: Sequence[Row] | None = None, wrap: Wrap | None = None, stretch: str = "1.6") -> str:
+    """The array of a section, or of some of its rows; `wrap(cell, line)` may put something around a cell of a line.
+
+    `stretch` is the distance of lines where there is one column.
+    """
     two = len(section.titles) > 1
     local = any(line.beside for row in section.rows for line in row.backward)
     columns = "@{}l@{}" if not two else "@{}l@{\\qquad}l@{\\quad}l@{}" if local else "@{}l@{\\qquad}l@{}"
-    titles = " & ".join(rf"\text{{{title}}}" for title in section.titles)
-    rows = [titles + r" \\ \hline"]
-    for row in section.rows:
-        rows += [line + r" \\" for line in _latex_cells(row, two, local)]
-    body = "\n  ".join(rows)
+    titles = " & ".join(rf"\text{{{latex_words(title)}}}" for title in section.titles)
+    lines = [titles + r" \\ \hline"]
+    for row in section.rows if rows is None else rows:
+        lines += [line + r" \\" for line in _latex_cells(row, two, local, wrap or (lambda cell, _: cell))]
+    body = "\n  ".join(lines)
     # fractions in a row need more room than the array gives them
-    stretch = "2.5" if two else "1.6"
-    return f"\\[\n\\renewcommand{{\\arraystretch}}{{{stretch}}}\n\\begin{{array}}{{{columns}}}\n  {body}\n\\end{{array}}\n\\]"
+    stretch = "2.5" if two else stretch
+    return f"\\renewcommand{{\\arraystretch}}{{{stretch}}}\n\\begin{{array}}{{{columns}}}\n  {body}\n\\end{{array}}"
 
 
-def _latex_cells(row: Row, two: bool, local: bool) -> list[str]:
+def _latex_cells(row: Row, two: bool, local: bool, wrap: Wrap) -> list[str]:
     forward = rf"\displaystyle {equation(row.forward, LATEX)}" if row.forward else ""
     if not two:
-        return [forward]
+        return [wrap(forward, row.forward)]
     out = []
     for line in row.backward or (None,):
-        cells = [forward, rf"\displaystyle {equation(line, LATEX)}" + "," * bool(line.beside) if line else ""]
+        cells = [forward, wrap(rf"\displaystyle {equation(line, LATEX)}" + "," * bool(line.beside), line) if line else ""]
         if local:
-            cells.append(rf"\displaystyle {beside(line, LATEX)}" if line and line.beside else "")
+            cells.append(wrap(rf"\displaystyle {beside(line, LATEX)}", line) if line and line.beside else "")
         out.append(" & ".join(cells).rstrip(" &"))
         forward = ""
     return out
@@ -112,7 +157,7 @@ def _latex_cells(row: Row, two: bool, local: bool) -> list[str]:
 
 def markdown(page: Page) -> str:
     blocks = [f"$$\n{equation(page.whole, LATEX)}\n$$"] if page.whole else []
-    sections = (_latex_section(section).removeprefix("\\[\n").removesuffix("\n\\]") for section in page.sections)
-    return "\n\n".join(
-        [*blocks, *(f"$$\n{section}\n$$" for section in sections), *(sentence(note, LATEX, "$") for note in page.notes)]
-    )
+    for section in page.sections:
+        blocks += [markdown_words(section.caption)] if section.caption else []
+        blocks.append(f"$$\n{latex_table(section)}\n$$")
+    return "\n\n".join([*blocks, *(sentence(note, LATEX, "$", markdown_words) for note in page.notes)])
