@@ -14,6 +14,7 @@ A claim with other derivatives on its right side is judged on its own: they coun
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -34,14 +35,14 @@ from symgrad.core.expr import accesses, is_reduction, name_of, nodes, where
 from symgrad.core.graph import find_loss
 from symgrad.core.layout import Layout
 from symgrad.core.program import Program
-from symgrad.core.tree import Prod, Sum, Tree
+from symgrad.core.tree import Name, Prod, Sum, Tree
 from symgrad.frontend import claims as text_claims
 from symgrad.printers.text import TEXT
 from symgrad.transform.gradients import expand_gradients
 from symgrad.transform.simplify import plain_bound, tidy
 from symgrad.transform.steps import take_apart
 
-POINTS = 5
+POINTS, POINTS_WITH_CASES = 6, 24  # each case of a where or relu must be met
 Array = Any
 Wanted = Callable[[Point], Array]
 
@@ -96,7 +97,8 @@ class _Case:
 class _Checker:
     def __init__(self, truth: Truth):
         self.truth = truth
-        self.places = truth.points(POINTS)
+        self.count = POINTS_WITH_CASES if truth.branches else POINTS
+        self.places = truth.points(self.count)
         self.under: dict[tuple[tuple[Expr, Expr], ...], list[Point]] = {}
         if len(self.places) < 3:
             raise SymgradError("SG616", "the model has no finite value at any of the random points that were tried")
@@ -139,11 +141,19 @@ class _Checker:
             if any(self.equal(case.reading, wanted, self.places) for wanted in case.wanted):
                 return replace(base, proof="symbolic" if same_in_symbols(self.truth, case.reading) else "numeric")
         except SymgradError as error:
-            raise SymgradError("SG309" if error.code == "SG605" else error.code, error.message, case.claim.span, error.hint) from None
+            return self.outside(case, base, error)
         given = self.assumption(case)
         if given:
             return replace(base, verdict="assumes", assumption=_shown(given, self.truth.steps), proof="numeric")
         return self.wrong(case, base)
+
+    def outside(self, case: _Case, base: Check, error: SymgradError) -> Check:
+        """An index leaves its array: exchanged ones do, where another axis is shorter; else there is nothing to compare."""
+        edit = self.slip(case, self.places) if error.code == "SG605" else None
+        if edit is None:
+            message = re.sub(r"[dD]\|(\w+)\|(\w+)", r"d\1/d\2", error.message)
+            raise SymgradError("SG309" if error.code == "SG605" else error.code, message, case.claim.span, error.hint)
+        return replace(base, verdict="wrong", slip=edit.slip, why=edit.why, term=tree_text(edit.term))
 
     def equal(self, reading: Reading, wanted: Wanted, points: Sequence[Point]) -> bool:
         return all(self.difference(reading, wanted, point) is None for point in points)
@@ -162,22 +172,32 @@ class _Checker:
 
     def assumption(self, case: _Case) -> tuple[tuple[Expr, Expr], ...]:
         """What the model assumes, or a textbook's targets that sum to 1, under which a claim is right."""
-        stated = tuple(self.truth.steps.assumptions)
-        sets = [*((one,) for one in stated), *([stated] if len(stated) > 1 else [])]
-        sets += [(one,) for one in targets_sum_to_one(self.truth.steps) if plain_bound(one[0]) not in [plain_bound(a) for a, _ in stated]]
-        for given in sets:
-            if given not in self.under:
-                self.under[given] = self.truth.points(POINTS, 1, given)
-            points = self.under[given]
+        for given in self.assumptions():
+            points = self.satisfying(given)
             if len(points) >= 3 and any(self.equal(case.reading, wanted, points) for wanted in case.wanted):
                 return given
         return ()
 
+    def satisfying(self, given: tuple[tuple[Expr, Expr], ...]) -> list[Point]:
+        if given not in self.under:
+            self.under[given] = self.truth.points(self.count, 1, given)
+        return self.under[given]
+
+    def assumptions(self) -> list[tuple[tuple[Expr, Expr], ...]]:
+        stated = tuple(self.truth.steps.assumptions)
+        sets = [*((one,) for one in stated), *([stated] if len(stated) > 1 else [])]
+        sets += [(one,) for one in targets_sum_to_one(self.truth.steps) if plain_bound(one[0]) not in [plain_bound(a) for a, _ in stated]]
+        return sets
+
     # what is wrong
 
     def wrong(self, case: _Case, base: Check) -> Check:
-        edit = self.slip(case)
+        edit = self.slip(case, self.places) or self.diagonal(case)
         example = None if case.reading.free else self.example(case)
+        if edit is None:
+            given = next(((g, e) for g in self.assumptions() if (e := self.slip(case, self.satisfying(g)))), None)
+            if given is not None:
+                base, edit = replace(base, assumption=_shown(given[0], self.truth.steps)), given[1]
         if edit is not None:
             return replace(base, verdict="wrong", slip=edit.slip, why=edit.why, term=tree_text(edit.term), counterexample=example)
         if case.reading.free:
@@ -185,10 +205,12 @@ class _Checker:
             return replace(base, verdict="wrong", slip="free index", why=f"{free} stands on the right side only", term=free)
         return replace(base, verdict="wrong", counterexample=example, **self.unknown(case))
 
-    def slip(self, case: _Case) -> Edit | None:
-        """The first edit of the table that makes the claim right."""
+    def slip(self, case: _Case, points: Sequence[Point]) -> Edit | None:
+        """The first edit of the table that makes the claim right at these points."""
+        if len(points) < 3:
+            return None
         context = expected.context(self.truth, case.claim, case.reading)
-        first = min(self.places, key=lambda p: sum(p.sizes.values()))
+        first = min(points, key=lambda p: sum(p.sizes.values()))
         tried = set()
         for edit in edits(case.claim.right, context):
             if edit.right in tried:
@@ -197,18 +219,40 @@ class _Checker:
             try:
                 reading = read(replace(case.claim, right=edit.right), self.truth)
                 for wanted in case.wanted:
-                    if not reading.free and self.difference(reading, wanted, first) is None and self.equal(reading, wanted, self.places):
+                    if not reading.free and self.difference(reading, wanted, first) is None and self.equal(reading, wanted, points):
                         return edit
             except SymgradError:
                 continue  # an edit that has no meaning
         return None
+
+    def diagonal(self, case: _Case) -> Edit | None:
+        """Of y_l that all depend on b_k, the one with l = k alone: the Σ of the chain rule is missing."""
+        top, bottom, left = case.claim.left.top, case.claim.left.bottom, case.claim.left  # type: ignore[union-attr]
+        if case.reading.free or top.name != self.truth.loss or not bottom.indices:  # type: ignore[union-attr]
+            return None
+        for statement in self.truth.steps.users.get(bottom.name, ()):  # type: ignore[union-attr]
+            if len(self.truth.steps.tensors[statement.name].axes) == len(bottom.indices):  # type: ignore[union-attr]
+                middle = Name(statement.name, bottom.indices)  # type: ignore[union-attr]
+                part = Prod((("*", replace(left, bottom=middle)), ("*", replace(left, top=middle))))
+                try:
+                    found = read(replace(case.claim, right=part), self.truth)
+                    same = all(_close(self.both(case.reading, p), self.both(found, p)) for p in self.places)
+                except SymgradError:
+                    continue
+                if same:
+                    why = f"every {statement.target} depends on {tree_text(bottom)}: the Σ over all of them is missing"
+                    return Edit("sum", why, case.claim.right, part)
+        return None
+
+    def both(self, reading: Reading, point: Point) -> list[Any]:
+        return [value for _, value in reading.claimed(self.truth, point)]
 
     def unknown(self, case: _Case) -> dict[str, Any]:
         """No single edit mends it: a wrong local derivative where the rest of the chain is there, else the first wrong term."""
         top, bottom, _ = case.reading.key
         context = expected.context(self.truth, case.claim, case.reading)
         adjoints = {tree for tree in context.chain if tree_text(tree).startswith(f"d{TEXT.show(case.claim.left.top)}/")}  # type: ignore[union-attr]
-        if top != self.truth.loss or any(tree in _factors(case.claim.right) for tree in adjoints):
+        if top != self.truth.loss or not adjoints or any(tree in _factors(case.claim.right) for tree in adjoints):
             return {"slip": "local derivative", "why": "the derivative of this step is wrong", "term": tree_text(self.term(case, context.terms))}
         return {"slip": "other", "term": tree_text(self.term(case, context.terms))}
 

@@ -1,4 +1,4 @@
-"""The command line: symgrad derive | compile | train.
+"""The command line: symgrad derive | check | compile | train.
 
 A refusal goes to standard error and exits with 2, nothing is written then; a fault of symgrad exits with 70.
 """
@@ -28,10 +28,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")  # a terminal without Unicode shows codes, not a failure
     try:
         options = _parser().parse_args(argv)
-        command: Callable[[Any], None] = options.command
-        command(options)
+        command: Callable[[Any], int | None] = options.command
+        status = command(options)
         sys.stdout.flush()
-        return 0
+        return status or 0
     except SymgradError as error:
         print(error, file=sys.stderr)
         return 2
@@ -63,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=_version())
     commands = parser.add_subparsers(title="commands", required=True, parser_class=_Parser)
     _derive_options(commands.add_parser("derive", help="print the backward pass"))
+    _check_options(commands.add_parser("check", help="are these hand-derived gradients right?"))
     _compile_options(commands.add_parser("compile", help="write a Python module with the kernel"))
     _train_options(commands.add_parser("train", help="train a model on data"))
     return parser
@@ -86,6 +87,15 @@ def _derive_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", default="text", help="text (default), latex or markdown")
     parser.add_argument("--gradient", metavar="NAME", type=_name, help="print only dJ/dNAME, in closed form")
     parser.set_defaults(command=derive)
+
+
+def _check_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="FILE|-|EQUATIONS", help=MODEL_HELP)
+    parser.add_argument("answers", nargs="+", metavar="ANSWERS", help="files or folders of claims, - , or a claim itself: 'dJ/dx = 2*x'")
+    parser.add_argument("--loss", type=_name, help="the loss; default: the model's goal, or its one unused scalar")
+    parser.add_argument("--json", action="store_true", help="results as JSON")
+    parser.add_argument("--quiet", action="store_true", help="print only what is wrong")
+    parser.set_defaults(command=check_answers)
 
 
 def _compile_options(parser: argparse.ArgumentParser) -> None:
@@ -194,6 +204,19 @@ def _given(program: Program, left: Any, right: Any, kind: str) -> str:
     fmt = TEXT if kind == "text" else LATEX
     text = f"{fmt.show(layout.tree(left))} = {fmt.show(layout.tree(right))}"
     return {"text": f"given {text}", "latex": rf"\quad \text{{given }} {text}", "markdown": f"given ${text}$"}[kind]
+
+
+def check_answers(options: Any) -> int:
+    """Judge every claim; 0 if all are right, 1 if some are wrong, 2 if some cannot be read."""
+    from symgrad.answers.files import as_json, as_text, status, submissions
+    from symgrad.checking import check
+
+    program = model(options.model)
+    found = submissions(options.answers, lambda text, name: check(program, text, options.loss, name))
+    report = as_json(found) if options.json else as_text(found, options.quiet)
+    if report:
+        print(report)
+    return status(found)
 
 
 def compile_module(options: Any) -> None:

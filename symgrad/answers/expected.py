@@ -11,11 +11,12 @@ from symgrad.answers.reading import Reading
 from symgrad.answers.slips import Context, negated
 from symgrad.answers.truth import Truth
 from symgrad.core.draft import Claim
-from symgrad.core.expr import accesses, index_symbol, indices_of, is_reduction, name_of, reduction, rename_bound, split_reduction, substitute
+from symgrad.core.expr import accesses, index_symbol, indices_of, is_access, is_reduction, name_of, reduction, rename_bound, split_reduction, substitute
 from symgrad.core.layout import Layout
 from symgrad.core.page import Line
 from symgrad.core.program import Program
 from symgrad.core.tree import Deriv, Name, Num, Prod, Reduce, Sum, Tree, children
+from symgrad.transform.closed import closed_form
 from symgrad.transform.simplify import tidy
 
 
@@ -25,12 +26,9 @@ def expression(truth: Truth, reading: Reading, letters: tuple[str, ...] = ()) ->
     if found is None:
         return truth.steps, sp.S.One if reading.key[0] == reading.key[1] else sp.S.Zero
     program, name = found
-    (statement,) = program.definitions[name]
-    value = statement.value
-    if statement.reduced:
-        value = reduction(statement.op or "sum", value, [index.limit for index in statement.reduced])
+    value, symbols = _value(truth, program, name)
     around = {str(s) for i in reading.left for s in i.free_symbols}
-    value = substitute(tidy(value), dict(zip(indices_of(statement.target), reading.left, strict=True)))
+    value = substitute(tidy(value), dict(zip(symbols, reading.left, strict=True)))
     wanted = [name for name in letters if name not in around]
 
     def choose(symbol: Any, used: set[str]) -> Any:
@@ -38,6 +36,20 @@ def expression(truth: Truth, reading: Reading, letters: tuple[str, ...] = ()) ->
         return index_symbol(next(n for n in names if n not in used and n not in around and n not in truth.steps.tensors))
 
     return program, rename_bound(value, choose)
+
+
+def _value(truth: Truth, program: Program, name: str) -> tuple[Expr, tuple[Expr, ...]]:
+    """The value of a derivative with the symbols of its axes; steps that the model does not name are put in."""
+    (statement,) = program.definitions[name]
+    invented = frozenset(s.name for s in truth.steps.statements if s.origin.invented)
+    if invented and program is truth.whole and name != truth.bars.get(truth.loss or ""):
+        bottom = program.tensors[name].adjoint_of
+        if bottom and bottom[1] not in invented:
+            return closed_form(name, program, truth.steps, invented), tuple(a.symbol for a in program.tensors[name].axes)
+    value = statement.value
+    if statement.reduced:
+        value = reduction(statement.op or "sum", value, [index.limit for index in statement.reduced])
+    return value, indices_of(statement.target)
 
 
 def line(truth: Truth, claim: Claim, reading: Reading) -> Line:
@@ -70,7 +82,9 @@ def context(truth: Truth, claim: Claim, reading: Reading) -> Context:
         rest = [f for f in factors if f not in adjoints]
         chain += [layout.tree(f) for f in adjoints]
         chain += [layout.tree(sp.Mul(*rest))] if adjoints and rest else []
-        local += [layout.tree(f) for f in rest] if len(rest) > 1 or not adjoints else []
+        inner = [f for f in rest if not f.is_number] if len(rest) > 1 or not adjoints else []
+        chain += [layout.tree(f) for f in inner if is_access(f)]
+        local += [layout.tree(f) for f in inner if not is_access(f)]
         local += [t for f in adjoints for t in _of_result(layout.tree(f))]
     assert isinstance(claim.left, Deriv)
     local += _of_result(Deriv(claim.left, claim.left.top)) if isinstance(claim.left.top, Name) else []
@@ -79,7 +93,7 @@ def context(truth: Truth, claim: Claim, reading: Reading) -> Context:
     signed = [t for term in terms for t in (term, negated(term))] if len(terms) > 2 else []
     counts = [layout.tree(i.extent) for i in dict.fromkeys(truth.steps.ranges.values())] or _extents(truth.steps, layout)
     return Context(
-        letters, tuple(map(str, reading.free)), _unique([*chain, *_edges(truth.steps, letters)]), _unique(local), _unique(signed), _unique(counts)
+        letters, tuple(map(str, reading.free)), _unique([*chain, *_edges(truth, letters)]), _unique(local), _unique(signed), _unique(counts)
     )
 
 
@@ -114,15 +128,15 @@ def _of_result(tree: Tree) -> list[Tree]:
     return [y, minus, plus, *below, Prod((("*", minus), ("/", y)))]
 
 
-def _edges(program: Program, letters: tuple[str, ...]) -> list[Tree]:
+def _edges(truth: Truth, letters: tuple[str, ...]) -> list[Tree]:
     """All local derivatives and quantities that the letters of a claim can name, for a claim that spans several steps."""
-    out: list[Tree] = []
+    program, out = truth.steps, list[Tree]()
     for statement in program.statements:
         for name in statement.read_names:
             if program.tensors[name].values is None:
                 top, bottom = (_named(n, program) for n in (statement.name, name))
                 if all(str(i) in letters for t in (top, bottom) for i in map(_letter, t.indices)):
-                    out += [Deriv(top, bottom), bottom]
+                    out += [bottom] if statement.name == truth.loss else [Deriv(top, bottom), bottom]
     return out
 
 

@@ -6,7 +6,7 @@ Raises SG203, SG303, SG311 with the place where a claim speaks of what is not in
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,7 +20,7 @@ from symgrad.core.evaluate import valuer
 from symgrad.core.expr import accesses, free_indices, indices_of, is_access, is_reduction, name_of, nodes, rebuild, reduction, split_reduction
 from symgrad.core.layout import Layout
 from symgrad.core.program import Index, Program
-from symgrad.core.tree import Deriv, Name, Tree, map_tree, names_in_order
+from symgrad.core.tree import Bracket, Call, Compare, Deriv, Name, Num, Tree, map_tree, names_in_order
 from symgrad.frontend.convert import Converter, Definition, with_closed
 
 
@@ -72,6 +72,17 @@ class Reading:
 def read(claim: Claim, truth: Truth) -> Reading:
     """The meaning of a claim."""
     return _Reader(truth).read(claim)
+
+
+def _brackets(conditions: Sequence[Tree]) -> Tree:
+    """1 where all of them hold, else 0; a chain lo <= i <= hi is two."""
+    out: Tree = Num("1")
+    for condition in reversed(conditions):
+        while isinstance(condition, Compare) and isinstance(condition.right, Compare):
+            out = Call("where", (condition.right, out, Num("0")))
+            condition = Compare(condition.op, condition.left, condition.right.left)
+        out = Call("where", (condition, out, Num("0")))
+    return out
 
 
 class _Reader:
@@ -137,6 +148,10 @@ class _Reader:
                 tree = Deriv(Name(self.truth.loss), replace(tree, name=primal), None, tree.span)
         if isinstance(tree, Name) and tree.name in self.program.tensors:
             self.rank(tree)
+        if isinstance(tree, Bracket):
+            return _brackets(tree.conditions)
+        if isinstance(tree, Name) and tree.name == "delta" and len(tree.indices) == 2 and "delta" not in self.program.tensors:
+            return _brackets((Compare("=", *tree.indices),))
         if not isinstance(tree, Deriv):
             return tree
         key, indices = self.parts(tree)
@@ -161,10 +176,12 @@ class _Reader:
         out: dict[Any, Index] = {}
         for place, axis in zip(left, axes, strict=True):
             for symbol in sorted(place.free_symbols, key=str):
-                if str(symbol) in self.sizes or is_access(symbol) or symbol in out:
+                if str(symbol) in self.sizes or is_access(symbol):
                     continue
-                ends = loops.get(str(symbol)) or ((axis.lo, axis.hi) if place == symbol else self.range(symbol, claim))
-                out[symbol] = Index(symbol, *ends)
+                lo, hi = loops.get(str(symbol)) or ((axis.lo, axis.hi) if place == symbol else self.range(symbol, claim))
+                before = out.get(symbol, Index(symbol, lo, hi))
+                # on two axes it runs over what they share
+                out[symbol] = Index(symbol, sp.Max(before.lo, lo), sp.Min(before.hi, hi))
         for binder in claim.loops:
             if binder.name not in map(str, out):
                 raise SymgradError("SG310", f"{binder.name} is no index of the left side", binder.span)

@@ -5,8 +5,8 @@
     index             alpha[i,j] for alpha[j,i]    an index is another one, two are exchanged
     factor            (y - t)/2                    a number or a count is missing
     power             1 - z for 1 - z^2            an exponent is another one
-    chain             dJ/db*z[j]                   a factor of the chain rule is missing
     local derivative  dJ/dz[j]*z[j]                the derivative of one step is wrong
+    chain             dJ/db*z[j]                   a factor of the chain rule is missing
     contribution      one of two paths             a term is missing
     extra factor      dJ/db*z[j]*beta[j]           a factor too many
     shift             h[t] for h[t-1]              an index or the end of a Σ is off by one
@@ -16,11 +16,11 @@ Rows are tried in this order. Trees are edited, so that the term is shown as it 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
-from symgrad.core.tree import Binder, Deriv, Name, Num, Pow, Prod, Reduce, Sum, Tree, children
+from symgrad.core.tree import Binder, Deriv, Name, Num, Pow, Prod, Reduce, Sum, Tree, children, map_tree
 
 Put = Callable[[Tree], Tree]
 
@@ -155,10 +155,24 @@ def _indices(right: Tree, context: Context) -> Iterator[Edit]:
             new[one], new[two] = new[two], new[one]
             if new != list(indices):
                 yield Edit("index", "two indices are exchanged (a transpose)", node, again(new))
+    for one, two in combinations(context.letters, 2):
+        names = {one: two, two: one}
+        new_right = map_tree(right, lambda t, names=names: _renamed(t, names))  # type: ignore[misc]
+        yield Edit("index", f"{one} and {two} are exchanged (a transpose)", right, new_right)
     for node, indices, again in _accesses(right):
         for place, letter in ((p, l) for p in range(len(indices)) for l in context.letters):
             if indices[place] != Name(letter):
                 yield Edit("index", f"this index must be {letter}", node, again(_at(indices, place, Name(letter))))
+
+
+def _renamed(tree: Tree, names: Mapping[str, str]) -> Tree:
+    """A tree under other letters; map_tree does not go into derivatives."""
+    if isinstance(tree, Deriv) and isinstance(tree.top, Name) and isinstance(tree.bottom, Name):
+        top, bottom = (replace(t, indices=tuple(_renamed(i, names) for i in t.indices)) for t in (tree.top, tree.bottom))
+        return replace(tree, top=top, bottom=bottom)
+    if isinstance(tree, Reduce):
+        return replace(tree, binders=tuple(replace(b, name=names.get(b.name, b.name)) for b in tree.binders))
+    return replace(tree, name=names[tree.name]) if isinstance(tree, Name) and not tree.indices and tree.name in names else tree
 
 
 def _factors(right: Tree, context: Context) -> Iterator[Edit]:
@@ -217,6 +231,9 @@ def _shifts(right: Tree, context: Context) -> Iterator[Edit]:
         for place, step in ((p, s) for p in range(len(indices)) for s in (1, -1)):
             moved = Sum(((1, indices[place]), (step, Num("1"))))
             yield Edit("shift", "this index is off by one", node, again(_at(indices, place, moved)))
+        for place, letter in ((p, l) for p in range(len(indices)) for l in context.letters):
+            moved = Sum(((1, indices[place]), (1, Name(letter))))
+            yield Edit("index", f"the index must be moved by {letter}", node, again(_at(indices, place, moved)))
     for node, put in spots(right):
         if isinstance(node, Reduce):
             for k, binder in enumerate(node.binders):
@@ -231,7 +248,7 @@ def _other_ends(binder: Binder) -> Iterator[Binder]:
             yield replace(binder, hi=Sum(((1, binder.hi), (step, Num("1")))))
 
 
-TABLE = (_signs, _sums, _indices, _factors, _powers, _chain, _local, _terms, _extra, _shifts)
+TABLE = (_signs, _sums, _indices, _factors, _powers, _local, _chain, _terms, _extra, _shifts)
 SLIPS = {
     "sign": "a sign is wrong",
     "sum": "a Σ is missing, too many, or in the wrong place",

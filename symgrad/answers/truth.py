@@ -20,7 +20,7 @@ from sympy import Expr
 
 from symgrad.core.errors import SymgradError
 from symgrad.core.evaluate import evaluate
-from symgrad.core.expr import access, accesses, indices_of, name_of, reduction, replace_nodes
+from symgrad.core.expr import access, accesses, indices_of, name_of, nodes, reduction, replace_nodes
 from symgrad.core.program import Program, Statement, Tensor
 from symgrad.transform.collect import collect
 from symgrad.transform.reverse import adjoint_names, jacobian, reverse
@@ -28,7 +28,8 @@ from symgrad.transform.simplify import tidy
 
 DIGITS = 50
 TOLERANCE = mpmath.mpf(10) ** -30
-INTERVALS = ((0.1, 0.9), (-1.5, 1.5), (0.2, 2.5))  # of the values at a point; signs must show, and logarithms exist
+INTERVALS = ((-1.5, 1.5), (0.1, 0.9), (-4.0, 4.0), (0.2, 2.5))  # of the values at a point: both signs, and logarithms exist
+PIECES = ("where", "abs", "sign", "relu", "leaky_relu", "elu", "selu", "clip", "maximum", "minimum", "reduce_max", "reduce_min")
 Arrays = dict[str, Any]
 Key = tuple[str, str, bool]  # top, bottom, total
 
@@ -145,6 +146,12 @@ class Truth:
         return out
 
     # points
+
+    @cached_property
+    def branches(self) -> bool:
+        """True where a quantity has cases, all of which points must meet."""
+        found = (node.func.__name__ for s in self.steps for node in nodes(s.value) if hasattr(node.func, "__name__"))
+        return any(name in PIECES or name.startswith("call_") for name in found) or any(s.op in ("max", "min") for s in self.steps)
 
     def points(self, count: int, seed: int = 0, given: Sequence[tuple[Expr, Expr]] = ()) -> list[Point]:
         """Up to `count` points at which every quantity is a finite real number, at different extents and of both signs."""

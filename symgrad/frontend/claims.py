@@ -20,8 +20,8 @@ from dataclasses import dataclass, replace
 from symgrad.core.draft import Claim
 from symgrad.core.errors import Source, SymgradError, did_you_mean
 from symgrad.core.greek import LETTERS
-from symgrad.core.tree import Deriv, Name, Num, Prod, Tree, map_tree
-from symgrad.frontend.syntax import Parser, describe, span_of, tokenize
+from symgrad.core.tree import Call, Compare, Deriv, Name, Num, Prod, Tree, map_tree
+from symgrad.frontend.syntax import Parser, Token, describe, span_of, tokenize
 from symgrad.frontend.text import check_depth
 
 Ranks = Mapping[str, int]
@@ -42,9 +42,9 @@ def claims(text: str, ranks: Ranks, name: str = "<claims>") -> tuple[Claim, ...]
 
 
 class _ClaimParser(Parser):
-    def __init__(self, tokens, starred, ranks):  # type: ignore[no-untyped-def]
+    def __init__(self, tokens: list[Token], starred: frozenset[str], ranks: Ranks):
         super().__init__(tokens, starred)
-        self.ranks: Ranks = ranks
+        self.ranks = ranks
 
     def lines(self) -> list[Claim]:
         out: list[Claim] = []
@@ -56,6 +56,18 @@ class _ClaimParser(Parser):
             if not (self.token.kind in ("newline", "end") or self.sees(";", ",")):
                 raise SymgradError("SG105", f"expected the end of the claim, found {describe(self.token)}", self.token.span)
         return out
+
+    def prefix(self, least: int) -> Tree:
+        """Iverson's bracket too, [u > 0]: 1 where it holds, else 0."""
+        if not self.sees("["):
+            return super().prefix(least)
+        opening = self.next()
+        self.open()
+        condition = self.expression()
+        if self.take("="):
+            condition = Compare("=", condition, self.expression())
+        end = self.close("]", opening)
+        return Call("where", (condition, Num("1"), Num("0")), opening.span.to(end.span))
 
     def line(self) -> Claim:
         left = self.expression(10)
@@ -125,7 +137,8 @@ class _Derivatives:
     def _subscripts(self, name: Name) -> Name:
         """z_j as z[j] and alpha_ji as alpha[j,i], where there is a z and no z_j."""
         base, _, below = name.name.rpartition("_")
-        if name.name in self.ranks or name.indices or not below or self.ranks.get(base, 0) != len(below):
+        rank = 2 if base == "delta" else self.ranks.get(base, 0)
+        if name.name in self.ranks or name.indices or not below or rank != len(below):
             return name
         letters: tuple[Tree, ...] = tuple(Num(c, name.span) if c.isdigit() else Name(c, (), name.span) for c in below)
         return Name(base, letters, name.span)
@@ -141,7 +154,9 @@ def plain(text: str, ranks: Ranks) -> str:
     """The text with what `Derivation.text` prints beyond the language rewritten: columns, Σ_{i=0..M}, y*_k, x², log y."""
     if not re.search("[│ΣΔ·−²³₀-₉]|y\\*_", text) and not re.search(r"\*_\w", text):
         return text
-    return "\n".join(_plain_line(line, ranks) for line in text.splitlines() if not _decoration(line))
+    lines = [line for line in text.split("Backward, collected")[0].splitlines() if not _decoration(line)]
+    columns = [line for line in lines if "│" in line]
+    return "\n".join(_plain_line(line, ranks) for line in columns or lines)
 
 
 def _decoration(line: str) -> bool:
@@ -149,7 +164,7 @@ def _decoration(line: str) -> bool:
 
 
 def _plain_line(line: str, ranks: Ranks) -> str:
-    line = line.rpartition("│")[2].split("  (")[0]
+    line, over = _range(line.rpartition("│")[2])
     for name in sorted((n.removesuffix("_star") for n in ranks if n.endswith("_star")), key=len, reverse=True):
         letter = LETTERS.get(name, name)
         line = re.sub(rf"(?<![^\Wd]){letter}\*_(\{{[^{{}}]*\}}|\w+)", lambda m: f"{letter}^*[{_indices(m[1])}]", line)
@@ -157,7 +172,17 @@ def _plain_line(line: str, ranks: Ranks) -> str:
     line = re.sub(r"(\w)_\{([^{}]*)\}", lambda m: m[0] if m[1] == "Σ" else f"{m[1]}[{m[2]}]", line)
     line = re.sub(r"[₀-₉]+", lambda m: "_" + m[0].translate(BELOW), line)
     line = re.sub(r"[⁻⁰¹²³⁴-⁹]+", lambda m: "^" + m[0].translate(SUPERSCRIPTS), line)
-    return _sums(_spaced(line))
+    return _spaced(_sums(line)) + over
+
+
+def _range(line: str) -> tuple[str, str]:
+    """`… (t = 1, …, T)` behind an equation as `for t in 1..T`; it may run downwards."""
+    match = re.search(r"  \((\w) = ([^,()]+), …, ([^()]+)\)(.*)", line)
+    if match is None or "=" in match[4]:
+        return line.split("  (")[0], ""
+    name, one, two, _ = match.groups()
+    lo, hi = (two, one) if two.strip().isdigit() and not one.strip().isdigit() else (one, two)
+    return line[: match.start()], f" for {name} in {lo}..{hi}"
 
 
 def _indices(below: str) -> str:
@@ -170,17 +195,17 @@ OPERAND = r"(?:\d+(?:\.\d+)?|[A-Za-zα-ωΑ-ΡΤ-Ω][\wα-ω]*(?:\^\*)?(?:\[[^][
 def _spaced(line: str) -> str:
     """Juxtaposed factors get their *, and log y its brackets."""
     line = re.sub(rf"\b(log|sin|cos|tan|exp|tanh|sinh|cosh)\s+({OPERAND})", r"\1(\2)", line)
-    for _ in range(2):  # a match does not see the factor that the one before it ends with
-        line = re.sub(r"(?<=[\w\])*])(?<!for)(?<!in)(?<!if) +(?=[\wα-ω(Σ])", " * ", line)
-    return line
+    line = re.sub(r"√\((?=[^()]*\))|√(\w+)", lambda m: f"sqrt({m[1]})" if m[1] else "sqrt(", line.replace("′", "'"))
+    return re.sub(r"(?:(?<=[\w\])])|(?<=\^\*))(?<!\bfor)(?<!\bin)(?<!\bif) +(?=[\wα-ω(Σ\[])(?!for\b|in\b|if\b)", " * ", line)
 
 
 def _sums(line: str) -> str:
     """Σ_{i=0..M} body, to the end of the term, as sum(body for i in 0..M)."""
-    while match := BOUND.search(line):
+    while found := list(BOUND.finditer(line)):
+        match = found[-1]  # the innermost
         end = _end_of_term(line, match.end())
         limits = (match[1] or match[2]).split(":")[0]
-        loops = " ".join("for " + part.strip().replace("=", " in ") for part in limits.split(",") if part.strip())
+        loops = " ".join("for " + part.strip().replace("=", " in ") for part in re.split(r",(?![^()]*\))", limits) if part.strip())
         guard = (match[1] or "").partition(":")[2]
         body = line[match.end() : end].strip()
         line = f"{line[: match.start()]}sum({body} {loops}{' if' + guard if guard else ''}){line[end:]}"
