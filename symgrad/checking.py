@@ -35,7 +35,7 @@ from symgrad.core.expr import accesses, is_reduction, name_of, nodes, where
 from symgrad.core.graph import find_loss
 from symgrad.core.layout import Layout
 from symgrad.core.program import Program
-from symgrad.core.tree import Name, Prod, Sum, Tree
+from symgrad.core.tree import Deriv, Name, Prod, Sum, Tree
 from symgrad.frontend import claims as text_claims
 from symgrad.printers.text import TEXT
 from symgrad.transform.gradients import expand_gradients
@@ -186,7 +186,9 @@ class _Checker:
     def assumptions(self) -> list[tuple[tuple[Expr, Expr], ...]]:
         stated = tuple(self.truth.steps.assumptions)
         sets = [*((one,) for one in stated), *([stated] if len(stated) > 1 else [])]
-        sets += [(one,) for one in targets_sum_to_one(self.truth.steps) if plain_bound(one[0]) not in [plain_bound(a) for a, _ in stated]]
+        sets += [
+            (one,) for one in targets_sum_to_one(self.truth.steps) if plain_bound(one[0]) not in [plain_bound(a) for a, _ in stated]
+        ]
         return sets
 
     # what is wrong
@@ -227,33 +229,42 @@ class _Checker:
 
     def diagonal(self, case: _Case) -> Edit | None:
         """Of y_l that all depend on b_k, the one with l = k alone: the Σ of the chain rule is missing."""
-        top, bottom, left = case.claim.left.top, case.claim.left.bottom, case.claim.left  # type: ignore[union-attr]
-        if case.reading.free or top.name != self.truth.loss or not bottom.indices:  # type: ignore[union-attr]
+        left = case.claim.left
+        assert isinstance(left, Deriv)
+        assert isinstance(left.top, Name)
+        assert isinstance(left.bottom, Name)
+        if case.reading.free or left.top.name != self.truth.loss or not left.bottom.indices:
             return None
-        for statement in self.truth.steps.users.get(bottom.name, ()):  # type: ignore[union-attr]
-            if len(self.truth.steps.tensors[statement.name].axes) == len(bottom.indices):  # type: ignore[union-attr]
-                middle = Name(statement.name, bottom.indices)  # type: ignore[union-attr]
+        for statement in self.truth.steps.users.get(left.bottom.name, ()):
+            if len(self.truth.steps.tensors[statement.name].axes) == len(left.bottom.indices):
+                middle = Name(statement.name, left.bottom.indices)
                 part = Prod((("*", replace(left, bottom=middle)), ("*", replace(left, top=middle))))
-                try:
-                    found = read(replace(case.claim, right=part), self.truth)
-                    same = all(_close(self.both(case.reading, p), self.both(found, p)) for p in self.places)
-                except SymgradError:
-                    continue
-                if same:
-                    why = f"every {statement.target} depends on {tree_text(bottom)}: the Σ over all of them is missing"
+                if self.same(case, part):
+                    why = f"every {tree_text(middle)} depends on {tree_text(left.bottom)}: the Σ over all of them is missing"
                     return Edit("sum", why, case.claim.right, part)
         return None
+
+    def same(self, case: _Case, right: Tree) -> bool:
+        try:
+            found = read(replace(case.claim, right=right), self.truth)
+            return all(_close(self.both(case.reading, p), self.both(found, p)) for p in self.places)
+        except SymgradError:
+            return False
 
     def both(self, reading: Reading, point: Point) -> list[Any]:
         return [value for _, value in reading.claimed(self.truth, point)]
 
     def unknown(self, case: _Case) -> dict[str, Any]:
         """No single edit mends it: a wrong local derivative where the rest of the chain is there, else the first wrong term."""
-        top, bottom, _ = case.reading.key
+        top = case.reading.key[0]
         context = expected.context(self.truth, case.claim, case.reading)
         adjoints = {tree for tree in context.chain if tree_text(tree).startswith(f"d{TEXT.show(case.claim.left.top)}/")}  # type: ignore[union-attr]
         if top != self.truth.loss or not adjoints or any(tree in _factors(case.claim.right) for tree in adjoints):
-            return {"slip": "local derivative", "why": "the derivative of this step is wrong", "term": tree_text(self.term(case, context.terms))}
+            return {
+                "slip": "local derivative",
+                "why": "the derivative of this step is wrong",
+                "term": tree_text(self.term(case, context.terms)),
+            }
         return {"slip": "other", "term": tree_text(self.term(case, context.terms))}
 
     def term(self, case: _Case, right: Sequence[Tree]) -> Tree:
@@ -326,7 +337,9 @@ class _Checker:
 
 
 def _close(one: Sequence[Any], two: Sequence[Any]) -> bool:
-    return len(one) == len(two) and all(a is not None and b is not None and abs(a - b) <= TOLERANCE * (1 + abs(b)) for a, b in zip(one, two, strict=True))
+    return len(one) == len(two) and all(
+        a is not None and b is not None and abs(a - b) <= TOLERANCE * (1 + abs(b)) for a, b in zip(one, two, strict=True)
+    )
 
 
 def _factors(tree: Tree) -> list[Tree]:

@@ -91,7 +91,9 @@ def _derive_options(parser: argparse.ArgumentParser) -> None:
 
 def _check_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="FILE|-|EQUATIONS", help=MODEL_HELP)
-    parser.add_argument("answers", nargs="+", metavar="ANSWERS", help="files or folders of claims, - , or a claim itself: 'dJ/dx = 2*x'")
+    parser.add_argument(
+        "answers", nargs="+", metavar="ANSWERS", help="files or folders of claims, - , or a claim itself: 'dJ/dx = 2*x'"
+    )
     parser.add_argument("--loss", type=_name, help="the loss; default: the model's goal, or its one unused scalar")
     parser.add_argument("--json", action="store_true", help="results as JSON")
     parser.add_argument("--quiet", action="store_true", help="print only what is wrong")

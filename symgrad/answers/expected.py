@@ -11,7 +11,18 @@ from symgrad.answers.reading import Reading
 from symgrad.answers.slips import Context, negated
 from symgrad.answers.truth import Truth
 from symgrad.core.draft import Claim
-from symgrad.core.expr import accesses, index_symbol, indices_of, is_access, is_reduction, name_of, reduction, rename_bound, split_reduction, substitute
+from symgrad.core.expr import (
+    accesses,
+    index_symbol,
+    indices_of,
+    is_access,
+    is_reduction,
+    name_of,
+    reduction,
+    rename_bound,
+    split_reduction,
+    substitute,
+)
 from symgrad.core.layout import Layout
 from symgrad.core.page import Line
 from symgrad.core.program import Program
@@ -93,7 +104,12 @@ def context(truth: Truth, claim: Claim, reading: Reading) -> Context:
     signed = [t for term in terms for t in (term, negated(term))] if len(terms) > 2 else []
     counts = [layout.tree(i.extent) for i in dict.fromkeys(truth.steps.ranges.values())] or _extents(truth.steps, layout)
     return Context(
-        letters, tuple(map(str, reading.free)), _unique([*chain, *_edges(truth, letters)]), _unique(local), _unique(signed), _unique(counts)
+        letters,
+        tuple(map(str, reading.free)),
+        _unique([*chain, *_edges(truth, letters)]),
+        _unique(local),
+        _unique(signed),
+        _unique(counts),
     )
 
 
@@ -102,7 +118,7 @@ def _extents(program: Program, layout: Layout) -> list[Tree]:
 
 
 def _terms(value: Expr) -> tuple[Any, ...]:
-    return sp.Add.make_args(value)
+    return tuple(sp.Add.make_args(value))
 
 
 def _body(term: Any) -> Any:

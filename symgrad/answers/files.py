@@ -83,7 +83,13 @@ def as_json(found: Sequence[Submission]) -> str:
     for s in found:
         error = None
         if s.error:
-            error = {"code": s.error.code, "message": s.error.message, "line": s.error.line, "column": s.error.column, "hint": s.error.hint}
+            error = {
+                "code": s.error.code,
+                "message": s.error.message,
+                "line": s.error.line,
+                "column": s.error.column,
+                "hint": s.error.hint,
+            }
         out.append({"file": s.name, "error": error, "claims": [check.json() for check in s.checks]})
     return json.dumps(out, indent=2, ensure_ascii=False)
 

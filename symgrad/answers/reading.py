@@ -17,7 +17,18 @@ from symgrad.answers.truth import DIGITS, Key, Point, Truth, size_symbols
 from symgrad.core.draft import Claim
 from symgrad.core.errors import SymgradError, did_you_mean
 from symgrad.core.evaluate import valuer
-from symgrad.core.expr import accesses, free_indices, indices_of, is_access, is_reduction, name_of, nodes, rebuild, reduction, split_reduction
+from symgrad.core.expr import (
+    accesses,
+    free_indices,
+    indices_of,
+    is_access,
+    is_reduction,
+    name_of,
+    nodes,
+    rebuild,
+    reduction,
+    split_reduction,
+)
 from symgrad.core.layout import Layout
 from symgrad.core.program import Index, Program
 from symgrad.core.tree import Bracket, Call, Compare, Deriv, Name, Num, Tree, map_tree, names_in_order
@@ -34,8 +45,11 @@ class Reading:
     domain: tuple[Index, ...]
     derivatives: Mapping[str, Key]
     free: tuple[Any, ...] = ()
+    everywhere: bool = False  # the range is given: a cell that does not exist is refused, else left out
 
-    def points(self, point: Point, domain: tuple[Index, ...] | None = None, env: dict[Any, int] | None = None) -> Iterator[dict[Any, int]]:
+    def points(
+        self, point: Point, domain: tuple[Index, ...] | None = None, env: dict[Any, int] | None = None
+    ) -> Iterator[dict[Any, int]]:
         """The values of the indices of the left side."""
         env = dict(point.sizes) if env is None else env
         domain = self.domain if domain is None else domain
@@ -65,8 +79,11 @@ class Reading:
     def cells(self, truth: Truth, point: Point) -> Iterator[tuple[tuple[int, ...], dict[Any, int]]]:
         """(cell of the derivative's array, values of the indices) for every point of the domain."""
         axes = truth.tensor(self.key, "").axes
+        shape = [int(axis.extent.subs(point.sizes)) for axis in axes]
         for env in self.points(point):
-            yield tuple(int((i - lo).subs(env)) for i, lo in zip(self.left, (a.lo for a in axes), strict=True)), env
+            cell = tuple(int((i - lo).subs(env)) for i, lo in zip(self.left, (a.lo for a in axes), strict=True))
+            if self.everywhere or all(0 <= k < n for k, n in zip(cell, shape, strict=True)):
+                yield cell, env
 
 
 def read(claim: Claim, truth: Truth) -> Reading:
@@ -104,7 +121,7 @@ class _Reader:
         domain = self.domain(claim, key, left, converter)
         inside = {index.symbol for index in domain}
         free = tuple(s for s in free_indices(value) if s not in inside and str(s) not in self.sizes)
-        return Reading(key, left, value, domain, dict(self.placeholders), free)
+        return Reading(key, left, value, domain, dict(self.placeholders), free, bool(claim.loops))
 
     def converter(self, scope: frozenset[str]) -> Converter:
         layout = Layout.of(self.program)
@@ -120,7 +137,9 @@ class _Reader:
 
     def key(self, tree: Deriv) -> Key:
         if tree.second is not None or not (isinstance(tree.top, Name) and isinstance(tree.bottom, Name)):
-            raise SymgradError("SG124", "not yet: a claim about a second derivative", tree.span, "claims are about first derivatives")
+            raise SymgradError(
+                "SG124", "not yet: a claim about a second derivative", tree.span, "claims are about first derivatives"
+            )
         for name in (tree.top, tree.bottom):
             if name.name not in self.program.tensors:
                 hint = did_you_mean(name.name, self.program.tensors) or f"the model has {', '.join(self.program.tensors)}"
@@ -137,7 +156,8 @@ class _Reader:
             raise SymgradError("SG303", message, name.span, f"write {shown}")
 
     def parts(self, tree: Deriv) -> tuple[Key, tuple[Tree, ...]]:
-        assert isinstance(tree.top, Name) and isinstance(tree.bottom, Name)
+        assert isinstance(tree.top, Name)
+        assert isinstance(tree.bottom, Name)
         return self.key(tree), (*tree.top.indices, *tree.bottom.indices)
 
     def node(self, tree: Tree) -> Tree:
@@ -215,7 +235,9 @@ class _Reader:
             if not is_access(node):
                 continue
             name = name_of(node)
-            tensor = self.truth.tensor(self.placeholders[name], name) if name in self.placeholders else self.program.tensors.get(name)
+            tensor = (
+                self.truth.tensor(self.placeholders[name], name) if name in self.placeholders else self.program.tensors.get(name)
+            )
             for place, axis in zip(indices_of(node), tensor.axes if tensor else (), strict=False):
                 if place == symbol:
                     return axis.lo, axis.hi

@@ -60,7 +60,9 @@ class Check:
         if self.verdict == "assumes":
             lines.append(f"  right, given {self.assumption}")
         if self.verdict == "wrong":
-            lines.append(f"  wrong: {self.slip}: {self.why or SLIPS[self.slip or 'other']}" + (f": {self.term}" if self.term else ""))
+            lines.append(
+                f"  wrong: {self.slip}: {self.why or SLIPS[self.slip or 'other']}" + (f": {self.term}" if self.term else "")
+            )
             lines.append(f"  right: {self.expected.text()}")
             if self.counterexample:
                 lines.append(f"  {_example(self.counterexample)}")
@@ -71,7 +73,13 @@ class Check:
         names = ("claim", "verdict", "slip", "why", "term", "counterexample", "assumption", "proof")
         out = {name: getattr(self, name) for name in names}
         place = {"line": self.span.line, "column": self.span.column} if self.span else {}
-        return {**out, "expected": self.expected.text(), "expected_latex": self.expected.latex(), "warnings": list(self.warnings), **place}
+        return {
+            **out,
+            "expected": self.expected.text(),
+            "expected_latex": self.expected.latex(),
+            "warnings": list(self.warnings),
+            **place,
+        }
 
 
 MARKS = {"right": "✓", "assumes": "✓", "wrong": "✗"}

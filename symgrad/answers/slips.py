@@ -18,10 +18,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import combinations
+from typing import TypeVar
 
-from symgrad.core.tree import Binder, Deriv, Name, Num, Pow, Prod, Reduce, Sum, Tree, children, map_tree
+from symgrad.core.tree import Binder, Call, Deriv, Name, Num, Pow, Prod, Reduce, Sum, Tree, map_tree
 
+T = TypeVar("T")
 Put = Callable[[Tree], Tree]
 
 
@@ -72,12 +75,12 @@ def spots(tree: Tree, put: Put = lambda new: new) -> Iterator[tuple[Tree, Put]]:
             yield from spots(tree.exponent, lambda new: put(replace(tree, exponent=new)))
         case Reduce():
             yield from spots(tree.body, lambda new: put(replace(tree, body=new)))
-    if not isinstance(tree, Sum | Prod | Pow | Reduce | Name | Deriv | Num) and hasattr(tree, "args"):
-        for k, arg in enumerate(children(tree)):
+    if isinstance(tree, Call):
+        for k, arg in enumerate(tree.args):
             yield from spots(arg, lambda new, k=k: put(replace(tree, args=_at(tree.args, k, new))))  # type: ignore[misc]
 
 
-def _at(parts, place, new):  # type: ignore[no-untyped-def]
+def _at(parts: tuple[T, ...], place: int, new: T) -> tuple[T, ...]:
     return (*parts[:place], new, *parts[place + 1 :])
 
 
@@ -97,7 +100,11 @@ def _bodies(right: Tree) -> Iterator[tuple[Tree, Put]]:
             yield node.body, lambda new, node=node, put=put: put(replace(node, body=new))  # type: ignore[misc]
         elif isinstance(node, Sum) and len(node.terms) > 1:
             for k, (sign, term) in enumerate(node.terms):
-                yield term, lambda new, k=k, sign=sign, node=node, put=put: put(replace(node, terms=_at(node.terms, k, (sign, new))))  # type: ignore[misc]
+                yield term, partial(_with_term, node, put, k, sign)
+
+
+def _with_term(node: Sum, put: Put, place: int, sign: int, new: Tree) -> Tree:
+    return put(replace(node, terms=_at(node.terms, place, (sign, new))))
 
 
 def _signs(right: Tree, context: Context) -> Iterator[Edit]:
@@ -105,7 +112,9 @@ def _signs(right: Tree, context: Context) -> Iterator[Edit]:
     for node, put in spots(right):
         if isinstance(node, Sum):
             for k, (sign, term) in enumerate(node.terms):
-                yield Edit("sign", "the sign of this term is wrong", term, put(replace(node, terms=_at(node.terms, k, (-sign, term)))))
+                yield Edit(
+                    "sign", "the sign of this term is wrong", term, put(replace(node, terms=_at(node.terms, k, (-sign, term))))
+                )
 
 
 def _sums(right: Tree, context: Context) -> Iterator[Edit]:
@@ -116,8 +125,8 @@ def _sums(right: Tree, context: Context) -> Iterator[Edit]:
                 yield Edit("sum", why, body, put(Reduce("sum", body, tuple(map(Binder, names)))))
     for node, put in spots(right):
         if isinstance(node, Reduce):
-            names = ", ".join(b.name for b in node.binders)
-            yield Edit("sum", f"there is no Σ over {names} here", node, put(node.body))
+            over = ", ".join(b.name for b in node.binders)
+            yield Edit("sum", f"there is no Σ over {over} here", node, put(node.body))
             if node.op in ("sum", "mean"):
                 other = "mean" if node.op == "sum" else "sum"
                 yield Edit("sum", f"here stands a {node.op}, and it is a {other}", node, put(replace(node, op=other)))
@@ -132,7 +141,12 @@ def _misplaced(node: Prod, put: Put) -> Iterator[Edit]:
     if found:
         binders = tuple(dict.fromkeys(b for f in found for b in f.binders))
         names = ", ".join(b.name for b in binders)
-        yield Edit("sum", f"the Σ over {names} is around all of the product", node, put(Reduce(found[0].op, replace(node, factors=tuple(inside)), binders)))
+        yield Edit(
+            "sum",
+            f"the Σ over {names} is around all of the product",
+            node,
+            put(Reduce(found[0].op, replace(node, factors=tuple(inside)), binders)),
+        )
 
 
 def _accesses(right: Tree) -> Iterator[tuple[Tree, tuple[Tree, ...], Callable[[Sequence[Tree]], Tree]]]:
@@ -143,8 +157,16 @@ def _accesses(right: Tree) -> Iterator[tuple[Tree, tuple[Tree, ...], Callable[[S
         elif isinstance(node, Deriv) and isinstance(node.top, Name) and isinstance(node.bottom, Name):
             cut = len(node.top.indices)
             if cut + len(node.bottom.indices):
-                yield node, (*node.top.indices, *node.bottom.indices), lambda new, node=node, put=put, cut=cut: put(  # type: ignore[misc]
-                    replace(node, top=replace(node.top, indices=tuple(new[:cut])), bottom=replace(node.bottom, indices=tuple(new[cut:])))
+                yield (
+                    node,
+                    (*node.top.indices, *node.bottom.indices),
+                    lambda new, node=node, put=put, cut=cut: put(  # type: ignore[misc]
+                        replace(
+                            node,
+                            top=replace(node.top, indices=tuple(new[:cut])),
+                            bottom=replace(node.bottom, indices=tuple(new[cut:])),
+                        )
+                    ),
                 )
 
 
@@ -155,10 +177,10 @@ def _indices(right: Tree, context: Context) -> Iterator[Edit]:
             new[one], new[two] = new[two], new[one]
             if new != list(indices):
                 yield Edit("index", "two indices are exchanged (a transpose)", node, again(new))
-    for one, two in combinations(context.letters, 2):
-        names = {one: two, two: one}
-        new_right = map_tree(right, lambda t, names=names: _renamed(t, names))  # type: ignore[misc]
-        yield Edit("index", f"{one} and {two} are exchanged (a transpose)", right, new_right)
+    for a, b in combinations(context.letters, 2):
+        names = {a: b, b: a}
+        new_right = map_tree(right, partial(_renamed, names=names))
+        yield Edit("index", f"{a} and {b} are exchanged (a transpose)", right, new_right)
     for node, indices, again in _accesses(right):
         for place, letter in ((p, l) for p in range(len(indices)) for l in context.letters):
             if indices[place] != Name(letter):
@@ -177,9 +199,9 @@ def _renamed(tree: Tree, names: Mapping[str, str]) -> Tree:
 
 def _factors(right: Tree, context: Context) -> Iterator[Edit]:
     for body, put in _bodies(right):
-        for number in ("2", "3", "4"):
-            yield Edit("factor", f"the factor {number} is missing", body, put(times(body, Num(number))))
-            yield Edit("factor", f"the factor 1/{number} is missing", body, put(Prod((("*", body), ("/", Num(number))))))
+        for number in map(Num, ("2", "3", "4")):
+            yield Edit("factor", f"the factor {number.text} is missing", body, put(times(body, number)))
+            yield Edit("factor", f"the factor 1/{number.text} is missing", body, put(Prod((("*", body), ("/", number)))))
         for count in context.counts:
             yield Edit("factor", "the factor 1/N of the mean is missing", body, put(Prod((("*", body), ("/", count)))))
             yield Edit("factor", "the factor 1/N of a mean is too many", body, put(times(body, count)))
@@ -190,7 +212,9 @@ def _powers(right: Tree, context: Context) -> Iterator[Edit]:
         if isinstance(node, Pow) and isinstance(node.exponent, Num) and node.exponent.text.isdigit():
             for step in (1, -1):
                 new = int(node.exponent.text) + step
-                yield Edit("power", f"the exponent must be {new}", node, put(Pow(node.base, Num(str(new))) if new != 1 else node.base))
+                yield Edit(
+                    "power", f"the exponent must be {new}", node, put(Pow(node.base, Num(str(new))) if new != 1 else node.base)
+                )
         elif not isinstance(node, Num | Prod | Reduce):
             yield Edit("power", "this must be squared", node, put(Pow(node, Num("2"))))
 
@@ -223,7 +247,9 @@ def _extra(right: Tree, context: Context) -> Iterator[Edit]:
                 yield Edit(slip, "this factor is too many", factor, put(Prod(rest)))
         elif isinstance(node, Sum) and len(node.terms) > 1:
             for k, (_, term) in enumerate(node.terms):
-                yield Edit("extra term", "this term is too many", term, put(replace(node, terms=(*node.terms[:k], *node.terms[k + 1 :]))))
+                yield Edit(
+                    "extra term", "this term is too many", term, put(replace(node, terms=(*node.terms[:k], *node.terms[k + 1 :])))
+                )
 
 
 def _shifts(right: Tree, context: Context) -> Iterator[Edit]:
@@ -238,7 +264,12 @@ def _shifts(right: Tree, context: Context) -> Iterator[Edit]:
         if isinstance(node, Reduce):
             for k, binder in enumerate(node.binders):
                 for new in _other_ends(binder):
-                    yield Edit("shift", f"the range of {binder.name} is off by one", node, put(replace(node, binders=_at(node.binders, k, new))))
+                    yield Edit(
+                        "shift",
+                        f"the range of {binder.name} is off by one",
+                        node,
+                        put(replace(node, binders=_at(node.binders, k, new))),
+                    )
 
 
 def _other_ends(binder: Binder) -> Iterator[Binder]:

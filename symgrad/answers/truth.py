@@ -183,7 +183,11 @@ class Truth:
             if len(found) == 40:
                 break
         found.sort(key=lambda sizes: sum(sizes.values()))
-        return [found[0], *(s for s in found[1:] if list(s.values()) == list(found[0].values())[::-1]), *found[1:]][:2] if found else []
+        return (
+            [found[0], *(s for s in found[1:] if list(s.values()) == list(found[0].values())[::-1]), *found[1:]][:2]
+            if found
+            else []
+        )
 
     def _point(self, sizes: dict[Any, int], rng: random.Random, low: float, high: float, given: Any) -> Point | None:
         with mpmath.workdps(DIGITS):
@@ -248,7 +252,7 @@ class _Assumption:
             yield cell, found[cell]
 
     def enforce(self, arrays: Arrays) -> None:
-        for cell, start in list(self.residuals(arrays)):
+        for cell in [cell for cell, _ in self.residuals(arrays)]:
             now = dict(self.residuals(arrays))[cell]
             if abs(now) >= TOLERANCE:
                 self._newton(arrays, cell, now)
@@ -303,7 +307,9 @@ def _extent_symbols(program: Program) -> list[Any]:
 
 
 def _finite(array: Any) -> bool:
-    return all(isinstance(v, int) or (isinstance(v, mpmath.mpf) and mpmath.isfinite(v)) for v in np.asarray(array, dtype=object).flat)
+    return all(
+        isinstance(v, int) or (isinstance(v, mpmath.mpf) and mpmath.isfinite(v)) for v in np.asarray(array, dtype=object).flat
+    )
 
 
 def _zeros(shape: tuple[int, ...]) -> Any:

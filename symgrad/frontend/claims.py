@@ -82,10 +82,13 @@ class _ClaimParser(Parser):
             check_depth(tree, span_of(left))
         reader = _Derivatives(self.ranks)
         target = reader.read(left)
-        span = span_of(left).to(span_of(right))
+        last = next((b.span for b in reversed(loops) if b.span), None) or span_of(right)
+        span = span_of(left).to(last)
         if not isinstance(target, Deriv):
             shown = span_of(left)
-            raise SymgradError("SG123", f"{shown.text} is no derivative", shown, "a claim reads dJ/dx = …, J and x quantities of the model")
+            raise SymgradError(
+                "SG123", f"{shown.text} is no derivative", shown, "a claim reads dJ/dx = …, J and x quantities of the model"
+            )
         return Claim(target, op.text, reader.read(right), loops, span)
 
 
@@ -146,17 +149,18 @@ class _Derivatives:
 
 # what is printed in Unicode, rewritten in the language; indices and ranges inside { } first
 BOUND = re.compile(r"Σ_(?:\{([^{}]*)\}|(\w))\s*")
+PRINTED = re.compile(r"[│ΣΔ·−√⁰¹²³⁴-⁹₀-₉]|\w\*?_\{|\*_\w")
 SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
 BELOW = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
 
 
 def plain(text: str, ranks: Ranks) -> str:
     """The text with what `Derivation.text` prints beyond the language rewritten: columns, Σ_{i=0..M}, y*_k, x², log y."""
-    if not re.search("[│ΣΔ·−²³₀-₉]|y\\*_", text) and not re.search(r"\*_\w", text):
+    if not PRINTED.search(text):
         return text
     lines = [line for line in text.split("Backward, collected")[0].splitlines() if not _decoration(line)]
     columns = [line for line in lines if "│" in line]
-    return "\n".join(_plain_line(line, ranks) for line in columns or lines)
+    return "\n".join(_plain_line(line, ranks) if columns or PRINTED.search(line) else line for line in columns or lines)
 
 
 def _decoration(line: str) -> bool:
@@ -167,8 +171,9 @@ def _plain_line(line: str, ranks: Ranks) -> str:
     line, over = _range(line.rpartition("│")[2])
     for name in sorted((n.removesuffix("_star") for n in ranks if n.endswith("_star")), key=len, reverse=True):
         letter = LETTERS.get(name, name)
-        line = re.sub(rf"(?<![^\Wd]){letter}\*_(\{{[^{{}}]*\}}|\w+)", lambda m: f"{letter}^*[{_indices(m[1])}]", line)
-        line = re.sub(rf"(?<![^\Wd]){letter}\*(?!\*)(?=\s*(?:[-−+)/,=·]|$|\w))", f"{letter}^*", line)
+        star = f"{letter}^*"
+        line = re.sub(rf"(?<![^\Wd]){letter}\*_(\{{[^{{}}]*\}}|\w+)", lambda m, star=star: f"{star}[{_indices(m[1])}]", line)  # type: ignore[misc]
+        line = re.sub(rf"(?<![^\Wd]){letter}\*(?!\*)(?=\s+\w|\s*(?:[-−+)/,=·]|$))", f"{letter}^*", line)
     line = re.sub(r"(\w)_\{([^{}]*)\}", lambda m: m[0] if m[1] == "Σ" else f"{m[1]}[{m[2]}]", line)
     line = re.sub(r"[₀-₉]+", lambda m: "_" + m[0].translate(BELOW), line)
     line = re.sub(r"[⁻⁰¹²³⁴-⁹]+", lambda m: "^" + m[0].translate(SUPERSCRIPTS), line)
