@@ -158,6 +158,23 @@ def test_quantities_named_like_differentials() -> None:
         sg.check(sg.parse("J = dJ*x"), "dJ/dx = 1")
 
 
+@pytest.mark.parametrize(
+    ("model", "claims"),
+    [
+        ("J=x^2; K=x^3", "dJ/dx=2*x; dK/dx=3*x^2"),
+        ("y[i]=x[i]^2", "dy[i]/dx[j]=2*x[i]*delta[i,j]"),
+        ("J=floor(x)*y", "dJ/dy=floor(x)"),
+        ("m = max(x[i] for i); J=m^2", "dJ/dm=2*m; dJ/dx[i]=2*m*[x[i]=m]"),
+        ("input w[t] in 1..V; index t in 1..T, v in 1..V; J = sum(E[w[t]]^2 for t)", "dJ/dE[v]=2*sum([w[t]=v]*E[v] for t)"),
+        ("sigma(u)=1/(1+exp(-u)); y=sigma(w*x); J=(y-t)^2", "dJ/dw=2*(y-t)*y*(1-y)*x; dJ/dw=dJ/dy*sigma'(w*x)*x"),
+        ("f = sin(w*x); J = (grad(f, x) - t)^2", "dJ/dw = 2*(df/dx - t)*(cos(w*x) - w*x*sin(w*x))"),
+    ],
+)  # fmt: skip
+def test_beyond_the_lecture(model: str, claims: str) -> None:
+    """No single loss, steps, gathers, own functions, a derivative in an equation."""
+    assert [str(r) for r in sg.check(sg.parse(model), claims) if r.verdict != "right"] == []
+
+
 def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Exit status 0, 1, 2; a folder of submissions as a table; JSON."""
     model, folder = "J = (y - t)^2/2; y = w*x", tmp_path / "class"

@@ -53,7 +53,7 @@ def _value(truth: Truth, program: Program, name: str) -> tuple[Expr, tuple[Expr,
     """The value of a derivative with the symbols of its axes; steps that the model does not name are put in."""
     (statement,) = program.definitions[name]
     invented = frozenset(s.name for s in truth.steps.statements if s.origin.invented)
-    if invented and program is truth.whole and name != truth.bars.get(truth.loss or ""):
+    if invented and truth.loss is not None and program is truth.whole and name != truth.bars.get(truth.loss or ""):
         bottom = program.tensors[name].adjoint_of
         if bottom and bottom[1] not in invented:
             return closed_form(name, program, truth.steps, invented), tuple(a.symbol for a in program.tensors[name].axes)

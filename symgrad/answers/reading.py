@@ -15,7 +15,7 @@ from sympy import Expr
 
 from symgrad.answers.truth import DIGITS, Key, Point, Truth, size_symbols
 from symgrad.core.draft import Claim
-from symgrad.core.errors import SymgradError, did_you_mean
+from symgrad.core.errors import Span, SymgradError, did_you_mean
 from symgrad.core.evaluate import valuer
 from symgrad.core.expr import (
     accesses,
@@ -107,9 +107,11 @@ class _Reader:
         self.truth, self.program = truth, truth.steps
         self.sizes = frozenset(str(s) for s in size_symbols(self.program))
         self.placeholders: dict[str, Key] = {}
+        self.span: Span | None = None
 
     def read(self, claim: Claim) -> Reading:
         assert isinstance(claim.left, Deriv)
+        self.span = claim.span
         key = self.key(claim.left)
         _, trees = self.parts(claim.left)
         names = {n for tree in trees for n in names_in_order(tree)} - self.sizes - set(self.program.tensors)
@@ -241,4 +243,4 @@ class _Reader:
             for place, axis in zip(indices_of(node), tensor.axes if tensor else (), strict=False):
                 if place == symbol:
                     return axis.lo, axis.hi
-        raise SymgradError("SG311", f"the range of {symbol} is not known", None, f"write: … for {symbol} in 1..N")
+        raise SymgradError("SG311", f"the range of {symbol} is not known", self.span, f"write: … for {symbol} in 1..N")

@@ -54,7 +54,22 @@ class Truth:
     @cached_property
     def raw(self) -> Program:
         reals = [name for name in self.steps.free if self.steps.tensors[name].values is None]
-        return reverse(self.steps, self.loss or "", reals)
+        try:
+            return reverse(self.steps, self.loss or "", reals)
+        except SymgradError as error:
+            if error.code != "SG405":
+                raise
+        # what a floor reads has no derivative; claims about the others can be checked
+        return reverse(self.steps, self.loss or "", [name for name in reals if self._differentiable(name)])
+
+    def _differentiable(self, name: str) -> bool:
+        try:
+            reverse(self.steps, self.loss or "", [name])
+        except SymgradError as error:
+            if error.code in ("SG405", "SG406"):
+                return False
+            raise
+        return True
 
     @cached_property
     def whole(self) -> Program:
@@ -121,7 +136,7 @@ class Truth:
         if found is None:
             return _zeros((*self.shape(top, point), *self.shape(bottom, point)))
         program, name = found
-        if program is self.whole:
+        if top == self.loss and not total:
             return point.values[name]
         known = {**point.given, **point.values}
         known[f"{bottom}_read"] = known[bottom]

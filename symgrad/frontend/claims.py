@@ -69,6 +69,15 @@ class _ClaimParser(Parser):
         end = self.close("]", opening)
         return Call("where", (condition, Num("1"), Num("0")), opening.span.to(end.span))
 
+    def named(self) -> Tree:
+        """m*[u > 0] is a product, where m* is no quantity with indices."""
+        token = self.token
+        starred = f"{token.text.removeprefix('d')}_star", f"{token.text}_star"
+        if self.peek().text == "*" and self.peek(2).text == "[" and not any(self.ranks.get(name) for name in starred):
+            self.next()
+            return Name(token.text, (), token.span)
+        return super().named()
+
     def line(self) -> Claim:
         left = self.expression(10)
         op = self.next()
