@@ -1,5 +1,6 @@
 """symgrad: equations in index notation → their backward pass, printed and compiled."""
 
+from symgrad.checking import check
 from symgrad.compiler import compile
 from symgrad.core.errors import SymgradError
 from symgrad.derivation import derive
@@ -10,6 +11,6 @@ from symgrad.operators import hessian, hvp, jacobian, jvp, vjp
 from symgrad.train import SGD, Adam, Momentum
 
 __all__ = [
-    "SGD", "Adam", "Momentum", "SymgradError", "compile", "derive", "from_sympy", "hessian", "hvp", "jacobian", "jvp",
+    "SGD", "Adam", "Momentum", "SymgradError", "check", "compile", "derive", "from_sympy", "hessian", "hvp", "jacobian", "jvp",
     "parse", "read", "vjp",
 ]  # fmt: skip

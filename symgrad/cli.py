@@ -1,4 +1,4 @@
-"""The command line: symgrad derive | compile | train.
+"""The command line: symgrad derive | check | compile | train.
 
 A refusal goes to standard error and exits with 2, nothing is written then; a fault of symgrad exits with 70.
 """
@@ -30,10 +30,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")  # a terminal without Unicode shows codes, not a failure
     try:
         options = _parser().parse_args(argv)
-        command: Callable[[Any], None] = options.command
-        command(options)
+        command: Callable[[Any], int | None] = options.command
+        status = command(options)
         sys.stdout.flush()
-        return 0
+        return status or 0
     except SymgradError as error:
         print(error, file=sys.stderr)
         return 2
@@ -65,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=_version())
     commands = parser.add_subparsers(title="commands", required=True, parser_class=_Parser)
     _derive_options(commands.add_parser("derive", help="print the backward pass"))
+    _check_options(commands.add_parser("check", help="are these hand-derived gradients right?"))
     _compile_options(commands.add_parser("compile", help="write a Python module with the kernel"))
     _train_options(commands.add_parser("train", help="train a model on data"))
     return parser
@@ -95,6 +96,17 @@ def _derive_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", metavar="FILE", help="write to a file instead of the terminal")
     parser.add_argument("--force", action="store_true", help="overwrite the file")
     parser.set_defaults(command=derive)
+
+
+def _check_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="FILE|-|EQUATIONS", help=MODEL_HELP)
+    parser.add_argument(
+        "answers", nargs="+", metavar="ANSWERS", help="files or folders of claims, - , or a claim itself: 'dJ/dx = 2*x'"
+    )
+    parser.add_argument("--loss", type=_name, help="the loss; default: the model's goal, or its one unused scalar")
+    parser.add_argument("--json", action="store_true", help="results as JSON")
+    parser.add_argument("--quiet", action="store_true", help="print only what is wrong")
+    parser.set_defaults(command=check_answers)
 
 
 def _compile_options(parser: argparse.ArgumentParser) -> None:
@@ -228,6 +240,19 @@ def _printed(d: Derivation, options: Any) -> str | bytes:
         # one formula, to stand in a formula
         return "\n".join([gradient.latex(), *(rf"\quad \text{{given }} {equation(line, LATEX)}" for line in gradient.given())])
     return make(gradient.page())
+
+
+def check_answers(options: Any) -> int:
+    """Judge every claim; 0 if all are right, 1 if some are wrong, 2 if some cannot be read."""
+    from symgrad.answers.files import as_json, as_text, status, submissions
+    from symgrad.checking import check
+
+    program = model(options.model)
+    found = submissions(options.answers, lambda text, name: check(program, text, options.loss, name))
+    report = as_json(found) if options.json else as_text(found, options.quiet)
+    if report:
+        print(report)
+    return status(found)
 
 
 def compile_module(options: Any) -> None:

@@ -19,6 +19,7 @@ LAYERS = {
     "schedule": {"core", "schedule"},
     "printers": {"core", "printers"},
     "backends": {"core", "schedule", "backends"},
+    "answers": {"core", "frontend", "transform", "printers", "answers"},
 }
 HEAVY = {"numba", "llvmlite", "jax", "torch", "sklearn", "matplotlib", "scipy"}
 EXECUTES = {"eval", "exec", "sympify", "parse_expr", "parse_latex", "lambdify", "__import__"}

@@ -57,6 +57,17 @@ def evaluate(program: Program, arrays: Mapping[str, Any], digits: int = 50, size
         return _Evaluator(program, arrays, sizes or {}).run()
 
 
+def valuer(program: Program, arrays: Mapping[str, Any], digits: int = 50, sizes: Env | None = None) -> Callable[[Expr, Env], Any]:
+    """The value of an expression over given arrays: `program` declares them, the second argument gives the indices."""
+    evaluator = _Evaluator(program, arrays, sizes or {})
+
+    def value(expr: Expr, env: Env) -> Any:
+        with mpmath.workdps(digits):
+            return evaluator.value(expr, {**evaluator.sizes, **env})
+
+    return value
+
+
 class _Waits(Exception):
     """A cell is needed that has no value yet."""
 

@@ -1,0 +1,411 @@
+"""Are these hand-derived gradients right? `check(program, claims)`.
+
+>>> import symgrad as sg
+>>> p = sg.parse("J = (y - t)^2/2; y = w*x")
+>>> for result in sg.check(p, "dJ/dy = y - t; dJ/dw = dJ/dy"):
+...     print(result.verdict, result.slip, result.term)
+right None None
+wrong chain x
+
+Every claim is evaluated with 50 digits at random points and several extents, beside the derivatives of the backward pass; one
+that is right there is right but for a chance of nothing, and `proof` says where the two sides are also the same in symbols.
+A claim with other derivatives on its right side is judged on its own: they count as right.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import mpmath
+import numpy as np
+import sympy as sp
+from sympy import Expr
+
+from symgrad.answers import expected
+from symgrad.answers.reading import Reading, read
+from symgrad.answers.report import Check, Expected
+from symgrad.answers.slips import Edit, edits
+from symgrad.answers.truth import TOLERANCE, Point, Truth, targets_sum_to_one
+from symgrad.core.draft import Claim
+from symgrad.core.errors import SymgradError
+from symgrad.core.expr import accesses, is_reduction, name_of, nodes, where
+from symgrad.core.graph import find_loss
+from symgrad.core.layout import Layout
+from symgrad.core.program import Program
+from symgrad.core.tree import Deriv, Name, Prod, Sum, Tree
+from symgrad.frontend import claims as text_claims
+from symgrad.printers.text import TEXT
+from symgrad.transform.gradients import expand_gradients
+from symgrad.transform.simplify import plain_bound, tidy
+from symgrad.transform.steps import take_apart
+
+POINTS, POINTS_WITH_CASES = 6, 24  # each case of a where or relu must be met
+Array = Any
+Wanted = Callable[[Point], Array]
+
+
+def check(program: Program, claims: str, loss: str | None = None, name: str = "<claims>") -> list[Check]:
+    """One result for each claim, in their order; a result is true unless its claim is wrong.
+
+    claims: text, `dJ/dbeta[j] = dJ/db*z[j]`, or LaTeX, which has backslashes; one a line. Several `+=` for one quantity are
+    checked together.
+
+    Raises SG1xx for what cannot be read, SG203 for a quantity that the model has not, SG303 for another number of
+    indices, SG309 for an index that leaves its array, all with the place; SG616 where the model has no value at random points.
+    """
+    if not isinstance(claims, str):
+        raise SymgradError("SG119", f"claims are a text, not {type(claims).__name__}", hint="for instance: dJ/dx = 2*x")
+    steps = take_apart(expand_gradients(program))
+    truth = Truth(steps, _loss(program, loss))
+    found = _read(claims, steps, name)
+    return _Checker(truth).check(found)
+
+
+def _loss(program: Program, loss: str | None) -> str | None:
+    """The loss; none for a model that has no single scalar at its end, whose local derivatives can be checked still."""
+    if loss is not None:
+        return find_loss(program, loss)
+    try:
+        return find_loss(program)
+    except SymgradError:
+        return None
+
+
+def _read(text: str, steps: Program, name: str) -> tuple[Claim, ...]:
+    if "\\" not in text:
+        return text_claims.claims(text, {n: len(t.axes) for n, t in steps.tensors.items()}, name)
+    try:
+        from symgrad.frontend import latex  # type: ignore[attr-defined]
+    except ImportError:
+        raise SymgradError("SG705", f"not yet: {name} holds LaTeX", hint="write dJ/dx[i] = … in the text language") from None
+    found: tuple[Claim, ...] = latex.claims(text, name)
+    return found
+
+
+@dataclass
+class _Case:
+    """A claim being judged: it is right if it equals one of `wanted` at all points."""
+
+    claim: Claim
+    reading: Reading
+    wanted: list[Wanted]
+
+
+class _Checker:
+    def __init__(self, truth: Truth):
+        self.truth = truth
+        self.count = POINTS_WITH_CASES if truth.branches else POINTS
+        self.places = truth.points(self.count)
+        self.under: dict[tuple[tuple[Expr, Expr], ...], list[Point]] = {}
+        if len(self.places) < 3:
+            raise SymgradError("SG616", "the model has no finite value at any of the random points that were tried")
+
+    def check(self, claims: Sequence[Claim]) -> list[Check]:
+        cases = [self.case(claim) for claim in claims]
+        out = [self.judge(case) for case in cases]
+        self.sums(cases, out)
+        warnings = log_likelihood_warning(self.truth.steps)
+        if warnings and out:
+            out[0] = replace(out[0], warnings=warnings)
+        return out
+
+    def case(self, claim: Claim) -> _Case:
+        reading = read(claim, self.truth)
+        wanted: list[Wanted] = [lambda point: self.truth.values(reading.key, point)]
+        top, bottom, total = reading.key
+        if claim.op == "+=" and top == self.truth.loss:
+            count = len(self.truth.contributions(bottom, self.places[0]))
+            wanted += [lambda point, k=k: self.contribution(bottom, k, point) for k in range(count)]  # type: ignore[misc]
+        elif top != self.truth.loss and top != bottom and not total:
+            wanted.append(lambda point: self.truth.values((top, bottom, True), point))
+        return _Case(claim, reading, wanted)
+
+    def contribution(self, name: str, place: int, point: Point) -> Array:
+        key = (f"+{place}", name, False)
+        if key not in point.derivatives:
+            for k, array in enumerate(self.truth.contributions(name, point)):
+                point.derivatives[f"+{k}", name, False] = array
+        return point.derivatives[key]
+
+    # verdicts
+
+    def judge(self, case: _Case) -> Check:
+        line = Expected(expected.line(self.truth, case.claim, case.reading))
+        base = Check(claim_text(case.claim), "right", line, span=case.claim.span)
+        if case.reading.free:
+            return self.wrong(case, base)
+        try:
+            if any(self.equal(case.reading, wanted, self.places) for wanted in case.wanted):
+                return replace(base, proof="symbolic" if same_in_symbols(self.truth, case.reading) else "numeric")
+        except SymgradError as error:
+            return self.outside(case, base, error)
+        given = self.assumption(case)
+        if given:
+            return replace(base, verdict="assumes", assumption=_shown(given, self.truth.steps), proof="numeric")
+        return self.wrong(case, base)
+
+    def outside(self, case: _Case, base: Check, error: SymgradError) -> Check:
+        """An index leaves its array: exchanged ones do, where another axis is shorter; else there is nothing to compare."""
+        edit = self.slip(case, self.places) if error.code == "SG605" else None
+        if edit is None:
+            message = re.sub(r"[dD]\|(\w+)\|(\w+)", r"d\1/d\2", error.message)
+            raise SymgradError("SG309" if error.code == "SG605" else error.code, message, case.claim.span, error.hint)
+        return replace(base, verdict="wrong", slip=edit.slip, why=edit.why, term=tree_text(edit.term))
+
+    def equal(self, reading: Reading, wanted: Wanted, points: Sequence[Point]) -> bool:
+        return all(self.difference(reading, wanted, point) is None for point in points)
+
+    def difference(self, reading: Reading, wanted: Wanted, point: Point) -> tuple[Any, Any, Any] | None:
+        """(cell, claimed, true) of the first cell where they differ."""
+        array = np.asarray(wanted(point), dtype=object)
+        scale = max([abs(v) for v in array.flat] + [mpmath.mpf(10) ** -10])
+        for cell, value in reading.claimed(self.truth, point):
+            if any(not 0 <= k < n for k, n in zip(cell, array.shape, strict=True)):
+                raise SymgradError("SG605", f"the left side leaves the array: cell {cell} of {array.shape}")
+            true = array[cell]
+            if value is None or isinstance(value, mpmath.mpc) or not abs(value - true) <= TOLERANCE * max(scale, abs(value)):
+                return cell, value, true
+        return None
+
+    def assumption(self, case: _Case) -> tuple[tuple[Expr, Expr], ...]:
+        """What the model assumes, or a textbook's targets that sum to 1, under which a claim is right."""
+        for given in self.assumptions():
+            points = self.satisfying(given)
+            if len(points) >= 3 and any(self.equal(case.reading, wanted, points) for wanted in case.wanted):
+                return given
+        return ()
+
+    def satisfying(self, given: tuple[tuple[Expr, Expr], ...]) -> list[Point]:
+        if given not in self.under:
+            self.under[given] = self.truth.points(self.count, 1, given)
+        return self.under[given]
+
+    def assumptions(self) -> list[tuple[tuple[Expr, Expr], ...]]:
+        stated = tuple(self.truth.steps.assumptions)
+        sets = [*((one,) for one in stated), *([stated] if len(stated) > 1 else [])]
+        sets += [
+            (one,) for one in targets_sum_to_one(self.truth.steps) if plain_bound(one[0]) not in [plain_bound(a) for a, _ in stated]
+        ]
+        return sets
+
+    # what is wrong
+
+    def wrong(self, case: _Case, base: Check) -> Check:
+        edit = self.slip(case, self.places) or self.diagonal(case)
+        example = None if case.reading.free else self.example(case)
+        if edit is None:
+            given = next(((g, e) for g in self.assumptions() if (e := self.slip(case, self.satisfying(g)))), None)
+            if given is not None:
+                base, edit = replace(base, assumption=_shown(given[0], self.truth.steps)), given[1]
+        if edit is not None:
+            return replace(base, verdict="wrong", slip=edit.slip, why=edit.why, term=tree_text(edit.term), counterexample=example)
+        if case.reading.free:
+            free = ", ".join(map(str, case.reading.free))
+            return replace(base, verdict="wrong", slip="free index", why=f"{free} stands on the right side only", term=free)
+        return replace(base, verdict="wrong", counterexample=example, **self.unknown(case))
+
+    def slip(self, case: _Case, points: Sequence[Point]) -> Edit | None:
+        """The first edit of the table that makes the claim right at these points."""
+        if len(points) < 3:
+            return None
+        context = expected.context(self.truth, case.claim, case.reading)
+        first = min(points, key=lambda p: sum(p.sizes.values()))
+        tried = set()
+        for edit in edits(case.claim.right, context):
+            if edit.right in tried:
+                continue
+            tried.add(edit.right)
+            try:
+                reading = read(replace(case.claim, right=edit.right), self.truth)
+                for wanted in case.wanted:
+                    if not reading.free and self.difference(reading, wanted, first) is None and self.equal(reading, wanted, points):
+                        return edit
+            except SymgradError:
+                continue  # an edit that has no meaning
+        return None
+
+    def diagonal(self, case: _Case) -> Edit | None:
+        """Of y_l that all depend on b_k, the one with l = k alone: the Σ of the chain rule is missing."""
+        left = case.claim.left
+        assert isinstance(left, Deriv)
+        assert isinstance(left.top, Name)
+        assert isinstance(left.bottom, Name)
+        if case.reading.free or left.top.name != self.truth.loss or not left.bottom.indices:
+            return None
+        for statement in self.truth.steps.users.get(left.bottom.name, ()):
+            if len(self.truth.steps.tensors[statement.name].axes) == len(left.bottom.indices):
+                middle = Name(statement.name, left.bottom.indices)
+                part = Prod((("*", replace(left, bottom=middle)), ("*", replace(left, top=middle))))
+                if self.same(case, part):
+                    why = f"every {tree_text(middle)} depends on {tree_text(left.bottom)}: the Σ over all of them is missing"
+                    return Edit("sum", why, case.claim.right, part)
+        return None
+
+    def same(self, case: _Case, right: Tree) -> bool:
+        try:
+            found = read(replace(case.claim, right=right), self.truth)
+            return all(_close(self.both(case.reading, p), self.both(found, p)) for p in self.places)
+        except SymgradError:
+            return False
+
+    def both(self, reading: Reading, point: Point) -> list[Any]:
+        return [value for _, value in reading.claimed(self.truth, point)]
+
+    def unknown(self, case: _Case) -> dict[str, Any]:
+        """No single edit mends it: a wrong local derivative where the rest of the chain is there, else the first wrong term."""
+        top = case.reading.key[0]
+        context = expected.context(self.truth, case.claim, case.reading)
+        adjoints = {tree for tree in context.chain if tree_text(tree).startswith(f"d{TEXT.show(case.claim.left.top)}/")}  # type: ignore[union-attr]
+        if top != self.truth.loss or not adjoints or any(tree in _factors(case.claim.right) for tree in adjoints):
+            return {
+                "slip": "local derivative",
+                "why": "the derivative of this step is wrong",
+                "term": tree_text(self.term(case, context.terms)),
+            }
+        return {"slip": "other", "term": tree_text(self.term(case, context.terms))}
+
+    def term(self, case: _Case, right: Sequence[Tree]) -> Tree:
+        """The first term of a claim that is no term of the right line."""
+        tree = case.claim.right
+        if not isinstance(tree, Sum) or len(tree.terms) < 2:
+            return tree
+        point = self.places[0]
+        values = [self.cells(case, t, point) for t in right]
+        for sign, term in tree.terms:
+            found = self.cells(case, term if sign > 0 else Sum(((-1, term),)), point)
+            if all(found is None or other is None or not _close(found, other) for other in values):
+                return term
+        return tree
+
+    def cells(self, case: _Case, tree: Tree, point: Point) -> list[Any] | None:
+        try:
+            return [value for _, value in read(replace(case.claim, right=tree), self.truth).claimed(self.truth, point)]
+        except SymgradError:
+            return None
+
+    def example(self, case: _Case) -> dict[str, Any] | None:
+        """A point where the sides differ: the values that the claim reads, few digits."""
+        for point in sorted(self.places, key=lambda p: sum(p.sizes.values())):
+            found = self.difference(case.reading, case.wanted[0], point)
+            if found is not None:
+                cell, claimed, true = found
+                env = next(env for here, env in case.reading.cells(self.truth, point) if here == cell)
+                indices = {str(i.symbol): env[i.symbol] for i in case.reading.domain}
+                at = {shown: _few(value) for shown, value in self.reads(case.reading, point)}
+                where_ = ", ".join(f"{name} = {value}" for name, value in indices.items())
+                return {"at": at, "cell": where_, "claimed": _few(claimed), "true": _few(true)}
+        return None
+
+    def reads(self, reading: Reading, point: Point) -> Iterable[tuple[str, Any]]:
+        known = {**point.given, **point.values}
+        for name in dict.fromkeys(map(name_of, accesses(reading.value))):
+            key = reading.derivatives.get(name)
+            yield (name, known[name]) if key is None else (f"d{key[0]}/d{key[1]}", self.truth.values(key, point))
+
+    # several contributions
+
+    def sums(self, cases: Sequence[_Case], out: list[Check]) -> None:
+        """Several += for one quantity: together they are the whole derivative."""
+        groups: dict[Any, list[int]] = {}
+        for k, case in enumerate(cases):
+            if case.claim.op == "+=" and len(case.wanted) > 2 and not case.reading.free:
+                groups.setdefault(case.reading.key, []).append(k)
+        for key, members in groups.items():
+            if len(members) < 2:
+                continue
+            if all(out[k].verdict == "right" for k in members) and not self.complete(key, [cases[k] for k in members]):
+                last = members[-1]
+                count = len(self.truth.contributions(key[1], self.places[0]))
+                more = len(members) >= count
+                why = "together these lines add up to " + ("too much" if more else "only a part of the derivative")
+                out[last] = replace(out[last], verdict="wrong", slip="extra term" if more else "contribution", why=why, proof=None)
+
+    def complete(self, key: Any, cases: Sequence[_Case]) -> bool:
+        for point in self.places:
+            total = np.asarray(self.truth.values(key, point), dtype=object).copy()
+            scale = max([abs(v) for v in total.flat] + [mpmath.mpf(10) ** -10])
+            with mpmath.workdps(50):
+                for case in cases:
+                    for cell, value in case.reading.claimed(self.truth, point):
+                        total[cell] = total[cell] - value
+            if any(abs(v) > TOLERANCE * scale for v in total.flat):
+                return False
+        return True
+
+
+def _close(one: Sequence[Any], two: Sequence[Any]) -> bool:
+    return len(one) == len(two) and all(
+        a is not None and b is not None and abs(a - b) <= TOLERANCE * (1 + abs(b)) for a, b in zip(one, two, strict=True)
+    )
+
+
+def _factors(tree: Tree) -> list[Tree]:
+    from symgrad.answers.slips import spots
+
+    return [node for node, _ in spots(tree) if not isinstance(node, Sum | Prod)]
+
+
+def _few(value: Any) -> Any:
+    if value is None:
+        return None
+    if isinstance(value, np.ndarray):
+        return [_few(v) for v in value]
+    if isinstance(value, mpmath.mpc):
+        return str(mpmath.nstr(value, 4))
+    return value if isinstance(value, int) else float(mpmath.nstr(value, 4))
+
+
+def same_in_symbols(truth: Truth, reading: Reading) -> bool:
+    """The two sides are one expression once sums and products are written out, in the quantities that they name."""
+    program, value = expected.expression(truth, reading)
+    back = {n: program.tensors[n].adjoint_of for n in map(name_of, accesses(value))}
+    named = {name_of(r) for r in accesses(reading.value)}
+    if any(reading.derivatives[n][0] != truth.loss for n in named if n in reading.derivatives):
+        return False
+    from symgrad.core.expr import access, indices_of, replace_nodes
+
+    bars = {f"d|{a[0]}|{a[1]}": n for n, a in back.items() if a}
+    swap = {r: access(bars[name_of(r)], *indices_of(r)) for r in accesses(reading.value) if name_of(r) in bars}
+    one = replace_nodes(reading.value, swap)
+    if any(is_reduction(n) or n.func == where for side in (one, value) for n in nodes(side)):
+        return bool(plain_bound(tidy(sp.expand(tidy(one)))) == plain_bound(tidy(sp.expand(tidy(value)))))
+    return bool(sp.expand(one - value) == 0 or sp.cancel(sp.together(one - value)) == 0)
+
+
+def claim_text(claim: Claim) -> str:
+    return f"{tree_text(claim.left)} {claim.op} {tree_text(claim.right)}" if claim.span is None else claim.span.text
+
+
+def tree_text(tree: Tree) -> str:
+    return TEXT.show(tree)
+
+
+def _shown(given: Sequence[tuple[Expr, Expr]], program: Program) -> str:
+    layout = Layout.of(program, derivatives=True)
+    return " and ".join(f"{TEXT.show(layout.tree(a))} = {TEXT.show(layout.tree(b))}" for a, b in given)
+
+
+def log_likelihood_warning(program: Program) -> tuple[str, ...]:
+    """A sum of target times log of a probability that is minimised: it has no minus sign."""
+    if program.goal != "minimize" or program.loss is None:
+        return ()
+    (statement, *rest) = program.definitions[program.loss]
+    if rest or statement.op not in (None, "sum") or not all(_is_log_term(t) for t in sp.Add.make_args(statement.value)):
+        return ()
+    name = program.loss
+    return (f"{name} is a log-likelihood and is minimised: cross-entropy has a minus sign before it, or write maximize {name}",)
+
+
+def _is_log_term(term: Any) -> bool:
+    factors = sp.Mul.make_args(term)
+    logs = [f for f in factors if isinstance(f, sp.log)]
+    return len(logs) == 1 and all(f in logs or f.is_positive is True or _is_target(f) for f in factors)
+
+
+def _is_target(factor: Any) -> bool:
+    """y* or 1 - y*."""
+    reads = accesses(factor)
+    return len(reads) == 1 and name_of(reads[0]).endswith("_star") and factor in (reads[0], 1 - reads[0])

@@ -1,0 +1,199 @@
+"""`sg.check`: right answers in unusual forms pass, every wrong one is named by its slip, bad input is refused with its place."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import symgrad as sg
+from symgrad.answers.slips import SLIPS
+from symgrad.cli import main
+from tests.answer_models import ASSUMES, MODELS, RIGHT, WRONG
+from tests.models import MODELS as SLIDES
+
+S3 = sg.parse(MODELS["S3"])
+
+
+def together(model: str, table: list[tuple[str, ...]]) -> tuple[list[tuple[str, ...]], list[str]]:
+    """The rows of one model that can be checked in one call, and all claims of the others: += belong together."""
+    rows = [row for row in table if row[0] == model]
+    return [r for r in rows if "+=" not in r[1]], [r[1] for r in rows if "+=" in r[1]]
+
+
+def test_the_tables_are_large_and_name_known_slips() -> None:
+    """A table that lost its rows would pass."""
+    assert len(RIGHT) >= 60
+    assert len(WRONG) >= 60
+    assert {slip for _, _, slip in WRONG} == set(SLIPS) - {"other"}
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_right_in_unusual_forms(model: str) -> None:
+    """Factored, expanded, in other quantities, under other letters."""
+    program = sg.parse(MODELS[model])
+    rows, apart = together(model, RIGHT)
+    for text in ["\n".join(row[1] for row in rows), *apart]:
+        assert [str(result) for result in (sg.check(program, text) if text else []) if result.verdict != "right"] == []
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_wrong_ones_are_named(model: str) -> None:
+    """Each slip by its name, with the right line beside it."""
+    program = sg.parse(MODELS[model])
+    rows, apart = together(model, WRONG)
+    results = sg.check(program, "\n".join(row[1] for row in rows)) if rows else []
+    assert [(r.claim, r.verdict, r.slip) for r in results] == [(claim, "wrong", slip) for _, claim, slip in rows]
+    assert all(result.expected.text() and result.expected.latex() for result in results)
+    for text in apart:
+        assert sg.check(program, text)[-1].slip == next(slip for _, claim, slip in WRONG if claim == text)
+
+
+@pytest.mark.parametrize(("model", "claim", "assumption"), ASSUMES)
+def test_right_with_an_assumption(model: str, claim: str, assumption: str) -> None:
+    """Σ_k y*_k = 1, named though the model does not state it; a symmetric matrix that it states."""
+    (result,) = sg.check(sg.parse(MODELS[model]), claim)
+    assert result.verdict == "assumes"
+    assert assumption in (result.assumption or "")
+    assert result
+
+
+@pytest.mark.parametrize("model", ["S1 steps", "S2", "S3", "S4", "S6 cross-entropy", "S7", "transpose", "convolution", "attention"])
+def test_our_own_pages_read_as_claims(model: str) -> None:
+    """What `derive` prints, both columns, is right."""
+    program = SLIDES[model].program()
+    results = sg.check(program, sg.derive(program).text())
+    assert results
+    assert [str(r) for r in results if r.verdict != "right"] == []
+
+
+@pytest.mark.parametrize("claim", ["dJ/dbeta[j] = dJ/db*z[j] + 0.00000000000000000001", "dJ/db = (y^* - y)*1.00000000000000000001"])
+def test_never_equal_by_accident(claim: str) -> None:
+    """A difference far below float64 counts."""
+    assert sg.check(S3, claim)[0].verdict == "wrong"
+
+
+@pytest.mark.parametrize(
+    ("model", "claim"),
+    [
+        ("u = w*x; g = relu(u); J = g*c", "dJ/du = c"),
+        ("J = abs(x)", "dJ/dx = 1"),
+        ("J = max(x, y)", "dJ/dx = 1"),
+        ("J = (x^2)^0.5", "dJ/dx = 1"),
+        ("index i in 1..N; J = sum(where(x[i] > y, x[i], 0) for i)", "dJ/dx[i] = 1"),
+    ],
+)  # fmt: skip
+def test_all_cases_are_met(model: str, claim: str) -> None:
+    """Right in one case of several is wrong."""
+    assert not sg.check(sg.parse(model), claim)[0]
+
+
+def test_contributions_add_up() -> None:
+    """+= lines are contributions, and several are the whole."""
+    p = sg.parse(MODELS["S1"])
+    assert all(sg.check(p, "dJ/dt += dJ/du_1*cos(t); dJ/dt += 3*dJ/du_2"))
+    assert sg.check(p, "dJ/dt += dJ/du_2*3")[0]
+    assert [bool(r) for r in sg.check(p, "dJ/dt += dJ/du_1*cos(t); dJ/dt += dJ/du_2*2")] == [True, False]
+
+
+def test_a_report_shows_the_slip_and_a_counterexample() -> None:
+    """Slip 1 of the slides."""
+    (result,) = sg.check(S3, "dJ/dy = y^*/y + (1 - y^*)/(1 - y)")
+    assert result.slip == "sign"
+    assert result.term == "(1 − y*)/(1 − y)"
+    assert result.expected.text() == "dJ/dy = y*/y + (1 − y*)/(y − 1)"
+    at = result.counterexample["at"]  # type: ignore[index]
+    y, t = at["y"], at["y_star"]
+    assert result.counterexample["claimed"] == pytest.approx(t / y + (1 - t) / (1 - y), rel=0.05)  # type: ignore[index]
+    assert result.counterexample["true"] == pytest.approx(t / y - (1 - t) / (1 - y), rel=0.05)  # type: ignore[index]
+    assert "sign" in str(result)
+    assert "the claim gives" in str(result)
+
+
+def test_proofs() -> None:
+    """The same in symbols, or at all points."""
+    assert [r.proof for r in sg.check(S3, "dJ/dy = y^*/y - (1 - y^*)/(1 - y); dJ/db = y^* - y")] == ["symbolic", "numeric"]
+
+
+def test_a_log_likelihood_that_is_minimised_is_warned_of() -> None:
+    """Slip 4 of the slides; the same with a minus sign, or maximised, is fine."""
+    loss = "J = y^* * log(y) + (1 - y^*)*log(1 - y); y = 1/(1 + exp(-a)); {} J"
+    assert "log-likelihood" in sg.check(sg.parse(loss.format("minimize")), "dJ/da = y^* - y")[0].warnings[0]
+    assert sg.check(sg.parse(loss.format("maximize")), "dJ/da = y^* - y")[0].warnings == ()
+    minus = loss.replace("J = ", "J = -(").replace("(1 - y);", "(1 - y));")
+    assert sg.check(sg.parse(minus.format("minimize")), "dJ/da = y - y^*")[0].warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("claims", "code", "column"),
+    [
+        ("dJ/dq = x", "SG203", 4),
+        ("dJ/dbeta[j] = dJ/db*zz[j]", "SG203", 21),
+        ("dQ/dy = 1", "SG203", 1),
+        ("y = dJ/db", "SG123", 1),
+        ("dJ/dbeta = dJ/db", "SG303", 4),
+        ("dJ/dbeta[j] = dJ/db*z", "SG303", 21),
+        ("dJ/dbeta[j]", "SG105", 12),
+        ("dJ/dbeta[j] =", "SG104", 13),
+        ("dJ/db = (y", "SG106", 11),
+        ("dJ/db = y y", "SG105", 11),
+        ("", "SG120", None),
+        ("dJ/db = __import__('os')", "SG110", 9),
+        ("dJ/db = foo(y)", "SG201", 9),
+        ("dJ/dbeta[j+1] = dJ/db*z[j+1] for j in 0..D", "SG309", 1),
+        ("dJ/db = y^* - y for k in 1..2", "SG310", 21),
+    ],
+)  # fmt: skip
+def test_refusals(claims: str, code: str, column: int | None) -> None:
+    """Coded, with the place."""
+    with pytest.raises(sg.SymgradError) as caught:
+        sg.check(S3, claims)
+    assert (caught.value.code, caught.value.column) == (code, column)
+
+
+def test_quantities_named_like_differentials() -> None:
+    """dJ is a quotient's part where the model has a dJ."""
+    with pytest.raises(sg.SymgradError, match="SG123"):
+        sg.check(sg.parse("J = dJ*x"), "dJ/dx = 1")
+
+
+@pytest.mark.parametrize(
+    ("model", "claims"),
+    [
+        ("J=x^2; K=x^3", "dJ/dx=2*x; dK/dx=3*x^2"),
+        ("y[i]=x[i]^2", "dy[i]/dx[j]=2*x[i]*delta[i,j]"),
+        ("J=floor(x)*y", "dJ/dy=floor(x)"),
+        ("m = max(x[i] for i); J=m^2", "dJ/dm=2*m; dJ/dx[i]=2*m*[x[i]=m]"),
+        ("input w[t] in 1..V; index t in 1..T, v in 1..V; J = sum(E[w[t]]^2 for t)", "dJ/dE[v]=2*sum([w[t]=v]*E[v] for t)"),
+        ("sigma(u)=1/(1+exp(-u)); y=sigma(w*x); J=(y-t)^2", "dJ/dw=2*(y-t)*y*(1-y)*x; dJ/dw=dJ/dy*sigma'(w*x)*x"),
+        ("f = sin(w*x); J = (grad(f, x) - t)^2", "dJ/dw = 2*(df/dx - t)*(cos(w*x) - w*x*sin(w*x))"),
+    ],
+)  # fmt: skip
+def test_beyond_the_lecture(model: str, claims: str) -> None:
+    """No single loss, steps, gathers, own functions, a derivative in an equation."""
+    assert [str(r) for r in sg.check(sg.parse(model), claims) if r.verdict != "right"] == []
+
+
+def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit status 0, 1, 2; a folder of submissions as a table; JSON."""
+    model, folder = "J = (y - t)^2/2; y = w*x", tmp_path / "class"
+    folder.mkdir()
+    for name, text in {"ann": "dJ/dy = y - t\ndJ/dw = dJ/dy*x", "bob": "dJ/dy = t - y", "cy": "dJ/dy ="}.items():
+        (folder / f"{name}.txt").write_text(text)
+    assert main(["check", model, str(folder / "ann.txt")]) == 0
+    assert main(["check", model, "dJ/dy = t - y"]) == 1
+    assert main(["check", model, "dJ/dq = 1"]) == 2
+    capsys.readouterr()
+    assert main(["check", model, str(folder)]) == 2
+    out = capsys.readouterr().out
+    assert "ann.txt       2      2      0" in out
+    assert "sign" in out
+    assert "cannot be read: SG104" in out
+    assert main(["check", model, str(folder / "bob.txt"), "--json"]) == 1
+    (found,) = json.loads(capsys.readouterr().out)
+    assert found["claims"][0]["slip"] == "sign"
+    assert found["claims"][0]["line"] == 1
+    assert main(["check", model, "dJ/dy = y - t", "--quiet"]) == 0
+    assert capsys.readouterr().out == ""
+    assert main(["check", model, str(tmp_path / "none.txt")]) == 2
