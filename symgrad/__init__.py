@@ -4,6 +4,7 @@ from symgrad.compiler import compile
 from symgrad.core.errors import SymgradError
 from symgrad.derivation import derive
 from symgrad.frontend.files import read
+from symgrad.frontend.latex import parse_latex
 from symgrad.frontend.sympy import from_sympy
 from symgrad.frontend.text import parse
 from symgrad.operators import hessian, hvp, jacobian, jvp, vjp
@@ -11,5 +12,5 @@ from symgrad.train import SGD, Adam, Momentum
 
 __all__ = [
     "SGD", "Adam", "Momentum", "SymgradError", "compile", "derive", "from_sympy", "hessian", "hvp", "jacobian", "jvp",
-    "parse", "read", "vjp",
+    "parse", "parse_latex", "read", "vjp",
 ]  # fmt: skip

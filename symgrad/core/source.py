@@ -46,17 +46,21 @@ def right_side(statement: Statement, layout: Layout) -> Tree:
     return written[1] if written and written[0] == value else layout.tree(value)
 
 
+def adds_up(statement: Statement, program: Program) -> bool:
+    """True where a statement is written with +=."""
+    adds = statement.op == "sum" and (not statement.reduced or len(program.definitions[statement.name]) > 1)
+    return adds and statement.name not in program.partitioned
+
+
 def statement_text(statement: Statement, program: Program, layout: Layout) -> str:
     """One equation, e.g. `a[j] = sum(alpha[j,i]*x[i] for i)`."""
-    adds = statement.op == "sum" and (not statement.reduced or len(program.definitions[statement.name]) > 1)
-    adds = adds and statement.name not in program.partitioned
     left = SOURCE.show(layout.access(statement.target))
     ranges = []
     for index in statement.outer:
         declared = program.ranges.get(str(index.symbol))
         if declared != index and (index.lo, index.hi) != whole_axis(str(index.symbol)):
             ranges.append(f" for {SOURCE.binder(layout.binder(index.limit))}")
-    return f"{left} {'+=' if adds else '='} {SOURCE.show(right_side(statement, layout))}{''.join(ranges)}"
+    return f"{left} {'+=' if adds_up(statement, program) else '='} {SOURCE.show(right_side(statement, layout))}{''.join(ranges)}"
 
 
 def _declaration(tensor: Tensor, layout: Layout) -> str:
