@@ -84,7 +84,11 @@ def _model_options(parser: argparse.ArgumentParser) -> None:
 
 def _language_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--from", dest="language", default="auto", metavar="latex|text", help="what the equations are written in; default: as they look"
+        "--from",
+        dest="language",
+        default="auto",
+        metavar="latex|text",
+        help="what the equations are written in; default: as they look",
     )
 
 

@@ -10,9 +10,8 @@ decides by that what alone could mean two things. Nothing of it is executed, no 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
 
 from symgrad.core.draft import Claim, Declaration
 from symgrad.core.errors import Source, SymgradError
@@ -21,11 +20,12 @@ from symgrad.core.resolve import resolve
 from symgrad.core.tree import Binder, Compare, Deriv, Name, Tree
 from symgrad.frontend.convert import all_nodes
 from symgrad.frontend.latex_document import RELATIONS, WORDS, equations, keyword, relation
-from symgrad.frontend.latex_expressions import COMPARISONS, LatexParser
+from symgrad.frontend.latex_expressions import LatexParser
+from symgrad.frontend.latex_grammar import COMPARISONS
 from symgrad.frontend.latex_names import Known
 from symgrad.frontend.lines import Lines, add_equation, check_free_name, draft
-from symgrad.frontend.syntax import Token, describe, span_of
 from symgrad.frontend.sympy import declarations, goal_of, roles_of
+from symgrad.frontend.syntax import Token, describe, span_of
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ class _Statements:
 class StatementParser(LatexParser):
     def statement(self, out: _Statements) -> None:
         token = self.token
-        word = keyword(token.text) if token.kind in ("text", "upright") and relation(self.tokens) < 0 or token.kind == "text" else ""
+        word = keyword(token.text) if token.kind == "text" or relation(self.tokens) < 0 else ""
         if word:
             self.next()
             self.declaration(word, token, out)
@@ -231,9 +231,12 @@ class StatementParser(LatexParser):
             out.lines.axes[tree.name] = ranges
         if self.take(r"\in"):
             binder = self.range_of(Name("", (), tree.span))
-            assert binder.lo is not None and binder.hi is not None
+            assert binder.lo is not None
+            assert binder.hi is not None
             if role == "param":
-                raise SymgradError("SG211", f"{tree.name} holds whole numbers, so it cannot be trained", tree.span, "declare it as input")
+                raise SymgradError(
+                    "SG211", f"{tree.name} holds whole numbers, so it cannot be trained", tree.span, "declare it as input"
+                )
             out.lines.values[tree.name] = (binder.lo, binder.hi)
         self.known.quantities.add(tree.name)
         return Declaration(role, tree.name, tuple(i.name for i in tree.indices if isinstance(i, Name)), tree.span)
@@ -257,7 +260,8 @@ class StatementParser(LatexParser):
             index = self.expression(10)
             if self.take(r"\in"):
                 binder = self.range_of(index)
-                assert binder.lo is not None and binder.hi is not None
+                assert binder.lo is not None
+                assert binder.hi is not None
                 ranges[len(indices)] = (binder.lo, binder.hi)
             indices.append(index)
             if not self.take(","):
@@ -363,4 +367,3 @@ class StatementParser(LatexParser):
             return
         out += [replace(binder, name=n.name) for n in group]
         group.clear()
-

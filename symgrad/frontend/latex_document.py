@@ -1,7 +1,8 @@
 r"""A LaTeX text → its equations as runs of tokens: what is displayed counts, prose between displays does not.
 
 In a text without displays all is mathematics, or, where there is some between single $, what stands there and has an =.
-Equations end at \\, ;, an empty line or the end of a display; also at a comma, a wide space, & or a new line before a further equation.
+Equations end at \\, ;, an empty line or the end of a display; also at a comma, a wide space, & or a new
+line before a further equation.
 """
 
 from __future__ import annotations
@@ -99,9 +100,11 @@ def rows(tokens: Sequence[Token]) -> list[list[Token]]:
         )
         depth += (token.kind == "op") * ((token.text in OPENING) - (token.text in CLOSING))
         ends = token.kind == "paragraph" or (token.kind == "op" and token.text in (r"\\", ";"))
-        if inner > 0 or (token.kind not in ("begin", "close") and not (ends and depth <= 0)):
-            out[-1].append(token)
-        elif inner == 0 and token.kind == "close" and token.text.startswith(("cases", "dcases")):
+        if (
+            inner > 0
+            or (token.kind not in ("begin", "close") and not (ends and depth <= 0))
+            or (inner == 0 and token.kind == "close" and token.text.startswith(("cases", "dcases")))
+        ):
             out[-1].append(token)
         elif ends and goes_on(out[-1], tokens[place + 1 :]):
             continue
@@ -132,12 +135,25 @@ def pieces(row: Sequence[Token]) -> list[list[Token]]:
         else:
             parts[-1].append(token)
     out: list[list[Token]] = []
+    parts = _with_left_sides(parts)
     for place, part in enumerate(parts):
         dotted = any(t.text == r"\dots" for later in parts[place + 1 : place + 3] for t in later[:2])
         if out and (dotted or not (begins(part) and complete(out[-1]))):
             out[-1] += part
         else:
             out.append(list(part))
+    return out
+
+
+def _with_left_sides(parts: list[list[Token]]) -> list[list[Token]]:
+    """`b & = c` is one part."""
+    out: list[list[Token]] = []
+    for part in parts:
+        inside = trimmed(part)
+        if out and inside and inside[0].text in RELATIONS:
+            out[-1] += part
+        else:
+            out.append(part)
     return out
 
 
@@ -160,7 +176,7 @@ def begins(part: Sequence[Token]) -> bool:
         return False
     first = inside[0]
     if first.kind == "text":
-        return keyword(first.text) != "" or relation(inside) > 0 and first.text.strip().lower() not in WORDS
+        return keyword(first.text) != "" or (relation(inside) > 0 and first.text.strip().lower() not in WORDS)
     if first.text in (r"\forall", "(", r"\dots") and relation(inside) >= 0:
         return False
     return relation(inside) > 0
@@ -185,7 +201,7 @@ def keyword(text: str) -> str:
 
 def trimmed(tokens: Sequence[Token]) -> list[Token]:
     """Without separators at its ends."""
-    found = [t for t in tokens if t.kind not in ("newline", "paragraph") and not (t.kind == "op" and t.text in ("quad", "&", "!"))]
+    found = [t for t in tokens if t.kind not in ("newline", "paragraph") and not (t.kind == "op" and t.text in ("&", "!"))]
     while found and found[0].text in SOFT:
         found.pop(0)
     while found and found[-1].text in (*SOFT, ";"):

@@ -117,6 +117,6 @@ def _indices(base: str, element: Element, parts: int, ranks: set[int], known: Kn
 
 def note_name(name: Name, known: Known) -> None:
     """For --explain: how a name with a subscript or a decoration was read."""
-    if name.span is not None and name.span.text != SOURCE.show(name):
+    if known.final and name.span is not None and name.span.text != SOURCE.show(name):
         shown = " ".join(name.span.text.split())
         known.note(f"{shown} read as {SOURCE.show(name)}")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator
+from itertools import islice
 
 from symgrad.core.errors import Source, Span, SymgradError, did_you_mean
 from symgrad.core.functions import ROWS
@@ -18,11 +19,12 @@ from symgrad.core.greek import GREEK, LETTERS
 from symgrad.frontend.syntax import LIMITS, Token
 
 TOKEN = re.compile(
-    r"(?P<blank>[ \t\r~]+|%[^\n]*(?:\n[ \t]*)?)|(?P<paragraph>\n[ \t\r]*\n\s*)|(?P<newline>\n)"
+    r"(?P<blank>[ \t\r~]+|%[^\n]*)|(?P<paragraph>\n[ \t\r]*\n\s*)|(?P<newline>\n)"
     r"|(?P<number>[0-9]+(?:\.[0-9]+)?|\.[0-9]+)|(?P<letter>[A-Za-zα-ωΑ-Ωϵϕϑ∂ℓ])"
     r"|(?P<command>\\(?:[A-Za-z]+\*?|.))|(?P<op>\.\.|\+=|:=|[-+*/^_{}()\[\]|,;:.=<>&'!≤≥≠·×−∑∏∀∈…])",
     re.DOTALL,
 )
+SYMBOLS = 10_000  # of one display; reading takes some seconds for more
 BREAK = re.compile(r"\*?\[-?[0-9.]+[a-z]{2}\]")  # the space after \\\\
 # what stands for the same token
 SAME = {
@@ -38,8 +40,8 @@ SAME = {
     "ϵ": r"\epsilon", "ϕ": r"\phi", "ϑ": r"\vartheta",
 }  # fmt: skip
 SKIPPED = frozenset(
-    r"\, \; \: \! \  \> \/ \nonumber \notag \displaystyle \textstyle \scriptstyle \limits \nolimits \hline \centering"
-    r" \big \Big \bigg \Bigg \bigl \bigr \Bigl \Bigr \biggl \biggr \Biggl \Biggr \bigm \noindent \allowbreak \nobreak".split(" ")
+    r"\, \; \: \! \> \/ \nonumber \notag \displaystyle \textstyle \scriptstyle \limits \nolimits \hline \centering"
+    r" \big \Big \bigg \Bigg \bigl \bigr \Bigl \Bigr \biggl \biggr \Biggl \Biggr \bigm \noindent \allowbreak \nobreak".split()  # noqa: SIM905
 ) | {r"\ ", "\\\n", "\\\t"}
 SKIPPED_WITH_ARGUMENT = {r"\label", r"\tag", r"\tag*", r"\vspace", r"\vspace*", r"\hspace", r"\hspace*", r"\phantom", r"\hphantom",
                          r"\vphantom", r"\eqref", r"\color"}  # fmt: skip
@@ -53,20 +55,21 @@ GREEK_COMMANDS = {rf"\{name}": name for name in LETTERS} | {rf"\var{name}": name
 GREEK_COMMANDS |= {r"\ell": "ell", r"\hbar": "hbar", r"\lambda": "lambda"}
 FUNCTION_COMMANDS = {rf"\{row.name}": row.name for row in ROWS} | {rf"\{s}": row.name for row in ROWS for s in row.spellings}
 BIG = {r"\sum": "sum", r"\prod": "prod", r"\max": "max", r"\min": "min", r"\argmax": "argmax", r"\argmin": "argmin"}
-OTHER = {r"\frac", r"\sqrt", r"\forall", r"\in", r"\dots", r"\infty", r"\{", r"\}", r"\lvert", r"\rvert", r"\lfloor", r"\rfloor",
-         r"\lceil", r"\rceil", r"\partial", r"\mathrel", r"\mathbin", r"\substack", r"\top", r"\\", r"\arg", r"\nabla", r"\colon", r"\lVert",
-         r"\rVert", r"\|", r"\_", r"\dagger", r"\sim", r"\to", r"\approx", r"\propto", r"\int", r"\lim", r"\pm", r"\mp", r"\otimes", r"\Rightarrow",
-         r"\implies", r"\left", r"\right", r"\middle", r"\begin", r"\end", r"\stackrel", r"\overset", r"\underset", r"\underbrace",
-         r"\overbrace", r"\mathrm", r"\circ", r"\dotsb", r"\det", r"\binom", r"\iff"}  # fmt: skip
+OTHER = {r"\frac", r"\sqrt", r"\forall", r"\in", r"\dots", r"\infty", r"\{", r"\}", r"\lvert", r"\rvert", r"\lfloor",
+         r"\rfloor", r"\lceil", r"\rceil", r"\partial", r"\mathrel", r"\mathbin", r"\substack", r"\top", r"\\", r"\arg",
+         r"\nabla", r"\colon", r"\lVert", r"\rVert", r"\|", r"\_", r"\dagger", r"\sim", r"\to", r"\approx", r"\propto",
+         r"\int", r"\lim", r"\pm", r"\mp", r"\otimes", r"\Rightarrow", r"\implies", r"\left", r"\right", r"\middle",
+         r"\begin", r"\end", r"\stackrel", r"\overset", r"\underset", r"\underbrace", r"\overbrace", r"\mathrm", r"\circ",
+         r"\dotsb", r"\det", r"\binom", r"\iff"}  # fmt: skip
 KNOWN = frozenset({*SAME, *SKIPPED, *SKIPPED_WITH_ARGUMENT, *WORDS, *UPRIGHT, *FONTS, *ACCENTS, *GREEK_COMMANDS,
                    *FUNCTION_COMMANDS, *BIG, *OTHER})  # fmt: skip
 DANGEROUS = frozenset(
-    r"\input \include \includegraphics \write \openin \openout \read \immediate \def \edef \gdef \xdef \let \newcommand \renewcommand"
-    r" \providecommand \DeclareMathOperator \catcode \csname \expandafter \loop \usepackage \documentclass \special \directlua"
-    r" \verb \newenvironment \futurelet \obeylines \lowercase \uppercase \newread \newwrite".split(" ")
+    r"\input \include \includegraphics \write \openin \openout \read \immediate \def \edef \gdef \xdef \let"
+    r" \newcommand \renewcommand \providecommand \DeclareMathOperator \catcode \csname \expandafter \loop \usepackage \documentclass \special \directlua"
+    r" \verb \newenvironment \futurelet \obeylines \lowercase \uppercase \newread \newwrite".split()  # noqa: SIM905
 )
-ROWS_OF = ("align", "alignat", "aligned", "alignedat", "gather", "gathered", "equation", "split", "multline", "eqnarray", "displaymath",
-           "math", "flalign", "array", "cases", "dcases", "subequations", "center")  # fmt: skip
+ROWS_OF = ("align", "alignat", "aligned", "alignedat", "gather", "gathered", "equation", "split", "multline", "eqnarray",
+           "displaymath", "math", "flalign", "array", "cases", "dcases", "subequations", "center")  # fmt: skip
 COLUMNS = ("array", "alignat", "alignedat")  # have an argument of columns
 
 
@@ -78,7 +81,10 @@ def tokenize(source: Source, start: int = 0, end: int | None = None) -> list[Tok
     if len(source.text) > LIMITS["characters"]:
         raise SymgradError("SG501", f"the text has {len(source.text):,} characters, more than {LIMITS['characters']:,}")
     end = len(source.text) if end is None else end
-    return [*_balanced(_Scanner(source, start, end).tokens()), Token("end", "", source.span(end, end))]
+    found = list(islice(_balanced(_Scanner(source, start, end).tokens()), SYMBOLS + 1))
+    if len(found) > SYMBOLS:
+        raise SymgradError("SG501", f"these formulas have more than {SYMBOLS:,} symbols", found[-1].span, "read them in parts")
+    return [*found, Token("end", "", source.span(end, end))]
 
 
 class _Scanner:
@@ -103,7 +109,9 @@ class _Scanner:
             raise SymgradError("SG502", f"this number has more than {LIMITS['digits']} digits", span)
         if text in SAME:
             kind, text = "op", SAME[text]
-        return Token(kind, rf"\{GREEK[text]}" if kind == "letter" and text in GREEK else text, span)
+        if text in GREEK:
+            kind, text = "op", rf"\{GREEK[text]}"
+        return Token(kind, text, span)
 
     def command(self, text: str, start: int) -> Iterator[Token]:
         if text.endswith("*") and text not in KNOWN:
@@ -144,7 +152,9 @@ class _Scanner:
         text = re.sub(r"\\[,;:! ]", "", given).replace(r"\_", "_")
         text = text if command in WORDS else text.replace(" ", "")
         if len(text) > LIMITS["identifier"] and command in UPRIGHT:
-            raise SymgradError("SG503", f"this name has more than {LIMITS['identifier']} characters", self.source.span(span.start, self.at))
+            raise SymgradError(
+                "SG503", f"this name has more than {LIMITS['identifier']} characters", self.source.span(span.start, self.at)
+            )
         if text.strip():
             kind = "text" if command in WORDS else "upright"
             one = re.fullmatch(r"[A-Za-z]", text) and command != r"\text"

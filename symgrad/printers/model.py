@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import re
 
-from symgrad.core.layout import Layout
 from symgrad.core.greek import LETTERS
+from symgrad.core.layout import Layout
 from symgrad.core.program import Program, Statement, Tensor, whole_axis
 from symgrad.core.source import adds_up, right_side
-from symgrad.core.tree import ATOM, POW, Binder, Call, Name, Num, Pow, Rendered, Reduce, Tree
+from symgrad.core.tree import ATOM, POW, Binder, Call, Name, Num, Pow, Reduce, Rendered, Tree
 from symgrad.printers.latex import LatexFormat
 
 MARKS = {"bar": r"\bar", "hat": r"\hat", "dot": r"\dot", "tilde": r"\tilde"}
@@ -93,7 +93,9 @@ class ModelFormat(LatexFormat):
 
     def between(self, op: str, left: str, right: str, factor: Tree) -> str:
         r"""A \cdot where what stands side by side would read as a call or as indices."""
-        if op == "*" and (right[0].isdigit() or isinstance(factor, Num) or right.startswith((r"\left", "(", "[")) or left[-1:].isdigit()):
+        if op == "*" and (
+            right[0].isdigit() or isinstance(factor, Num) or right.startswith((r"\left", "(", "[")) or left[-1:].isdigit()
+        ):
             return rf"{left} \cdot {right}"
         return super().between(op, left, right, factor)
 
@@ -105,7 +107,8 @@ class ModelFormat(LatexFormat):
         sign = {"sum": r"\sum", "prod": r"\prod", "max": r"\max", "min": r"\min"}.get(tree.op, rf"\operatorname{{{tree.op}}}")
         if tree.op in ("sum", "prod") and len(tree.binders) == 1 and tree.guard is None and tree.binders[0].lo is not None:
             one = tree.binders[0]
-            assert one.lo is not None and one.hi is not None
+            assert one.lo is not None
+            assert one.hi is not None
             below = rf"_{{{self.stem(one.name)}={self.show(one.lo)}}}^{{{self.show(one.hi)}}}"
         else:
             below = rf"_{{{', '.join(map(self.binder, tree.binders))}{self.compared(tree.guard)}}}"
