@@ -5,6 +5,7 @@ from symgrad.compiler import compile
 from symgrad.core.errors import SymgradError
 from symgrad.derivation import derive
 from symgrad.frontend.files import read
+from symgrad.frontend.latex import parse_latex
 from symgrad.frontend.sympy import from_sympy
 from symgrad.frontend.text import parse
 from symgrad.operators import hessian, hvp, jacobian, jvp, vjp
@@ -12,5 +13,5 @@ from symgrad.train import SGD, Adam, Momentum
 
 __all__ = [
     "SGD", "Adam", "Momentum", "SymgradError", "check", "compile", "derive", "from_sympy", "hessian", "hvp", "jacobian", "jvp",
-    "parse", "read", "vjp",
+    "parse", "parse_latex", "read", "vjp",
 ]  # fmt: skip

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from symgrad.derivation import Derivation
 
 PICTURES = (".png", ".svg", ".pdf")
-MODEL_HELP = "a .sg file, - for standard input, or the equations themselves"
+LANGUAGES = ("auto", "text", "latex")
+MODEL_HELP = "a .sg or .tex file, - for standard input, or the equations themselves"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -79,8 +80,19 @@ def _version() -> str:
 
 def _model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="FILE|-|EQUATIONS", help=MODEL_HELP)
+    _language_option(parser)
     parser.add_argument("--loss", type=_name, help="the loss; default: the model's goal, or its one unused scalar")
     parser.add_argument("--wrt", type=_names, help="names, separated by commas")
+
+
+def _language_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--from",
+        dest="language",
+        default="auto",
+        metavar="latex|text",
+        help="what the equations are written in; default: as they look",
+    )
 
 
 def _derive_options(parser: argparse.ArgumentParser) -> None:
@@ -95,6 +107,7 @@ def _derive_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--gradient", metavar="NAME", type=_name, help="print only dJ/dNAME, in closed form")
     parser.add_argument("-o", "--output", metavar="FILE", help="write to a file instead of the terminal")
     parser.add_argument("--force", action="store_true", help="overwrite the file")
+    parser.add_argument("--explain", action="store_true", help="say first how the LaTeX was read")
     parser.set_defaults(command=derive)
 
 
@@ -121,6 +134,7 @@ def _compile_options(parser: argparse.ArgumentParser) -> None:
 
 def _train_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="FILE|-|EQUATIONS", help=MODEL_HELP)
+    _language_option(parser)
     parser.add_argument(
         "--data", required=True, help="digits, breast_cancer, a .npz file (X, y, or the model's arrays by name) or a .csv file"
     )
@@ -166,21 +180,39 @@ def _name(text: str) -> str:
     return names[0]
 
 
-def model(given: str) -> Program:
+def model(given: str, language: str = "auto") -> Program:
     """The program of a positional argument."""
-    from symgrad.frontend.files import decode, read
-    from symgrad.frontend.syntax import LIMITS
+    return reading(given, language)[0]
+
+
+def reading(given: str, language: str = "auto") -> tuple[Program, tuple[str, ...]]:
+    """The program of a positional argument, with notes on how LaTeX was read."""
+    from symgrad.frontend.latex import looks_like_latex, read_latex
     from symgrad.frontend.text import parse
 
+    _choose("language", language, LANGUAGES)
+    text, name = _given_text(given)
+    tex = Path(name).suffix.lower() == ".tex" or (Path(name).suffix.lower() != ".sg" and looks_like_latex(text))
+    if language == "latex" or (language == "auto" and tex):
+        found = read_latex(text, name=name)
+        return found.program, found.notes
+    return parse(text, name), ()
+
+
+def _given_text(given: str) -> tuple[str, str]:
+    """The text and the name of a file, of standard input, or of equations."""
+    from symgrad.frontend.files import decode, read_text
+    from symgrad.frontend.syntax import LIMITS
+
     if given == "-":
-        return parse(decode(sys.stdin.buffer.read(4 * LIMITS["characters"] + 1), "<stdin>"), "<stdin>")
+        return decode(sys.stdin.buffer.read(4 * LIMITS["characters"] + 1), "<stdin>"), "<stdin>"
     if os.path.exists(given) or ("=" not in given and "\n" not in given and Path(given).suffix in (".sg", ".tex")):
-        return read(given)
-    if "=" not in given and given.strip():
+        return read_text(Path(given)), given
+    if "=" not in given and r"\equiv" not in given and given.strip():
         shown = given if len(given) < 80 else given[:77] + "…"
         hint = "give a file, - for standard input, or equations such as 'J = x^2'"
         raise SymgradError("SG704", f"there is no file {shown}, and it holds no equation", hint=hint)
-    return parse(given, "<equations>")
+    return given, "<equations>"
 
 
 def _choose(what: str, given: str, known: Sequence[str]) -> str:
@@ -199,8 +231,12 @@ def derive(options: Any) -> None:
     _check_derive(options, BINARY, DRAWINGS)
     if options.output is not None:
         _check_output(options.output, options.force)
-    d = run(model(options.model), options.loss, options.wrt)
+    program, notes = reading(options.model, options.language)
+    d = run(program, options.loss, options.wrt)
     shown = _drawn(d, options) if options.format in DRAWINGS else _printed(d, options)
+    if options.explain:
+        # what a program reads next stays alone on standard output
+        print("\n".join([f"{program}\n", *notes, ""]), file=sys.stdout if options.format == "text" else sys.stderr)
     if options.output is None:
         assert isinstance(shown, str)
         print(shown.removesuffix("\n"))
@@ -259,7 +295,7 @@ def compile_module(options: Any) -> None:
     """Write the kernel's module."""
     from symgrad.compiler import compile as run
 
-    k = run(model(options.model), options.loss, options.wrt, options.batch, options.dtype, options.backend)
+    k = run(model(options.model, options.language), options.loss, options.wrt, options.batch, options.dtype, options.backend)
     print(f"wrote {k.save(options.output, options.force)}: {k.loss} and its gradients by {', '.join(k.wrt)}")
 
 
@@ -300,7 +336,7 @@ def train(options: Any) -> None:
         options.bias_unit,
         _sizes(options.size),
     )
-    program = model(options.model)
+    program = model(options.model, options.language)
     arrays = arrays_for(program, options.data)
     if arrays is not None:
         result, name = train_on_arrays(program, arrays, settings), ""

@@ -173,7 +173,6 @@ BAD = {
     "power": (["derive", "J = 9^9^9"], "SG505"),
     "long name": (["derive", "J = " + "a" * 5000], "SG503"),
     "missing file": (["derive", "no.sg"], "SG704"),
-    "not yet LaTeX": (["derive", "no.tex"], "SG705"),
     "folder for a module": (["compile", "J = x", "-o", "."], "SG702"),
     "missing folder": (["compile", "J = x", "-o", "no/n.py"], "SG702"),
     "batch by an unknown name": (["compile", "J = w*x", "-o", "n.py", "--batch", "q"], "SG203"),

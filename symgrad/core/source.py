@@ -55,17 +55,22 @@ def _whole(statement: Statement) -> Expr:
     return reduction(statement.op or "sum", statement.value, [index.limit for index in statement.reduced])
 
 
+def adds_up(statement: Statement, program: Program) -> bool:
+    """True where a statement is written with +=."""
+    adds = statement.op == "sum" and (not statement.reduced or len(program.definitions[statement.name]) > 1)
+    return adds and statement.name not in program.partitioned
+
+
 def statement_text(statement: Statement, program: Program, layout: Layout) -> str:
     """One equation, e.g. `a[j] = sum(alpha[j,i]*x[i] for i)`."""
-    adds = statement.op == "sum" and (not statement.reduced or len(program.definitions[statement.name]) > 1)
-    adds = adds and statement.name not in program.partitioned
     left = SOURCE.show(layout.access(statement.target))
     ranges = []
     for index in statement.outer:
         declared = program.ranges.get(str(index.symbol))
         if declared != index and (index.lo, index.hi) != whole_axis(str(index.symbol)):
             ranges.append(f" for {SOURCE.binder(layout.binder(index.limit))}")
-    return f"{left} {'+=' if adds else '='} {SOURCE.show(_right_source(statement, program, layout))}{''.join(ranges)}"
+    op = "+=" if adds_up(statement, program) else "="
+    return f"{left} {op} {SOURCE.show(_right_source(statement, program, layout))}{''.join(ranges)}"
 
 
 def _right_source(statement: Statement, program: Program, layout: Layout) -> Tree:

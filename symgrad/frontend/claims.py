@@ -21,8 +21,8 @@ from symgrad.core.draft import Claim
 from symgrad.core.errors import Source, SymgradError, did_you_mean
 from symgrad.core.greek import LETTERS
 from symgrad.core.tree import Call, Compare, Deriv, Name, Num, Prod, Tree, map_tree
+from symgrad.frontend.lines import check_depth
 from symgrad.frontend.syntax import Parser, Token, describe, span_of, tokenize
-from symgrad.frontend.text import check_depth
 
 Ranks = Mapping[str, int]
 

@@ -6,20 +6,20 @@ from pathlib import Path
 
 from symgrad.core.errors import Source, SymgradError
 from symgrad.core.program import Program
+from symgrad.frontend.latex import parse_latex
 from symgrad.frontend.syntax import LIMITS
 from symgrad.frontend.text import parse
 
 
 def read(path: str | Path) -> Program:
-    """The model in a `.sg` file.
+    """The model in a file: LaTeX where it ends in `.tex`, else the text language.
 
-    Raises SG704 (missing or no file), SG705 (a kind that is not read), SG122 (no UTF-8), SG501 (too large), and what
-    `parse` raises.
+    Of LaTeX the displayed equations are read, not the prose around them. Raises SG704 (missing or no file), SG122
+    (no UTF-8), SG501 (too large), and what `parse` or `parse_latex` raises.
     """
     path = Path(path)
-    if path.suffix.lower() == ".tex":
-        raise SymgradError("SG705", f"not yet: {path} holds LaTeX", hint="write the model in the text language, as a .sg file")
-    return parse(read_text(path), str(path))
+    text = read_text(path)
+    return parse_latex(text, name=str(path)) if path.suffix.lower() == ".tex" else parse(text, str(path))
 
 
 def read_text(path: Path) -> str:

@@ -54,8 +54,8 @@ def from_sympy(
     sides = [_sides(item, place) for place, item in enumerate(_items(equations, sp.Eq), 1)]
     pairs = [(place, *pair) for place, pair in enumerate(sides, 1) if not isinstance(pair[0], AppliedUndef)]
     functions = definitions(pair for pair in sides if isinstance(pair[0], AppliedUndef))
-    whole = _whole_numbers(integers)
-    roles = _roles(params, inputs, whole)
+    whole = whole_numbers(integers)
+    roles = roles_of(params, inputs, whole)
     models = [[leaf for side in pair for leaf in leaves(side, "value")] for _, *pair in pairs]
     models += [definition.leaves for definition in functions.values()]
     models += [list(leaves(end, "end")) for ends in whole.values() for end in ends]
@@ -64,16 +64,16 @@ def from_sympy(
     reader = Reader(names, functions)
     ranges = {name: (*reader.ends(name, *ends), None) for name, ends in names.ranges.items()}
     read = tuple(_equation(place, lhs, rhs, reader) for place, lhs, rhs in pairs)
-    goal, target = _goal({"loss": loss, "minimize": minimize, "maximize": maximize}, [equation.name for equation in read])
+    goal, target = goal_of({"loss": loss, "minimize": minimize, "maximize": maximize}, [equation.name for equation in read])
     own = {name: reader.function(name) for name, definition in functions.items() if definition.closed}
     values = {name: reader.ends(name, *ends) for name, ends in whole.items()}
     draft = Draft(read, _gathered(read, values), ranges, target, goal, functions=own)
     program = resolve(draft)
-    declarations = _declarations(program, roles, values)
-    return resolve(replace(draft, declarations=declarations)) if declarations else program
+    declared = declarations(program, roles, values)
+    return resolve(replace(draft, declarations=declared)) if declared else program
 
 
-def _roles(params: Any, inputs: Any, whole: Mapping[str, Any]) -> dict[str, list[str]]:
+def roles_of(params: Any, inputs: Any, whole: Mapping[str, Any]) -> dict[str, list[str]]:
     """The names of each role. SG211 for a parameter that holds whole numbers."""
     given = {"input": inputs, "param": params}
     roles = {role: [quantity_name(item) for item in _items(items, QUANTITIES)] for role, items in given.items()}
@@ -84,7 +84,7 @@ def _roles(params: Any, inputs: Any, whole: Mapping[str, Any]) -> dict[str, list
     return roles
 
 
-def _whole_numbers(given: Any) -> dict[str, tuple[Any, Any]]:
+def whole_numbers(given: Any) -> dict[str, tuple[Any, Any]]:
     """SG130, SG311 where `integers` is no mapping of quantities to two ends."""
     if given is not None and not isinstance(given, Mapping):
         raise SymgradError("SG130", f"integers is {kind_of(given)}", hint="write integers={w: (1, V)}")
@@ -173,7 +173,7 @@ def _equation(place: int, lhs: Any, rhs: Any, reader: Reader) -> Equation:
     return Equation(name, indices, value, sizes=reader.names.sizes)
 
 
-def _goal(given: Mapping[str, Any], defined: Sequence[str]) -> tuple[str | None, str | None]:
+def goal_of(given: Mapping[str, Any], defined: Sequence[str]) -> tuple[str | None, str | None]:
     """(goal, loss) of the one keyword that is given."""
     named = {goal: quantity_name(item) for goal, item in given.items() if item is not None}
     if len(named) > 1:
@@ -185,7 +185,7 @@ def _goal(given: Mapping[str, Any], defined: Sequence[str]) -> tuple[str | None,
     return None, None
 
 
-def _declarations(program: Program, roles: Mapping[str, Sequence[str]], values: Mapping[str, Ends]) -> tuple[Declaration, ...]:
+def declarations(program: Program, roles: Mapping[str, Sequence[str]], values: Mapping[str, Ends]) -> tuple[Declaration, ...]:
     """Declarations that give each axis the letter it is used with, or a new one where that means another range."""
     ranges = {name: (index.lo, index.hi) for name, index in program.ranges.items()}
     ranges |= {str(index.symbol): (index.lo, index.hi) for statement in program for index in statement.outer}
