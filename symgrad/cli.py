@@ -82,7 +82,8 @@ def _model_options(parser: argparse.ArgumentParser) -> None:
 
 def _derive_options(parser: argparse.ArgumentParser) -> None:
     _model_options(parser)
-    parser.add_argument("--style", default="slides", help="slides (default) or steps")
+    parser.add_argument("--style", default="slides", help="slides (default), steps, modules, closed or matrix")
+    parser.add_argument("--explain", action="store_true", help="list the rules by which closed forms were simplified")
     parser.add_argument("--format", default="text", help="text (default), latex or markdown")
     parser.add_argument("--gradient", metavar="NAME", type=_name, help="print only dJ/dNAME, in closed form")
     parser.set_defaults(command=derive)
@@ -181,7 +182,7 @@ def derive(options: Any) -> None:
         for left, right in gradient.used:
             print(_given(d.program, left, right, options.format))
     else:
-        print({"text": d.text, "latex": d.latex, "markdown": d.markdown}[options.format](options.style))
+        print({"text": d.text, "latex": d.latex, "markdown": d.markdown}[options.format](options.style, options.explain))
 
 
 def _given(program: Program, left: Any, right: Any, kind: str) -> str:

@@ -21,7 +21,7 @@ from symgrad.core.errors import SymgradError, did_you_mean
 from symgrad.core.expr import access, indices_of, is_index, name_of
 from symgrad.core.graph import find_loss, top_down
 from symgrad.core.layout import Layout
-from symgrad.core.page import Page, Section
+from symgrad.core.page import Line, Note, Page, Row, Section
 from symgrad.core.program import Index, Program, Statement, Tensor
 from symgrad.core.ranges import scoped
 from symgrad.core.source import right_side
@@ -30,16 +30,19 @@ from symgrad.printers import pages
 from symgrad.printers.latex import LATEX
 from symgrad.printers.text import TEXT
 from symgrad.transform.chain import forward_line, slides, steps
-from symgrad.transform.closed import closed_form, renamed
+from symgrad.transform.closed import closed_form, closed_forms
 from symgrad.transform.collect import Form, collect
 from symgrad.transform.functions import complete
 from symgrad.transform.gradients import expand_gradients
+from symgrad.transform.modules import modules
 from symgrad.transform.reverse import adjoint_names, reverse
-from symgrad.transform.simplify import assume, tidy
+from symgrad.transform.simplify import tidy
 from symgrad.transform.steps import take_apart
+from symgrad.transform.textbook import Textbook, rule_notes
 
 Pages = Callable[[Program, Program, str], tuple[Section, ...]]
-STYLES: dict[str, Pages] = {"slides": slides, "steps": steps}
+CHAIN: dict[str, Pages] = {"slides": slides, "steps": steps, "modules": modules}
+STYLES = (*CHAIN, "closed")
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,26 +105,33 @@ class Derivation:
         joint = self._collected("parts")
         return only(joint, [s for s in joint.statements if s.name not in primal])
 
-    def text(self, style: str = "slides") -> str:
-        """Unicode text that lines up in a terminal."""
-        return pages.text(self.page(style))
+    def text(self, style: str = "slides", explain: bool = False) -> str:
+        """Unicode text that lines up in a terminal. `explain` lists the rules by which closed forms were simplified."""
+        return pages.text(self.page(style, explain))
 
-    def latex(self, style: str = "slides") -> str:
+    def latex(self, style: str = "slides", explain: bool = False) -> str:
         """A LaTeX fragment for amsmath."""
-        return pages.latex(self.page(style))
+        return pages.latex(self.page(style, explain))
 
-    def markdown(self, style: str = "slides") -> str:
+    def markdown(self, style: str = "slides", explain: bool = False) -> str:
         """Markdown with the mathematics in $$."""
-        return pages.markdown(self.page(style))
+        return pages.markdown(self.page(style, explain))
 
-    def page(self, style: str = "slides") -> Page:
+    def page(self, style: str = "slides", explain: bool = False) -> Page:
+        """The equations in rows. Raises SG207 for an unknown style.
+
+        slides and steps show the chain rule, modules cuts the slides' page into boxes, matrix writes whole arrays, closed
+        gives one equation for each gradient.
+        """
         if style not in STYLES:
             raise SymgradError(
                 "SG207", f"there is no style {style}", hint=did_you_mean(style, STYLES) or f"the styles are {', '.join(STYLES)}"
             )
+        if style == "closed":
+            return self._closed_page(explain)
         raw = reverse(self.steps, self.loss, self.wrt)
         whole = None if self.steps is self.program else forward_line(self.program.statements[0], self.program)
-        return Page(STYLES[style](self.steps, raw, self.loss), whole)
+        return Page(CHAIN[style](self.steps, raw, self.loss), whole)
 
     def gradient(self, name: str) -> Gradient:
         """dJ/dname in closed form, in forward quantities that have names.
@@ -135,11 +145,16 @@ class Derivation:
         bar = adjoint_names(self.whole, self.loss).get(name)
         if bar is None:
             return self._zero(name)
-        invented = frozenset(s.name for s in self.steps.statements if s.origin.invented)
-        value = closed_form(bar, self.whole, self.steps, invented)
-        value, used = assume(value, self.program.assumptions)
+        book = Textbook(self.steps)
+        value = closed_form(bar, self.whole, self.steps, self._invented, book)
+        return self._gradient(bar, value, book)
+
+    @property
+    def _invented(self) -> frozenset[str]:
+        return frozenset(s.name for s in self.steps.statements if s.origin.invented)
+
+    def _gradient(self, bar: str, value: Expr, book: Textbook) -> Gradient:
         tensor = self.whole.tensors[bar]
-        value = renamed(tidy(value), tensor, self.whole)
         statement = Statement(access(bar, *(axis.symbol for axis in tensor.axes)), value, tensor.axes)
         found = only(self.whole, [statement])
         return Gradient(
@@ -149,8 +164,21 @@ class Derivation:
             written=found.written,
             functions=found.functions,
             chain=self._chain(),
-            used=tuple(used),
+            used=book.assumed,
         )
+
+    def _closed_page(self, explain: bool) -> Page:
+        """One closed equation for each name of wrt, the adjoints before it that they are written in, and what they rest on."""
+        book = Textbook(self.steps)
+        bars = adjoint_names(self.whole, self.loss)
+        forms = closed_forms([bars[n] for n in self.wrt if n in bars], self.whole, self.steps, self._invented, book)
+        gradients = [self._gradient(bar, value, book) for bar, value in forms.items()]
+        gradients += [self._zero(name) for name in self.wrt if name not in bars]
+        lines = [forward_line(gradient.statements[0], gradient) for gradient in gradients]
+        section = Section(("Gradients in closed form",), tuple(Row(line) for line in lines))
+        layout = Layout.of(self.whole, derivatives=True)
+        notes: list[Note] = [("given ", Line(layout.tree(left), "=", layout.tree(right))) for left, right in book.assumed]
+        return Page((section,), None, (*notes, *(rule_notes(book, self.whole) if explain else ())))
 
     def _zero(self, name: str) -> Gradient:
         """The gradient by a quantity that the loss does not depend on, or only through conditions."""

@@ -79,17 +79,23 @@ def _text_cells(row: Row) -> list[tuple[str, str, str]]:
 def latex(page: Page) -> str:
     blocks = [rf"\[ {equation(page.whole, LATEX)} \]"] if page.whole else []
     notes = [rf"\noindent {sentence(note, LATEX, '$')}\par" for note in page.notes]
-    return "\n".join([*blocks, *map(_latex_section, page.sections), *notes])
+    sections = [rf"\noindent\textbf{{{s.caption}}}" * bool(s.caption) + _latex_section(s) for s in page.sections]
+    return "\n".join([*blocks, *sections, *notes])
 
 
 def _latex_section(section: Section) -> str:
+    """The rows as an array; a section with a caption is boxed."""
+    boxed = bool(section.caption)
     two = len(section.titles) > 1
     local = any(line.beside for row in section.rows for line in row.backward)
     columns = "@{}l@{}" if not two else "@{}l@{\\qquad}l@{\\quad}l@{}" if local else "@{}l@{\\qquad}l@{}"
+    if boxed:
+        columns = "|l|" if not two else "|l|l@{\\quad}l|" if local else "|l|l|"
     titles = " & ".join(rf"\text{{{title}}}" for title in section.titles)
-    rows = [titles + r" \\ \hline"]
+    rows = [r"\hline " * boxed + titles + " & " * (boxed and local) + r" \\ \hline"]
     for row in section.rows:
         rows += [line + r" \\" for line in _latex_cells(row, two, local)]
+    rows[-1] += r" \hline" * boxed
     body = "\n  ".join(rows)
     # fractions in a row need more room than the array gives them
     stretch = "2.5" if two else "1.6"
@@ -112,7 +118,10 @@ def _latex_cells(row: Row, two: bool, local: bool) -> list[str]:
 
 def markdown(page: Page) -> str:
     blocks = [f"$$\n{equation(page.whole, LATEX)}\n$$"] if page.whole else []
-    sections = (_latex_section(section).removeprefix("\\[\n").removesuffix("\n\\]") for section in page.sections)
-    return "\n\n".join(
-        [*blocks, *(f"$$\n{section}\n$$" for section in sections), *(sentence(note, LATEX, "$") for note in page.notes)]
-    )
+    sections = [f"**{s.caption}**\n\n" * bool(s.caption) + _markdown_section(s) for s in page.sections]
+    return "\n\n".join([*blocks, *sections, *(sentence(note, LATEX, "$") for note in page.notes)])
+
+
+def _markdown_section(section: Section) -> str:
+    body = _latex_section(section).removeprefix("\\[\n").removesuffix("\n\\]")
+    return f"$$\n{body}\n$$"
