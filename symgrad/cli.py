@@ -97,7 +97,7 @@ def _language_option(parser: argparse.ArgumentParser) -> None:
 
 def _derive_options(parser: argparse.ArgumentParser) -> None:
     _model_options(parser)
-    parser.add_argument("--style", default="slides", help="slides (default) or steps")
+    parser.add_argument("--style", default="slides", help="slides (default), steps, modules, closed or matrix")
     parser.add_argument(
         "--format",
         default="text",
@@ -107,7 +107,7 @@ def _derive_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--gradient", metavar="NAME", type=_name, help="print only dJ/dNAME, in closed form")
     parser.add_argument("-o", "--output", metavar="FILE", help="write to a file instead of the terminal")
     parser.add_argument("--force", action="store_true", help="overwrite the file")
-    parser.add_argument("--explain", action="store_true", help="say first how the LaTeX was read")
+    parser.add_argument("--explain", action="store_true", help="say how LaTeX was read, and the rules behind closed forms")
     parser.set_defaults(command=derive)
 
 
@@ -270,7 +270,7 @@ def _printed(d: Derivation, options: Any) -> str | bytes:
 
     make = STANDALONE.get(options.format, FORMATS[options.format]) if options.standalone else FORMATS[options.format]
     if not options.gradient:
-        return make(d.page(options.style))
+        return make(d.page(options.style, options.explain))
     gradient = d.gradient(options.gradient)
     if options.format == "latex" and not options.standalone:
         # one formula, to stand in a formula

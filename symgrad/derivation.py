@@ -25,7 +25,7 @@ from symgrad.core.evaluate import evaluate
 from symgrad.core.expr import access, free_indices, indices_of, is_index, name_of
 from symgrad.core.graph import find_loss, top_down
 from symgrad.core.layout import Layout
-from symgrad.core.page import Line, Page, Section
+from symgrad.core.page import Line, Note, Page, Row, Section
 from symgrad.core.program import Index, Program, Statement, Tensor
 from symgrad.core.ranges import scoped
 from symgrad.core.source import right_side
@@ -35,17 +35,20 @@ from symgrad.printers.formats import DRAWINGS, bundle, choose
 from symgrad.printers.latex import LATEX
 from symgrad.printers.text import TEXT
 from symgrad.transform.chain import forward_line, slides, steps
-from symgrad.transform.closed import closed_form, renamed
+from symgrad.transform.closed import closed_form, closed_forms
 from symgrad.transform.collect import Form, collect
 from symgrad.transform.drawing import drawing
 from symgrad.transform.functions import complete
 from symgrad.transform.gradients import expand_gradients
+from symgrad.transform.modules import modules
 from symgrad.transform.reverse import adjoint_names, reverse
-from symgrad.transform.simplify import assume, tidy
+from symgrad.transform.simplify import tidy
 from symgrad.transform.steps import take_apart
+from symgrad.transform.textbook import Textbook, rule_notes
 
 Pages = Callable[[Program, Program, str], tuple[Section, ...]]
-STYLES: dict[str, Pages] = {"slides": slides, "steps": steps}
+CHAIN: dict[str, Pages] = {"slides": slides, "steps": steps, "modules": modules}
+STYLES = (*CHAIN, "closed")
 DRAWN = 10_000  # numbers in the arrays of a graph
 
 
@@ -131,29 +134,29 @@ class Derivation:
         joint = self._collected("parts")
         return only(joint, [s for s in joint.statements if s.name not in primal])
 
-    def text(self, style: str = "slides") -> str:
-        """Unicode text that lines up in a terminal."""
-        return pages.text(self.page(style))
+    def text(self, style: str = "slides", explain: bool = False) -> str:
+        """Unicode text that lines up in a terminal. `explain` lists the rules by which closed forms were simplified."""
+        return pages.text(self.page(style, explain))
 
-    def latex(self, style: str = "slides", standalone: bool = False) -> str:
+    def latex(self, style: str = "slides", standalone: bool = False, explain: bool = False) -> str:
         """A LaTeX fragment for amsmath; `standalone`: a document on which nothing runs off the page."""
-        return (document.article if standalone else pages.latex)(self.page(style))
+        return (document.article if standalone else pages.latex)(self.page(style, explain))
 
-    def markdown(self, style: str = "slides") -> str:
+    def markdown(self, style: str = "slides", explain: bool = False) -> str:
         """Markdown with the mathematics in $$."""
-        return pages.markdown(self.page(style))
+        return pages.markdown(self.page(style, explain))
 
-    def html(self, style: str = "slides") -> str:
+    def html(self, style: str = "slides", explain: bool = False) -> str:
         """A document with MathML that needs nothing else: no script, no font, no network."""
-        return html.html(self.page(style))
+        return html.html(self.page(style, explain))
 
-    def beamer(self, style: str = "slides") -> str:
+    def beamer(self, style: str = "slides", explain: bool = False) -> str:
         """A deck for LaTeX's Beamer that shows the backward pass line by line."""
-        return document.beamer(self.page(style))
+        return document.beamer(self.page(style, explain))
 
-    def pdf(self, style: str = "slides") -> bytes:
+    def pdf(self, style: str = "slides", explain: bool = False) -> bytes:
         """The LaTeX document as PDF. Raises SG611 (pdflatex is not installed), SG707 (it fails)."""
-        return pdf.pdf(document.article(self.page(style)))
+        return pdf.pdf(document.article(self.page(style, explain)))
 
     def graph(self, format: str = "svg", values: Mapping[str, Any] | None = None) -> str:
         """The graph of the model as "svg", "dot", "mermaid" or "tikz": forward edges, and backward ones with partials.
@@ -172,15 +175,22 @@ class Derivation:
     def drawing(self, values: Mapping[str, Any] | None = None) -> Drawing:
         """The graph that `graph` draws."""
         numbers = scalars(self.whole, values) if values is not None else {}
-        return drawing(self.steps, reverse(self.steps, self.loss, self.wrt), self.loss, numbers)
+        return drawing(self.steps, self.raw, self.loss, numbers)
 
-    def page(self, style: str = "slides") -> Page:
+    def page(self, style: str = "slides", explain: bool = False) -> Page:
+        """The equations in rows. Raises SG207 for an unknown style.
+
+        slides and steps show the chain rule, modules cuts the slides' page into boxes, matrix writes whole arrays, closed
+        gives one equation for each gradient.
+        """
         if style not in STYLES:
             raise SymgradError(
                 "SG207", f"there is no style {style}", hint=did_you_mean(style, STYLES) or f"the styles are {', '.join(STYLES)}"
             )
+        if style == "closed":
+            return self._closed_page(explain)
         whole = None if self.steps is self.program else forward_line(self.program.statements[0], self.program)
-        return Page(STYLES[style](self.steps, self.raw, self.loss), whole)
+        return Page(CHAIN[style](self.steps, self.raw, self.loss), whole)
 
     def gradient(self, name: str) -> Gradient:
         """dJ/dname in closed form, in forward quantities that have names.
@@ -194,11 +204,16 @@ class Derivation:
         bar = adjoint_names(self.whole, self.loss).get(name)
         if bar is None:
             return self._zero(name)
-        invented = frozenset(s.name for s in self.steps.statements if s.origin.invented)
-        value = closed_form(bar, self.whole, self.steps, invented)
-        value, used = assume(value, self.program.assumptions)
+        book = Textbook(self.steps)
+        value = closed_form(bar, self.whole, self.steps, self._invented, book)
+        return self._gradient(bar, value, book)
+
+    @property
+    def _invented(self) -> frozenset[str]:
+        return frozenset(s.name for s in self.steps.statements if s.origin.invented)
+
+    def _gradient(self, bar: str, value: Expr, book: Textbook) -> Gradient:
         tensor = self.whole.tensors[bar]
-        value = renamed(tidy(value), tensor, self.whole)
         statement = Statement(access(bar, *(axis.symbol for axis in tensor.axes)), value, tensor.axes)
         found = only(self.whole, [statement])
         return Gradient(
@@ -208,8 +223,21 @@ class Derivation:
             written=found.written,
             functions=found.functions,
             chain=self._chain(),
-            used=tuple(used),
+            used=book.assumed,
         )
+
+    def _closed_page(self, explain: bool) -> Page:
+        """One closed equation for each name of wrt, the adjoints before it that they are written in, and what they rest on."""
+        book = Textbook(self.steps)
+        bars = adjoint_names(self.whole, self.loss)
+        forms = closed_forms([bars[n] for n in self.wrt if n in bars], self.whole, self.steps, self._invented, book)
+        gradients = [self._gradient(bar, value, book) for bar, value in forms.items()]
+        gradients += [self._zero(name) for name in self.wrt if name not in bars]
+        lines = [forward_line(gradient.statements[0], gradient) for gradient in gradients]
+        section = Section(("Gradients in closed form",), tuple(Row(line) for line in lines))
+        layout = Layout.of(self.whole, derivatives=True)
+        notes: list[Note] = [("given ", Line(layout.tree(left), "=", layout.tree(right))) for left, right in book.assumed]
+        return Page((section,), None, (*notes, *(rule_notes(book, self.whole) if explain else ())))
 
     def _zero(self, name: str) -> Gradient:
         """The gradient by a quantity that the loss does not depend on, or only through conditions."""

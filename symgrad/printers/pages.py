@@ -119,22 +119,27 @@ def latex_notes(page: Page) -> list[str]:
 
 
 def _captioned(section: Section) -> str:
-    caption = rf"\noindent {latex_words(section.caption)}\par" + "\n" if section.caption else ""
+    caption = rf"\noindent\textbf{{{latex_words(section.caption)}}}\par" + "\n" if section.caption else ""
     return f"{caption}\\[\n{latex_table(section)}\n\\]"
 
 
 def latex_table(section: Section, rows: Sequence[Row] | None = None, wrap: Wrap | None = None, stretch: str = "1.6") -> str:
-    """The array of a section, or of some of its rows; `wrap(cell, line)` may put something around a cell of a line.
+    """The array of a section, or of some of its rows, boxed where it has a caption.
 
+    `wrap(cell, line)` may put something around a cell of a line.
     `stretch` is the distance of lines where there is one column.
     """
     two = len(section.titles) > 1
     local = any(line.beside for row in section.rows for line in row.backward)
     columns = "@{}l@{}" if not two else "@{}l@{\\qquad}l@{\\quad}l@{}" if local else "@{}l@{\\qquad}l@{}"
+    boxed = bool(section.caption)
+    if boxed:
+        columns = "|l|" if not two else "|l|l@{\\quad}l|" if local else "|l|l|"
     titles = " & ".join(rf"\text{{{latex_words(title)}}}" for title in section.titles)
-    lines = [titles + r" \\ \hline"]
+    lines = [r"\hline " * boxed + titles + " & " * (boxed and local) + r" \\ \hline"]
     for row in section.rows if rows is None else rows:
         lines += [line + r" \\" for line in _latex_cells(row, two, local, wrap or (lambda cell, _: cell))]
+    lines[-1] += r" \hline" * boxed
     body = "\n  ".join(lines)
     # fractions in a row need more room than the array gives them
     stretch = "2.5" if two else stretch
@@ -158,6 +163,6 @@ def _latex_cells(row: Row, two: bool, local: bool, wrap: Wrap) -> list[str]:
 def markdown(page: Page) -> str:
     blocks = [f"$$\n{equation(page.whole, LATEX)}\n$$"] if page.whole else []
     for section in page.sections:
-        blocks += [markdown_words(section.caption)] if section.caption else []
+        blocks += [f"**{markdown_words(section.caption)}**"] if section.caption else []
         blocks.append(f"$$\n{latex_table(section)}\n$$")
     return "\n\n".join([*blocks, *(sentence(note, LATEX, "$", markdown_words) for note in page.notes)])

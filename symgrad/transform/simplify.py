@@ -50,18 +50,18 @@ def tidy(expr: Any) -> Any:
         return expr
     expr = rebuild(expr, [tidy(arg) for arg in expr.args])
     if is_reduction(expr):
-        return _constants_out(expr)
+        return constants_out(expr)
     return common_factor(expr) if expr.is_Add else expr
 
 
-def _constants_out(node: Expr) -> Expr:
+def constants_out(node: Expr) -> Expr:
     op, body, limits = split_reduction(node)
     if op != "sum":
         return node
     condition, body = _guarded(body)
     bound = {limit[0] for limit in limits}
     if condition is not None and bound.isdisjoint(free_symbols(condition)):
-        return where(condition, _constants_out(reduction(op, body, limits)), sp.S.Zero)
+        return where(condition, constants_out(reduction(op, body, limits)), sp.S.Zero)
     factors = sp.Mul.make_args(body)
     out = [f for f in factors if bound.isdisjoint(free_symbols(f)) and (condition is None or _everywhere(f))]
     inside = sp.Mul(*(f for f in factors if f not in out))
@@ -101,12 +101,17 @@ def pick(expr: Any, ranges: Mapping[Any, Ends], facts: Collection[Expr]) -> Any:
 
 def _guarded(body: Expr) -> tuple[Any, Expr]:
     """The guard of a sum's body, c * where(guard, v, 0), and c v; no guard: None and the body."""
-    factors = sp.Mul.make_args(body)
-    for place, factor in enumerate(factors):
+    for factor in sp.Mul.make_args(body):
         if factor.func == where and factor.args[2] == 0:
-            # not body / factor: to SymPy a choice does not commute, so a second one would keep it
-            return factor.args[0], sp.Mul(*factors[:place], factor.args[1], *factors[place + 1 :])
+            return factor.args[0], swapped(body, factor, factor.args[1])
     return None, body
+
+
+def swapped(product: Expr, factor: Expr, other: Expr = sp.S.One) -> Expr:
+    """A product with another factor in the place of one of its own; a division would leave sums uncancelled."""
+    args = list(sp.Mul.make_args(product))
+    args[args.index(factor)] = other
+    return sp.Mul(*args)
 
 
 def common_factor(expr: Expr) -> Expr:
@@ -144,8 +149,11 @@ def cancel(expr: Any) -> Any:
     if is_access(expr) or not expr.args:
         return expr
     expr = rebuild(expr, [cancel(arg) for arg in expr.args])
-    if not expr.is_Mul:
-        return expr
+    return cancelled(expr) if expr.is_Mul else expr
+
+
+def cancelled(expr: Any) -> Any:
+    """The same for one product."""
     for place, total in enumerate(expr.args):
         if not total.is_Add:
             continue
@@ -176,6 +184,27 @@ def _cancelled(term: Expr) -> Expr:
 def size(expr: Any) -> int:
     """Nodes of an expression as written, shared parts counted once."""
     return sum(1 for _ in nodes(expr)) + sum(len(n.args) for n in nodes(expr) if n.is_Add or n.is_Mul)
+
+
+def operations(expr: Any) -> int:
+    """Operations that someone would count in the formula: + − · /, powers, functions, sums, brackets."""
+    if is_access(expr) or is_index(expr) or not expr.args or expr.is_Number:
+        return int(bool(expr.is_Rational and not expr.is_Integer))
+    if is_reduction(expr):
+        return 1 + operations(split_reduction(expr)[1])
+    inside = sum(operations(arg) for arg in expr.args)
+    if expr.is_Add:
+        return len(expr.args) - 1 + inside
+    if expr.is_Mul:
+        factors = [arg for arg in expr.args if arg != -1]
+        below = sum(map(_below_the_line, factors))
+        return len(factors) - 1 + inside - below + (below == len(factors))
+    return inside + 1
+
+
+def _below_the_line(factor: Any) -> bool:
+    """1/y or 1/2 in a product is one operation, the division."""
+    return bool((factor.is_Pow and factor.exp == -1) or (factor.is_Rational and abs(factor.p) == 1 and factor.q != 1))
 
 
 def assume(expr: Any, assumptions: Iterable[tuple[Expr, Expr]]) -> tuple[Any, list[tuple[Expr, Expr]]]:
