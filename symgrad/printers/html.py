@@ -46,7 +46,8 @@ def html(page: Page) -> str:
     return (
         '<!DOCTYPE html>\n<html lang="en" xmlns="http://www.w3.org/1999/xhtml">\n<head>\n<meta charset="utf-8"/>\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1"/>\n'
-        f"<title>Backward pass</title>\n<style>{PAGE_STYLE % _paper(page)}</style>\n</head>\n<body>\n{fragment(page)}\n</body>\n</html>\n"
+        f"<title>Backward pass</title>\n<style>{PAGE_STYLE % _paper(page)}</style>\n</head>\n"
+        f"<body>\n{fragment(page)}\n</body>\n</html>\n"
     )
 
 

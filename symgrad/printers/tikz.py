@@ -5,7 +5,7 @@ The places are those of the SVG; the labels are set by LaTeX.
 >>> from symgrad.core.drawing import Drawing, Node
 >>> from symgrad.core.tree import Name
 >>> tikz(Drawing((Node("x", Name("x")),), ())).splitlines()[-2]
-'  \\node (n0) at (0.80,-0.80) {$x$};'
+'  \\node (n0) at (0.82,-0.96) {$x$};'
 """
 
 from __future__ import annotations
