@@ -82,6 +82,8 @@ def _read(text: str, steps: Program, name: str) -> tuple[Claim, ...]:
     except ImportError:
         raise SymgradError("SG705", f"not yet: {name} holds LaTeX", hint="write dJ/dx[i] = … in the text language") from None
     found: tuple[Claim, ...] = latex.claims(text, name)
+    if not found:
+        raise SymgradError("SG120", f"{name} holds no claim", hint=r"write one, such as \frac{dJ}{dx} = 2x")
     return found
 
 
