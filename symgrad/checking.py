@@ -117,6 +117,8 @@ class _Checker:
     def case(self, claim: Claim) -> _Case:
         reading = read(claim, self.truth)
         wanted: list[Wanted] = [lambda point: self.truth.values(reading.key, point)]
+        if not any(True for point in self.places for _ in reading.cells(self.truth, point)):
+            raise SymgradError("SG309", "no cell of the left side exists at the extents that are tried", claim.span)
         top, bottom, total = reading.key
         if claim.op == "+=" and top == self.truth.loss:
             count = len(self.truth.contributions(bottom, self.places[0]))
