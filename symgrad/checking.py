@@ -82,6 +82,8 @@ def _read(text: str, steps: Program, name: str) -> tuple[Claim, ...]:
     except ImportError:
         raise SymgradError("SG705", f"not yet: {name} holds LaTeX", hint="write dJ/dx[i] = … in the text language") from None
     found: tuple[Claim, ...] = latex.claims(text, name)
+    if not found:
+        raise SymgradError("SG120", f"{name} holds no claim", hint=r"write one, such as \frac{dJ}{dx} = 2x")
     return found
 
 
@@ -115,6 +117,8 @@ class _Checker:
     def case(self, claim: Claim) -> _Case:
         reading = read(claim, self.truth)
         wanted: list[Wanted] = [lambda point: self.truth.values(reading.key, point)]
+        if not any(True for point in self.places for _ in reading.cells(self.truth, point)):
+            raise SymgradError("SG309", "no cell of the left side exists at the extents that are tried", claim.span)
         top, bottom, total = reading.key
         if claim.op == "+=" and top == self.truth.loss:
             count = len(self.truth.contributions(bottom, self.places[0]))

@@ -142,6 +142,7 @@ def test_a_log_likelihood_that_is_minimised_is_warned_of() -> None:
         ("dJ/db = __import__('os')", "SG110", 9),
         ("dJ/db = foo(y)", "SG201", 9),
         ("dJ/dbeta[j+1] = dJ/db*z[j+1] for j in 0..D", "SG309", 1),
+        ("dJ/dbeta[j+100] = 7*z[0]", "SG309", 1),
         ("dJ/db = y^* - y for k in 1..2", "SG310", 21),
     ],
 )  # fmt: skip

@@ -20,9 +20,8 @@ from dataclasses import dataclass, replace
 from symgrad.core.draft import Claim
 from symgrad.core.errors import Source, SymgradError, did_you_mean
 from symgrad.core.greek import LETTERS
-from symgrad.core.tree import Call, Compare, Deriv, Name, Num, Prod, Tree, map_tree
-from symgrad.frontend.lines import check_depth
-from symgrad.frontend.syntax import Parser, Token, describe, span_of, tokenize
+from symgrad.core.tree import Call, Compare, Deriv, Name, Num, Prod, Tree, depth, map_tree
+from symgrad.frontend.syntax import LIMITS, Parser, Token, describe, span_of, tokenize
 
 Ranks = Mapping[str, int]
 
@@ -88,7 +87,8 @@ class _ClaimParser(Parser):
         right = self.expression(10)
         loops = self.loops()
         for tree in (left, right):
-            check_depth(tree, span_of(left))
+            if depth(tree) > LIMITS["nesting"]:
+                raise SymgradError("SG504", f"this nests more than {LIMITS['nesting']} deep", span_of(left), "name parts of it")
         reader = _Derivatives(self.ranks)
         target = reader.read(left)
         last = next((b.span for b in reversed(loops) if b.span), None) or span_of(right)
