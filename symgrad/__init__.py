@@ -9,9 +9,10 @@ from symgrad.frontend.latex import parse_latex
 from symgrad.frontend.sympy import from_sympy
 from symgrad.frontend.text import parse
 from symgrad.operators import hessian, hvp, jacobian, jvp, vjp
+from symgrad.printers.model import program_latex
 from symgrad.train import SGD, Adam, Momentum
 
 __all__ = [
     "SGD", "Adam", "Momentum", "SymgradError", "check", "compile", "derive", "from_sympy", "hessian", "hvp", "jacobian", "jvp",
-    "parse", "parse_latex", "read", "vjp",
+    "parse", "parse_latex", "program_latex", "read", "vjp",
 ]  # fmt: skip

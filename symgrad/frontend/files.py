@@ -6,7 +6,7 @@ from pathlib import Path
 
 from symgrad.core.errors import Source, SymgradError
 from symgrad.core.program import Program
-from symgrad.frontend.latex import parse_latex
+from symgrad.frontend.latex import read_latex
 from symgrad.frontend.syntax import LIMITS
 from symgrad.frontend.text import parse
 
@@ -19,7 +19,7 @@ def read(path: str | Path) -> Program:
     """
     path = Path(path)
     text = read_text(path)
-    return parse_latex(text, name=str(path)) if path.suffix.lower() == ".tex" else parse(text, str(path))
+    return read_latex(text, name=str(path)).program if path.suffix.lower() == ".tex" else parse(text, str(path))
 
 
 def read_text(path: Path) -> str:

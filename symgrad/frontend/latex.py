@@ -52,7 +52,7 @@ def parse_latex(
     that cannot be read or means two things, SG2xx names, SG3xx indices, SG4xx graph, SG5xx size.
 
     >>> print(parse_latex(r"a_j = \sum_{i=0}^M \alpha_{ji} x_i \qquad \forall j \in \{0, \dots, D\}", params=["alpha"]))
-    param alpha[j,i]
+    param alpha[j in 0..D,i in 0..M]
     a[j] = sum(alpha[j,i]*x[i] for i in 0..M) for j in 0..D
     """
     return read_latex(latex, params, inputs, loss, minimize, maximize, name).program
@@ -98,8 +98,8 @@ def looks_like_latex(text: str) -> bool:
 def claims(latex: str, name: str = "<latex>") -> tuple[Claim, ...]:
     r"""The equations of a text whose left side is a derivative; other equations are left out.
 
-    >>> claims(r"y = x^2, \quad \frac{dJ}{dx} = \frac{dJ}{dy} \cdot 2x")[0].left
-    Deriv(top=Name(name='J', indices=()), bottom=Name(name='x', indices=()), second=None)
+    >>> claims(r"y = x^2, \quad \frac{dJ}{dx} = \frac{dJ}{dy} \cdot 2x")[0].span.text
+    '\\frac{dJ}{dx} = \\frac{dJ}{dy} \\cdot 2x'
     """
     return tuple(_read(latex, name)[1])
 

@@ -39,7 +39,8 @@ def equations(source: Source, known: Known) -> list[list[Token]]:
 
 def displays(source: Source, known: Known) -> list[tuple[int, int]]:
     """The places of mathematics. Raises SG136 for a display that does not end."""
-    shown, inline = [], []
+    shown: list[tuple[int, int]] = []
+    inline: list[tuple[int, int]] = []
     for kind, start, end in delimited(source):
         (inline if kind == "inline" else shown).append((start, end))
     if not shown and not inline:

@@ -232,6 +232,10 @@ class Grammar(Parser):
 
     # what the modules above add
 
+    def derivative(self, command: Token) -> Tree | None:
+        """The derivative that a fraction is, or None."""
+        raise NotImplementedError
+
     def word(self) -> Tree:
         """A name, a call, or a derivative."""
         raise NotImplementedError

@@ -83,7 +83,7 @@ class Reductions(Symbols):
         r"""\sum_{i=0}^M body, \max_j body; \max(0, u) is a function."""
         if op in ("max", "min") and not self.sees("_"):
             return self.function(token, op)
-        binders, guards, top = [], list[Tree](), None
+        binders, guards, top = list[Binder](), list[Tree](), None
         while self.sees("_", "^"):
             if self.take("_"):
                 binders, guards = self.limits()
@@ -92,7 +92,7 @@ class Reductions(Symbols):
                 top = self.exponent()
         binders = self.finished(binders, top, token)
         body = self.expression(BODY)
-        tree: Tree = Reduce(op, body, tuple(binders), guards[0] if guards else None, token.span.to(span_of(body)))
+        tree = Reduce(op, body, tuple(binders), guards[0] if guards else None, token.span.to(span_of(body)))
         return self.guarded(tree, guards) if len(guards) > 1 else tree
 
     def guarded(self, tree: Reduce, guards: list[Tree]) -> Tree:

@@ -39,10 +39,10 @@ SAME = {
     r"\newline": r"\\", r"\tabularnewline": r"\\", r"\cr": r"\\", r"\lgroup": "(", r"\rgroup": ")", r"\sp": "^", r"\sb": "_",
     "ϵ": r"\epsilon", "ϕ": r"\phi", "ϑ": r"\vartheta",
 }  # fmt: skip
-SKIPPED = frozenset(
-    r"\, \; \: \! \> \/ \nonumber \notag \displaystyle \textstyle \scriptstyle \limits \nolimits \hline \centering"
-    r" \big \Big \bigg \Bigg \bigl \bigr \Bigl \Bigr \biggl \biggr \Biggl \Biggr \bigm \noindent \allowbreak \nobreak".split()  # noqa: SIM905
-) | {r"\ ", "\\\n", "\\\t"}
+SKIPPED = frozenset((r"\,", r"\;", r"\:", r"\!", r"\>", r"\/", r"\nonumber", r"\notag", r"\displaystyle", r"\textstyle",
+    r"\scriptstyle", r"\limits", r"\nolimits", r"\hline", r"\centering", r"\big", r"\Big", r"\bigg", r"\Bigg", r"\bigl",
+    r"\bigr", r"\Bigl", r"\Bigr", r"\biggl", r"\biggr", r"\Biggl", r"\Biggr", r"\bigm", r"\noindent", r"\allowbreak",
+    r"\nobreak", r"\ ", "\\\n", "\\\t"))  # fmt: skip
 SKIPPED_WITH_ARGUMENT = {r"\label", r"\tag", r"\tag*", r"\vspace", r"\vspace*", r"\hspace", r"\hspace*", r"\phantom", r"\hphantom",
                          r"\vphantom", r"\eqref", r"\color"}  # fmt: skip
 WORDS = {r"\text", r"\mbox", r"\textrm", r"\textit", r"\textbf", r"\textnormal", r"\intertext"}
@@ -63,11 +63,11 @@ OTHER = {r"\frac", r"\sqrt", r"\forall", r"\in", r"\dots", r"\infty", r"\{", r"\
          r"\dotsb", r"\det", r"\binom", r"\iff"}  # fmt: skip
 KNOWN = frozenset({*SAME, *SKIPPED, *SKIPPED_WITH_ARGUMENT, *WORDS, *UPRIGHT, *FONTS, *ACCENTS, *GREEK_COMMANDS,
                    *FUNCTION_COMMANDS, *BIG, *OTHER})  # fmt: skip
-DANGEROUS = frozenset(
-    r"\input \include \includegraphics \write \openin \openout \read \immediate \def \edef \gdef \xdef \let"
-    r" \newcommand \renewcommand \providecommand \DeclareMathOperator \catcode \csname \expandafter \loop \usepackage \documentclass \special \directlua"
-    r" \verb \newenvironment \futurelet \obeylines \lowercase \uppercase \newread \newwrite".split()  # noqa: SIM905
-)
+DANGEROUS = frozenset((r"\input", r"\include", r"\includegraphics", r"\write", r"\openin", r"\openout", r"\read",
+    r"\immediate", r"\def", r"\edef", r"\gdef", r"\xdef", r"\let", r"\newcommand", r"\renewcommand", r"\providecommand",
+    r"\DeclareMathOperator", r"\catcode", r"\csname", r"\expandafter", r"\loop", r"\usepackage", r"\documentclass",
+    r"\special", r"\directlua", r"\verb", r"\newenvironment", r"\futurelet", r"\obeylines", r"\lowercase", r"\uppercase",
+    r"\newread", r"\newwrite"))  # fmt: skip
 ROWS_OF = ("align", "alignat", "aligned", "alignedat", "gather", "gathered", "equation", "split", "multline", "eqnarray",
            "displaymath", "math", "flalign", "array", "cases", "dcases", "subequations", "center")  # fmt: skip
 COLUMNS = ("array", "alignat", "alignedat")  # have an argument of columns
