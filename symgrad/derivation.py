@@ -34,6 +34,7 @@ from symgrad.transform.closed import closed_form, closed_forms
 from symgrad.transform.collect import Form, collect
 from symgrad.transform.functions import complete
 from symgrad.transform.gradients import expand_gradients
+from symgrad.transform.matrix import matrix_page
 from symgrad.transform.modules import modules
 from symgrad.transform.reverse import adjoint_names, reverse
 from symgrad.transform.simplify import tidy
@@ -42,7 +43,7 @@ from symgrad.transform.textbook import Textbook, rule_notes
 
 Pages = Callable[[Program, Program, str], tuple[Section, ...]]
 CHAIN: dict[str, Pages] = {"slides": slides, "steps": steps, "modules": modules}
-STYLES = (*CHAIN, "closed")
+STYLES = (*CHAIN, "closed", "matrix")
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,6 +130,8 @@ class Derivation:
             )
         if style == "closed":
             return self._closed_page(explain)
+        if style == "matrix":
+            return matrix_page(self.steps, self.whole, self.loss)
         raw = reverse(self.steps, self.loss, self.wrt)
         whole = None if self.steps is self.program else forward_line(self.program.statements[0], self.program)
         return Page(CHAIN[style](self.steps, raw, self.loss), whole)
