@@ -21,7 +21,7 @@ from symgrad.core.errors import SymgradError, did_you_mean
 from symgrad.core.expr import access, indices_of, is_index, name_of
 from symgrad.core.graph import find_loss, top_down
 from symgrad.core.layout import Layout
-from symgrad.core.page import Line, Note, Page, Row, Section
+from symgrad.core.page import CLOSED, Line, Note, Page, Row, Section
 from symgrad.core.program import Index, Program, Statement, Tensor
 from symgrad.core.ranges import scoped
 from symgrad.core.source import right_side
@@ -178,7 +178,7 @@ class Derivation:
         gradients = [self._gradient(bar, value, book) for bar, value in forms.items()]
         gradients += [self._zero(name) for name in self.wrt if name not in bars]
         lines = [forward_line(gradient.statements[0], gradient) for gradient in gradients]
-        section = Section(("Gradients in closed form",), tuple(Row(line) for line in lines))
+        section = Section(CLOSED, tuple(Row(line) for line in lines))
         layout = Layout.of(self.whole, derivatives=True)
         notes: list[Note] = [("given ", Line(layout.tree(left), "=", layout.tree(right))) for left, right in book.assumed]
         return Page((section,), None, (*notes, *(rule_notes(book, self.whole) if explain else ())))

@@ -71,7 +71,7 @@ PUBLISHED = [
     ("z = tanh(a); J = z", "a", "dJ/da = 1 − z²", 2),
     ("z = max(0, a); J = (z - t)^2/2", "a", "dJ/da = (z − t) [a > 0]", 3),
     (
-        "index k in 1..K; input t[k]; p[k] = exp(s[k])/sum(exp(s[l]) for l in 1..K); J = logsumexp(s[k] for k) - sum(t[k]*s[k] for k)",
+        "index k, l in 1..K; input t[k]; p[k] = exp(s[k])/sum(exp(s[l]) for l); J = logsumexp(s[k] for k) - sum(t[k]*s[k] for k)",
         "s",
         "dJ/ds_k = p_k − t_k",
         1,

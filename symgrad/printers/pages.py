@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from symgrad.core.page import Line, Note, Page, Row, Section
+from symgrad.core.page import CLOSED, Line, Note, Page, Row, Section
 from symgrad.core.tree import Format
 from symgrad.printers.latex import LATEX
 from symgrad.printers.text import TEXT
@@ -98,7 +98,7 @@ def _latex_section(section: Section) -> str:
     rows[-1] += r" \hline" * boxed
     body = "\n  ".join(rows)
     # fractions in a row need more room than the array gives them
-    stretch = "2.5" if two else "1.6"
+    stretch = "2.5" if two or section.titles == CLOSED else "1.6"
     return f"\\[\n\\renewcommand{{\\arraystretch}}{{{stretch}}}\n\\begin{{array}}{{{columns}}}\n  {body}\n\\end{{array}}\n\\]"
 
 
