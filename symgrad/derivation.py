@@ -25,7 +25,7 @@ from symgrad.core.evaluate import evaluate
 from symgrad.core.expr import access, free_indices, indices_of, is_index, name_of
 from symgrad.core.graph import find_loss, top_down
 from symgrad.core.layout import Layout
-from symgrad.core.page import Line, Note, Page, Row, Section
+from symgrad.core.page import CLOSED, Line, Note, Page, Row, Section
 from symgrad.core.program import Index, Program, Statement, Tensor
 from symgrad.core.ranges import scoped
 from symgrad.core.source import right_side
@@ -40,6 +40,7 @@ from symgrad.transform.collect import Form, collect
 from symgrad.transform.drawing import drawing
 from symgrad.transform.functions import complete
 from symgrad.transform.gradients import expand_gradients
+from symgrad.transform.matrix import matrix_page
 from symgrad.transform.modules import modules
 from symgrad.transform.reverse import adjoint_names, reverse
 from symgrad.transform.simplify import tidy
@@ -48,7 +49,7 @@ from symgrad.transform.textbook import Textbook, rule_notes
 
 Pages = Callable[[Program, Program, str], tuple[Section, ...]]
 CHAIN: dict[str, Pages] = {"slides": slides, "steps": steps, "modules": modules}
-STYLES = (*CHAIN, "closed")
+STYLES = (*CHAIN, "closed", "matrix")
 DRAWN = 10_000  # numbers in the arrays of a graph
 
 
@@ -189,6 +190,8 @@ class Derivation:
             )
         if style == "closed":
             return self._closed_page(explain)
+        if style == "matrix":
+            return matrix_page(self.steps, self.whole, self.loss)
         whole = None if self.steps is self.program else forward_line(self.program.statements[0], self.program)
         return Page(CHAIN[style](self.steps, self.raw, self.loss), whole)
 
@@ -234,7 +237,7 @@ class Derivation:
         gradients = [self._gradient(bar, value, book) for bar, value in forms.items()]
         gradients += [self._zero(name) for name in self.wrt if name not in bars]
         lines = [forward_line(gradient.statements[0], gradient) for gradient in gradients]
-        section = Section(("Gradients in closed form",), tuple(Row(line) for line in lines))
+        section = Section(CLOSED, tuple(Row(line) for line in lines))
         layout = Layout.of(self.whole, derivatives=True)
         notes: list[Note] = [("given ", Line(layout.tree(left), "=", layout.tree(right))) for left, right in book.assumed]
         return Page((section,), None, (*notes, *(rule_notes(book, self.whole) if explain else ())))

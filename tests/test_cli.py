@@ -63,6 +63,9 @@ def accuracy(out: str, part: str) -> float:
     [
         ([], "dJ/dθ_j = dJ/da · da/dθ_j"),
         (["--style", "steps"], "+="),
+        (["--style", "closed"], "dJ/dx"),
+        (["--style", "matrix"], "dJ/dx"),
+        (["--style", "modules", "--explain"], "Module 1"),
         (["--format", "latex"], r"\frac{dJ}{d \theta_j}"),
         (["--format", "markdown"], "$$"),
         (["--gradient", "theta"], "dJ/dθ_j ="),

@@ -39,6 +39,8 @@ class Section:
     caption: str = ""
 
 
+CLOSED = ("Gradients in closed form",)  # the title of a section whose every row is a fraction
+
 Note: TypeAlias = tuple[str | Line, ...]
 
 

@@ -46,7 +46,7 @@ class Sum:
 
 @dataclass(frozen=True)
 class Prod:
-    """Factors with "*", "/" or "." (a product that is always shown, as in a chain rule) before each."""
+    """Factors with "*", "/", "." (a product that is always shown, as in a chain rule) or "o" (entry by entry) before each."""
 
     factors: tuple[tuple[str, Tree], ...]
     span: Span | None = field(default=None, compare=False)
@@ -114,7 +114,16 @@ class Bracket:
     conditions: tuple[Tree, ...]
 
 
-Tree: TypeAlias = Num | Name | Sum | Prod | Pow | Call | Reduce | Compare | Deriv | Bracket
+@dataclass(frozen=True)
+class Transpose:
+    """A whole array transposed; printed only."""
+
+    base: Tree
+
+
+ONES = "𝟏"  # the name of the vector of ones
+
+Tree: TypeAlias = Num | Name | Sum | Prod | Pow | Call | Reduce | Compare | Deriv | Bracket | Transpose
 
 Rendered: TypeAlias = tuple[str, int]
 
@@ -148,6 +157,8 @@ def children(tree: Tree) -> list[Tree]:
             return [tree.left, tree.right]
         case Bracket():
             return list(tree.conditions)
+        case Transpose():
+            return [tree.base]
     return []
 
 
@@ -179,13 +190,23 @@ def map_tree(tree: Tree, rule: Callable[[Tree], Tree]) -> Tree:
             tree = replace(tree, body=again(tree.body), guard=tree.guard and again(tree.guard))
         case Compare():
             tree = replace(tree, left=again(tree.left), right=again(tree.right))
+        case Transpose():
+            tree = replace(tree, base=again(tree.base))
     return rule(tree)
+
+
+def inside(factor: Tree, product: Prod, last: bool) -> int:
+    """What a factor must bind: ⊙ and the matrix product stand in brackets within one another."""
+    ops = [{op for op, _ in each.factors[1:]} for each in (factor, product) if isinstance(each, Prod)]
+    if len(ops) > 1 and ops[0] != ops[1] and "o" in ops[0] | ops[1]:
+        return POW
+    return BIG if last else MUL
 
 
 class Format:
     """One-line rendering in the text language; other formats override what they write differently."""
 
-    times, dot, minus = "*", "*", "-"
+    times, dot, minus, entrywise, top = "*", "*", "-", " ⊙ ", "ᵀ"
     compare_signs: Mapping[str, str] = MappingProxyType({"=": "=="})
 
     def show(self, tree: Tree, least: int = 0) -> str:
@@ -226,6 +247,12 @@ class Format:
                 return self.deriv(tree), ATOM
             case Bracket():
                 return f"[{', '.join(map(self.show, tree.conditions))}]", ATOM
+            case Transpose():
+                return self.transpose(tree), POW
+
+    def transpose(self, tree: Transpose) -> str:
+        base = self.show(tree.base, ATOM)
+        return (self.brackets(base) if isinstance(tree.base, Deriv) else base) + self.top
 
     def guard(self, tree: Tree) -> str:
         """The condition of a reduction; several stand side by side."""
@@ -253,14 +280,14 @@ class Format:
         """Only the last factor may be left open at its end, as `log y` and a big sum are."""
         out, binds, last = "", MUL, len(tree.factors) - 1
         for place, (op, factor) in enumerate(tree.factors):
-            text, end = self.fit(factor, POW if op == "/" else BIG if place == last else MUL)
+            text, end = self.fit(factor, POW if op == "/" else inside(factor, tree, place == last))
             out = self.between(op, out, text, factor) if place else text
             binds = MUL if op == "/" else min(MUL, end)
         return out, binds
 
     def between(self, op: str, left: str, right: str, factor: Tree) -> str:
         """The product so far with one more factor."""
-        return left + {"*": self.times, ".": self.dot, "/": "/"}[op] + right
+        return left + {"*": self.times, ".": self.dot, "/": "/", "o": self.entrywise}[op] + right
 
     def pow(self, tree: Pow) -> Rendered:
         return f"{self.show(tree.base, ATOM)}^{self.show(tree.exponent, POW)}", POW

@@ -17,6 +17,7 @@ from symgrad.core.tree import (
     BARE,
     BIG,
     MUL,
+    ONES,
     POW,
     Binder,
     Bracket,
@@ -30,6 +31,7 @@ from symgrad.core.tree import (
     Reduce,
     Rendered,
     Tree,
+    inside,
 )
 from symgrad.printers.names import plain_indices, split
 from symgrad.printers.text import is_simple
@@ -44,13 +46,15 @@ TALL = (r"\frac", r"\sum", r"\prod", r"\begin", r"\sqrt")
 
 
 class LatexFormat(Format):
-    times, dot = " ", r" \cdot "
+    times, dot, entrywise, top = " ", r" \cdot ", r" \odot ", r"^\top"
     compare_signs = MappingProxyType({"!=": r"\ne", "<=": r"\le", ">=": r"\ge"})
 
     def brackets(self, text: str) -> str:
         return rf"\left({text}\right)" if any(t in text for t in TALL) else f"({text})"
 
     def letter(self, name: str) -> str:
+        if name == ONES:
+            return r"\mathbf{1}"
         if name in LETTERS:
             return name[0] if name == "omicron" else rf"\{name}"
         safe = name.translate(SPECIAL)
@@ -90,7 +94,7 @@ class LatexFormat(Format):
                 out = rf"\frac{{{self._numerator(tree, place, out)}}}{{{self.show(factor)}}}"
                 binds = MUL
                 continue
-            text, end = self.fit(factor, BIG if place == last else MUL)
+            text, end = self.fit(factor, inside(factor, tree, place == last))
             out = self.between(op, out, text, factor) if place else text
             binds = min(MUL, end)
         return out, binds
@@ -102,7 +106,7 @@ class LatexFormat(Format):
     def between(self, op: str, left: str, right: str, factor: Tree) -> str:
         if op == "*" and (right[0].isdigit() or isinstance(factor, Num)):
             return rf"{left} \cdot {right}"
-        return left + (self.dot if op == "." else " ") + right
+        return left + {".": self.dot, "o": self.entrywise}.get(op, " ") + right
 
     def pow(self, tree: Pow) -> Rendered:
         base = self.show(tree.base, ATOM)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
 from symgrad.core.greek import GREEK
-from symgrad.core.page import Line, Note, Page, Row, Section
+from symgrad.core.page import CLOSED, Line, Note, Page, Row, Section
 from symgrad.core.tree import Format
 from symgrad.printers.latex import LATEX, SPECIAL
 from symgrad.printers.text import TEXT
@@ -142,7 +142,7 @@ def latex_table(section: Section, rows: Sequence[Row] | None = None, wrap: Wrap 
     lines[-1] += r" \hline" * boxed
     body = "\n  ".join(lines)
     # fractions in a row need more room than the array gives them
-    stretch = "2.5" if two else stretch
+    stretch = "2.5" if two or section.titles == CLOSED else stretch
     return f"\\renewcommand{{\\arraystretch}}{{{stretch}}}\n\\begin{{array}}{{{columns}}}\n  {body}\n\\end{{array}}"
 
 

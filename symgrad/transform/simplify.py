@@ -192,7 +192,11 @@ def operations(expr: Any) -> int:
         return int(bool(expr.is_Rational and not expr.is_Integer))
     if is_reduction(expr):
         return 1 + operations(split_reduction(expr)[1])
+    if expr.is_Pow and expr.exp.is_number:
+        return 1 + operations(expr.base)
     inside = sum(operations(arg) for arg in expr.args)
+    if expr.func == where:
+        return inside
     if expr.is_Add:
         return len(expr.args) - 1 + inside
     if expr.is_Mul:

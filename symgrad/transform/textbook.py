@@ -91,7 +91,7 @@ def _numbers(node: Any, scope: Scope) -> Any:
     for factor in sp.Mul.make_args(body):
         content, rest = factor.primitive() if factor.is_Add else (sp.S.One, factor)
         if rest.is_Add and all(term.could_extract_minus_sign() for term in rest.args):
-            content, rest = -content, -rest
+            content, rest = -content, sp.Add(*(-term for term in rest.args))
         number, factors = number * content, [*factors, rest]
     return number * reduction(op, sp.Mul(*factors), limits) if number != 1 else node
 
@@ -285,6 +285,16 @@ class Textbook:
             node = where(node.args[0], *(self.walk(arg, scope, cheap) for arg in node.args[1:]))
         else:
             node = rebuild(node, [self.walk(arg, scope, cheap) for arg in node.args])
+        # to the end here before the node around it is looked at
+        for _ in range(ROUNDS):
+            new = self.once(node, scope, cheap)
+            if new == node:
+                break
+            node = new
+        return node
+
+    def once(self, node: Any, scope: Scope, cheap: bool) -> Any:
+        """The first rule that changes a node."""
         for rule in RULES:
             if rule.cheap or not cheap:
                 new = rule.apply(node, scope)
