@@ -31,7 +31,7 @@ def article(page: Page) -> str:
     wide = pages.width(page) > WIDE
     blocks = [_shrunk(f"\\displaystyle {pages.equation(page.whole, LATEX)}")] if page.whole else []
     for section in page.sections:
-        blocks += [rf"\noindent {pages.latex_words(section.caption)}\par"] if section.caption else []
+        blocks += [rf"\medskip\noindent\textbf{{{pages.latex_words(section.caption)}}}\par\smallskip"] if section.caption else []
         blocks += [
             _shrunk(pages.latex_table(section, rows, stretch=APART)) for rows in chunks(section, LANDSCAPE if wide else PAGE)
         ]

@@ -38,6 +38,7 @@ from symgrad.core.tree import (
     Reduce,
     Rendered,
     Sum,
+    Transpose,
     Tree,
 )
 from symgrad.printers.names import plain_indices, split
@@ -221,11 +222,11 @@ class MathMLFormat(Format):
             return self.compare(tree), COMPARE
         if isinstance(tree, Bracket):
             return fenced(COMMA.join(map(self.show, tree.conditions)), "[", "]"), ATOM
-        # by name: the node belongs to the matrix form of the tree
-        if type(tree).__name__ == "Transpose":
-            base: Tree = tree.base  # type: ignore[union-attr]
-            return f"<msup>{row(self.show(base, ATOM))}{mo('⊤')}</msup>", POW
         return super().render(tree)
+
+    def transpose(self, tree: Transpose) -> str:
+        base = self.show(tree.base, ATOM)
+        return f"<msup>{self.brackets(base) if isinstance(tree.base, Deriv) else row(base)}{mo('⊤')}</msup>"
 
 
 MATHML = MathMLFormat()
