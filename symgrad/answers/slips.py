@@ -201,7 +201,9 @@ def _factors(right: Tree, context: Context) -> Iterator[Edit]:
     for body, put in _bodies(right):
         for number in map(Num, ("2", "3", "4")):
             yield Edit("factor", f"the factor {number.text} is missing", body, put(times(body, number)))
-            yield Edit("factor", f"the factor 1/{number.text} is missing", body, put(Prod((("*", body), ("/", number)))))
+            written = isinstance(body, Prod) and ("*", number) in body.factors
+            why = f"the factor {number.text} is too many" if written else f"the factor 1/{number.text} is missing"
+            yield Edit("factor", why, body, put(Prod((("*", body), ("/", number)))))
         for count in context.counts:
             yield Edit("factor", "the factor 1/N of the mean is missing", body, put(Prod((("*", body), ("/", count)))))
             yield Edit("factor", "the factor 1/N of a mean is too many", body, put(times(body, count)))
