@@ -125,8 +125,13 @@ def common_factor(expr: Expr) -> Expr:
     if not shared:
         return expr
     rest = [from_powers({b: e - shared.get(b, 0) for b, e in term.items()}) for term in terms]
-    sign = -1 if all(term.could_extract_minus_sign() for term in rest) else 1
+    sign = -1 if all(map(is_negative, rest)) else 1
     return sp.Mul(sp.Add(*(sign * term for term in rest)), from_powers(shared), sign)
+
+
+def is_negative(term: Expr) -> bool:
+    """True where a minus stands before a term, or before every part of it: not before 1 - x, whatever its normal form."""
+    return all(part.as_coeff_Mul()[0].is_negative for part in sp.Add.make_args(term))
 
 
 def logistic_form(partial: Expr, statement: Statement) -> Expr:
