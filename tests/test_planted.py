@@ -55,8 +55,8 @@ def weight(name: str, rho: Any) -> Plant:
 
 
 def wrong_sign(m: pytest.MonkeyPatch) -> None:
-    def rule(base: Any, exponent: Any, dbase: Any, dexponent: Any, node: Any) -> Any:
-        return -exponent * base ** (exponent - 1) * dbase
+    def rule(node: Any, dbase: Any, dexponent: Any, result: Any) -> Any:
+        return -node.exp * node.base ** (node.exp - 1) * dbase
 
     m.setattr(linearize, "_power_rule", rule)
 
@@ -97,8 +97,8 @@ def missing_sum(m: pytest.MonkeyPatch) -> None:
 def dropped_contribution(m: pytest.MonkeyPatch) -> None:
     true = linearize._terms
 
-    def fewer(value: Any, names: frozenset[str]) -> Any:
-        found = list(true(value, names))
+    def fewer(value: Any, names: frozenset[str], result: Any = None) -> Any:
+        found = list(true(value, names, result))
         return found[:-1] if len(found) > 1 else found
 
     m.setattr(linearize, "_terms", fewer)
