@@ -165,6 +165,20 @@ def test_the_command_line_descends(
     assert abs(after - before) > 0.5e-2 * abs(loss)
 
 
+ROW = re.compile(r"^\| `(\w+)` \|[^|]*\| (min|max) \| (\S+) \| (\S+) \|", re.MULTILINE)
+
+
+def test_the_page_of_trained_models(write_data: Callable[[str, Path], dict[str, Any]], tmp_path: Path) -> None:
+    """A model that the page leaves out, a goal the wrong way, a first loss of other data or other starting values."""
+    rows = ROW.findall((ROOT / "docs/gallery_models.md").read_text(encoding="utf-8"))
+    assert sorted(name for name, *_ in rows) == sorted(GALLERY)
+    for name, goal, first, last in rows:
+        loss, _ = GALLERY[name].gradients(write_data(name, tmp_path / "data.npz"))
+        assert sg.read(ROOT / GALLERY[name].file).goal == f"{goal}imize"
+        assert float(first) == pytest.approx(loss, rel=1e-5)
+        assert (float(last) > loss) is (goal == "max")
+
+
 def test_the_command_line_trains(
     write_data: Callable[[str, Path], dict[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
