@@ -200,6 +200,8 @@ def main() -> None:
     parser.add_argument("out", help="the .npz file to write")
     parser.add_argument("--seed", type=int, default=0, help="of the data and the starting values; default 0")
     given = parser.parse_args()
+    if given.seed < 0:
+        parser.error("--seed must not be negative")
     try:
         np.savez(given.out, **arrays(given.name, given.seed))
     except ModuleNotFoundError:
