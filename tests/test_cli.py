@@ -267,7 +267,7 @@ def test_a_fault_of_ours_is_reported(capsys: Capture, monkeypatch: pytest.Monkey
         raise ZeroDivisionError("planted")
 
     monkeypatch.delenv("SYMGRAD_DEBUG", raising=False)
-    monkeypatch.setattr("symgrad.cli.model", broken)
+    monkeypatch.setattr("symgrad.cli.reading", broken)
     code, _, err = run(["derive", "J = x"], capsys)
     assert code == 70
     assert "planted" in err
@@ -280,7 +280,7 @@ def test_a_fault_of_ours_is_reported(capsys: Capture, monkeypatch: pytest.Monkey
     def stopped(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("symgrad.cli.model", stopped)
+    monkeypatch.setattr("symgrad.cli.reading", stopped)
     assert main(["derive", "J = x"]) == 130
 
 
