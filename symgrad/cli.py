@@ -18,6 +18,7 @@ from symgrad.core.program import Program
 
 if TYPE_CHECKING:
     from symgrad.derivation import Derivation
+    from symgrad.trainer import Settings
 
 PICTURES = (".png", ".svg", ".pdf")
 LANGUAGES = ("auto", "text", "latex")
@@ -154,10 +155,11 @@ def _train_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--optimizer", default="adam", help="adam (default), sgd or momentum")
     parser.add_argument("--learning-rate", type=float, help="default: adam 0.005, sgd 0.1, momentum 0.02")
     parser.add_argument("--epochs", type=int, default=50)
-    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--batch-size", type=int, help="examples a step; default 32")
     parser.add_argument("--seed", type=int, default=0, help="of the split, the start and the shuffling")
     parser.add_argument("--dtype", default="float64", help="float64 (default) or float32")
-    parser.add_argument("--test-fraction", type=float, default=0.2)
+    parser.add_argument("--backend", default="numba", help="numba (default) or numpy, which is slower but needs no compiling")
+    parser.add_argument("--test-fraction", type=float, help="the share of the examples that is held back; default 0.2")
     parser.add_argument("--save", metavar="params.npz", help="write the trained parameters and the features' shift and scale")
     parser.add_argument("--picture", metavar="loss.png", help="write the loss curve, as .png, .svg or .pdf (extra demo)")
     parser.add_argument("--force", action="store_true", help="overwrite files")
@@ -313,45 +315,67 @@ def train(options: Any) -> None:
     """Train, report, save."""
     from symgrad.data import load_table
     from symgrad.named import arrays_for, train_on_arrays
-    from symgrad.train import SGD, Adam, Momentum
-    from symgrad.trainer import Job, Settings, summary
+    from symgrad.trainer import Job, summary
 
-    rules: dict[str, tuple[Any, float]] = {"adam": (Adam, 0.005), "sgd": (SGD, 0.1), "momentum": (Momentum, 0.02)}
-    rule, rate = rules[_choose("optimizer", options.optimizer, tuple(rules))]
+    settings = _settings(options)
     _check_outputs(options)
-    if not 0 <= options.test_fraction < 1:
-        raise SymgradError("SG608", f"--test-fraction must be at least 0 and below 1, and is {options.test_fraction}")
-    for name, value, least in (("epochs", options.epochs, 0), ("batch-size", options.batch_size, 1), ("seed", options.seed, 0)):
-        if value < least:
-            raise SymgradError("SG608", f"--{name} must be at least {least}, and is {value}")
-    settings = Settings(
-        rule(rate if options.learning_rate is None else options.learning_rate),
-        options.epochs,
-        options.batch_size,
-        options.seed,
-        _choose("dtype", options.dtype, ("float64", "float32")),
-        options.test_fraction,
-        options.target,
-        options.prediction,
-        options.bias_unit,
-        _sizes(options.size),
-    )
     program = model(options.model, options.language)
     arrays = arrays_for(program, options.data)
     if arrays is not None:
-        result, name = train_on_arrays(program, arrays, settings), ""
+        _check_whole(options)
+        result, name = train_on_arrays(program, arrays, settings, print), ""
     else:
         job = Job(program, load_table(options.data, options.column), settings)
         summary(job, print)
         result, name = job.run(), job.score_name
-    _report(result, name)
+    _report(result, name, settings.backend)
     _save(options, result)
 
 
-def _report(result: Any, score_name: str) -> None:
+def _settings(options: Any) -> Settings:
+    from symgrad.train import SGD, Adam, Momentum
+    from symgrad.trainer import Settings
+
+    rules: dict[str, tuple[Any, float]] = {"adam": (Adam, 0.005), "sgd": (SGD, 0.1), "momentum": (Momentum, 0.02)}
+    rule, rate = rules[_choose("optimizer", options.optimizer, tuple(rules))]
+    batch_size = 32 if options.batch_size is None else options.batch_size
+    test_fraction = 0.2 if options.test_fraction is None else options.test_fraction
+    if not 0 <= test_fraction < 1:
+        raise SymgradError("SG608", f"--test-fraction must be at least 0 and below 1, and is {test_fraction}")
+    for name, value, least in (("epochs", options.epochs, 0), ("batch-size", batch_size, 1), ("seed", options.seed, 0)):
+        if value < least:
+            raise SymgradError("SG608", f"--{name} must be at least {least}, and is {value}")
+    return Settings(
+        rule(rate if options.learning_rate is None else options.learning_rate),
+        options.epochs,
+        batch_size,
+        options.seed,
+        _choose("dtype", options.dtype, ("float64", "float32")),
+        test_fraction,
+        options.target,
+        options.prediction,
+        options.bias_unit,
+        _sizes(options.size),
+        _choose("backend", options.backend, ("numba", "numpy")),
+    )
+
+
+def _check_whole(options: Any) -> None:
+    """Options for tables of examples, where the data are the model's own arrays."""
+    for name in ("column", "target", "prediction", "size", "bias_unit", "batch_size", "test_fraction"):
+        if getattr(options, name):
+            option = f"--{name.replace('_', '-')}"
+            message = f"{options.data} holds the model's arrays by name, so {option} has no meaning"
+            raise SymgradError("SG706", message, hint=f"leave {option} out")
+
+
+def _report(result: Any, score_name: str, backend: str) -> None:
     history = result.fit.history[result.loss]
     if len(history):
-        print(f"{result.loss} {history[0]:.6g} → {history[-1]:.6g} in {len(history)} epochs, {result.seconds:.1f} s with compiling")
+        values = " → ".join(f"{value:.6g}" for value in (history[0], history[-1])[: len(history)])
+        epochs = f"{len(history)} epoch{'s' if len(history) > 1 else ''}"
+        compiling = " with compiling" if backend == "numba" else ""
+        print(f"{result.loss} {values} in {epochs}, {result.seconds:.1f} s{compiling}")
     for part, score in (("training", result.train_score), ("test", result.test_score)):
         if score is not None:
             print(f"{part} {score_name} {score:.4f}")

@@ -6,7 +6,7 @@ Nothing is split, scaled or batched: the loss is that of the whole data, as the 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,8 @@ from symgrad.core.program import Program
 from symgrad.core.sizes import sizes_of
 from symgrad.core.source import written_name
 from symgrad.data import arrays_of
-from symgrad.trainer import Result, Settings
+from symgrad.train import ready
+from symgrad.trainer import Result, Settings, shown_shapes
 
 
 def arrays_for(program: Program, source: str) -> dict[str, Any] | None:
@@ -30,21 +31,48 @@ def arrays_for(program: Program, source: str) -> dict[str, Any] | None:
     arrays = arrays_of(path)
     needed = ancestors(program, [find_loss(program)])
     inputs = [n for n in program.free if program.tensors[n].role != "param" and n in needed]
-    return arrays if inputs and all(name in arrays for name in inputs) else None
+    missing = [name for name in inputs if name not in arrays]
+    if missing and "X" not in arrays and any(name in arrays for name in program.free):
+        hint = f"save every input by its name: {', '.join(inputs)}"
+        raise SymgradError("SG612", f"{path} has no array {missing[0]}, which the model reads", hint=hint)
+    return arrays if inputs and not missing else None
 
 
-def train_on_arrays(program: Program, arrays: Mapping[str, Any], settings: Settings) -> Result:
-    """Train the declared parameters. Raises SG613 where there are none, and what a kernel raises."""
+def train_on_arrays(
+    program: Program, arrays: Mapping[str, Any], settings: Settings, show: Callable[[str], None] = lambda line: None
+) -> Result:
+    """Train the declared parameters; `show` is told what is trained on what, once all of it is known to fit.
+
+    Raises SG613 where no parameters are declared, and what a kernel raises.
+    """
     if not program.params:
         raise SymgradError("SG613", "the model has no parameters to train", hint="declare them: param w[j]")
     loss = find_loss(program)
-    kernel = compile(program, loss, program.params, (), settings.dtype)
+    begun = time.perf_counter()
+    kernel = compile(program, loss, program.params, (), settings.dtype, settings.backend)
     used = ancestors(program, [loss])
     data = {name: arrays[name] for name in program.free if name in used and name not in program.params}
     params = {name: np.asarray(value, settings.dtype) for name, value in start(program, arrays, settings.seed).items()}
-    begun = time.perf_counter()
-    fit = kernel.fit(params, data, settings.optimizer, settings.epochs, None, seed=settings.seed)
+    run = ready(kernel, params, data, settings.optimizer, None)
+    for line in summary(program, loss, arrays, data, params):
+        show(line)
+    fit = run.epochs(settings.epochs, True, settings.seed, True)
     return Result(fit, loss, None, None, None, time.perf_counter() - begun, {})
+
+
+def summary(
+    program: Program, loss: str, arrays: Mapping[str, Any], data: Mapping[str, Any], params: Mapping[str, Any]
+) -> Iterator[str]:
+    """What is about to be trained, for people."""
+    yield f"{program.goal or 'minimize'} {loss}; every step takes all of the data"
+    yield f"data: {shown_shapes({name: np.shape(array) for name, array in data.items()})}"
+    yield f"parameters: {shown_shapes({name: np.shape(array) for name, array in params.items()})}"
+    drawn = [written_name(name) for name in params if name not in arrays]
+    if drawn:
+        yield f"started at random: {', '.join(drawn)}"
+    unused = [name for name in arrays if name not in data and name not in params]
+    if unused:
+        yield f"not used: {', '.join(unused)}"
 
 
 def start(program: Program, arrays: Mapping[str, Any], seed: int) -> dict[str, Any]:

@@ -115,9 +115,13 @@ def fit(
     progress: bool = True,
 ) -> Fit:
     """Train `params` on `data`; see `Kernel.fit`."""
-    optimizer = optimizer or SGD()
-    epochs, batch_size = _count("epochs", epochs, 0), None if batch_size is None else _count("batch_size", batch_size, 1)
-    seed = _count("seed", seed, 0)
+    epochs, seed = _count("epochs", epochs, 0), _count("seed", seed, 0)
+    return ready(kernel, params, data, optimizer or SGD(), batch_size).epochs(epochs, shuffle, seed, progress)
+
+
+def ready(kernel: Kernel, params: Mapping[str, Any], data: Mapping[str, Any], optimizer: Optimizer, batch_size: int | None) -> Run:
+    """A run whose arrays are checked, before the first step and before anything is compiled. Raises as `Kernel.fit` does."""
+    batch_size = None if batch_size is None else _count("batch_size", batch_size, 1)
     missing = [name for name in params if name not in kernel.wrt]
     if missing:
         raise SymgradError(
@@ -126,8 +130,7 @@ def fit(
             hint="compile with wrt=[…] that names it",
         )
     training, module = prepare(kernel, tuple(params), optimizer.rule, batch_size == 1)
-    run = _Run(kernel, training, module, optimizer, {**data, **params}, batch_size)
-    return run.epochs(epochs, shuffle, seed, progress)
+    return Run(kernel, training, module, optimizer, {**data, **params}, batch_size)
 
 
 def _count(name: str, value: Any, least: int) -> int:
@@ -223,7 +226,9 @@ def _update(
 
 
 @dataclass
-class _Run:
+class Run:
+    """Checked arrays and the loop that trains on them."""
+
     kernel: Kernel
     training: Training
     module: ModuleType

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -42,6 +42,7 @@ class Settings:
     prediction: str | None = None
     bias_unit: bool = False
     sizes: Mapping[str, int] | None = None
+    backend: str = "numba"
 
 
 @dataclass(frozen=True)
@@ -239,7 +240,8 @@ class Job:
 
     @cached_property
     def kernel(self) -> Kernel:
-        return compile(self.program, self.loss, self.params, (self.features, self.target), self.settings.dtype)
+        batch, settings = (self.features, self.target), self.settings
+        return compile(self.program, self.loss, self.params, batch, settings.dtype, settings.backend)
 
     def part(self, places: Any) -> dict[str, Any]:
         return {name: array[places].astype(self.settings.dtype) for name, array in self.arrays.items()}
@@ -314,5 +316,12 @@ def summary(job: Job, show: Callable[[str], None]) -> None:
         else "numbers"
     )
     show(f"{written_name(job.target)}: {kind}")
-    shapes = ", ".join(f"{written_name(n)} {' × '.join(map(str, job.shape(job.program.tensors[n]))) or '1'}" for n in job.params)
-    show(f"parameters: {shapes}")
+    show(f"parameters: {shown_shapes({n: job.shape(job.program.tensors[n]) for n in job.params})}")
+
+
+def shown_shapes(shapes: Mapping[str, Sequence[int]]) -> str:
+    """
+    >>> shown_shapes({"W_1": (3, 2), "y_star": ()})
+    'W_1 3 × 2, y^* 1'
+    """
+    return ", ".join(f"{written_name(name)} {' × '.join(map(str, shape)) or '1'}" for name, shape in shapes.items())

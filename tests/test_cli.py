@@ -401,6 +401,43 @@ def test_regression(capsys: Capture) -> None:
         np.testing.assert_allclose(p["c"] - (p["w"] * p["x_shift"] / p["x_scale"]).sum(), 0.5, atol=1e-2)
 
 
+MEAN = "index n in 1..N, j in 1..D; input x[n,j], y^*[n]; param w[j], c; J = mean((sum(w[j]*x[n,j] for j) + c - y^*[n])^2 for n)"
+
+
+def test_arrays_by_name(capsys: Capture) -> None:
+    """A start in the file that is not taken; an array that is passed over in silence; shapes that nobody is told."""
+    np.savez("data.npz", x=np.eye(3, 2), y_star=np.ones(3), w=np.zeros(2), extra=np.ones(4))
+    argv = ["train", MEAN, "--data", "data.npz", "--backend", "numpy", "--epochs", "1"]
+    code, out, _ = run(argv, capsys)
+    assert code == 0
+    assert out.splitlines()[:5] == [
+        "minimize J; every step takes all of the data",
+        "data: x 3 × 2, y^* 3",
+        "parameters: w 2, c 1",
+        "started at random: c",
+        "not used: extra",
+    ]
+    c = np.random.default_rng(0).normal()
+    assert re.fullmatch(rf"J {(c - 1) ** 2:.6g} in 1 epoch, \d+\.\d s", out.splitlines()[5])
+
+
+@pytest.mark.parametrize(
+    ("arrays", "option", "refusal"),
+    [
+        ({"x": (3, 2)}, "--seed=1", "SG612: data.npz has no array y_star, which the model reads"),
+        ({"x": (3, 2), "y_star": (4,)}, "--seed=1", "SG604"),
+        ({"x": (3, 2), "y_star": (3,)}, "--batch-size=2", "SG706: data.npz holds the model's arrays by name, so --batch-size"),
+        ({"x": (3, 2), "y_star": (3,)}, "--backend=cuda", "SG207: there is no backend cuda"),
+    ],
+)
+def test_arrays_by_name_refused(arrays: dict[str, tuple[int, ...]], option: str, refusal: str, capsys: Capture) -> None:
+    """A wish for X that no model has; an option that does nothing; half a report before a refusal."""
+    np.savez("data.npz", **{name: np.ones(shape) for name, shape in arrays.items()})
+    code, out, err = run(["train", MEAN, "--data", "data.npz", "--backend", "numpy", option], capsys)
+    assert (code, out) == (2, "")
+    assert err.startswith(refusal)
+
+
 def test_a_single_feature(capsys: Capture) -> None:
     """A model of one number x that is refused for want of an index."""
     rows = [f"{i / 10},{i / 5 + 1}" for i in range(60)]

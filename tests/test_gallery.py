@@ -6,12 +6,18 @@ Accept a changed form, after reading it, with SYMGRAD_UPDATE_GOLDEN=1 python -m 
 from __future__ import annotations
 
 import os
+import re
+import runpy
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import symgrad as sg
+from symgrad.cli import main
+from symgrad.core.graph import find_loss
 from tests.gallery import GALLERY, batch_norm_adjoint, hessian, hvp
 
 ROOT = Path(__file__).parent.parent
@@ -116,3 +122,69 @@ def test_batch_norm_in_one_line() -> None:
     found = sg.vjp(program, "y", "x").compile(backend="numpy")(x=x, gamma=1.3, beta=0.2, epsilon=1e-3, y_bar=bar)[1]["x"]
     s = np.sqrt(x.var() + 1e-3)
     assert np.allclose(found, batch_norm_adjoint(1.3, s, (x - x.mean()) / s, bar), atol=1e-13)
+
+
+@pytest.fixture(scope="module")
+def write_data() -> Callable[[str, Path], dict[str, Any]]:
+    """The gallery's own script: a model's arrays, also written to a file."""
+    script = runpy.run_path(str(ROOT / "examples/gallery/data.py"))
+
+    def write(name: str, path: Path) -> dict[str, Any]:
+        arrays: dict[str, Any] = script["arrays"](name)
+        np.savez(path, **arrays)
+        return arrays
+
+    return write
+
+
+def trained(argv: list[str], loss: str, capsys: pytest.CaptureFixture[str]) -> tuple[float, float]:
+    """The first and the last loss that `symgrad train` prints."""
+    assert main(["train", *argv]) == 0
+    out = capsys.readouterr().out
+    found = re.search(rf"^{loss} (\S+) → (\S+) in \d+ epochs, ", out, re.MULTILINE)
+    assert found, out
+    return float(found.group(1)), float(found.group(2))
+
+
+@ALL
+def test_the_command_line_descends(
+    name: str, write_data: Callable[[str, Path], dict[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Arrays by name that do not reach the model; a step that is not along the published gradient, or goes the wrong way."""
+    published, file = GALLERY[name], tmp_path / "data.npz"
+    program, arrays = sg.read(ROOT / published.file), write_data(name, file)
+    loss, gradients = published.gradients(arrays)
+    rate = 1e-2 * abs(loss) / sum(np.sum(np.square(gradients[param])) for param in program.params)
+    argv = [str(ROOT / published.file), "--data", str(file), "--backend", "numpy", "--optimizer", "sgd", "--epochs", "2"]
+    before, after = trained([*argv, "--learning-rate", repr(float(rate))], find_loss(program), capsys)
+    step = rate if program.goal == "maximize" else -rate
+    moved = {param: arrays[param] + step * gradients[param] for param in program.params}
+    assert before == pytest.approx(loss, rel=1e-5)
+    assert after == pytest.approx(published.gradients({**arrays, **moved})[0], rel=1e-5)
+    assert (after - before) / step > 0
+    assert abs(after - before) > 0.5e-2 * abs(loss)
+
+
+ROW = re.compile(r"^\| `(\w+)` \|[^|]*\| (min|max) \| (\S+) \| (\S+) \|", re.MULTILINE)
+
+
+def test_the_page_of_trained_models(write_data: Callable[[str, Path], dict[str, Any]], tmp_path: Path) -> None:
+    """A model that the page leaves out, a goal the wrong way, a first loss of other data or other starting values."""
+    rows = ROW.findall((ROOT / "docs/gallery_models.md").read_text(encoding="utf-8"))
+    assert sorted(name for name, *_ in rows) == sorted(GALLERY)
+    for name, goal, first, last in rows:
+        loss, _ = GALLERY[name].gradients(write_data(name, tmp_path / "data.npz"))
+        assert sg.read(ROOT / GALLERY[name].file).goal == f"{goal}imize"
+        assert float(first) == pytest.approx(loss, rel=1e-5)
+        assert (float(last) > loss) is (goal == "max")
+
+
+def test_the_command_line_trains(
+    write_data: Callable[[str, Path], dict[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A compiled loop that reads gathers otherwise than NumPy does."""
+    file = tmp_path / "cbow.npz"
+    write_data("cbow", file)
+    argv = [str(ROOT / "examples/gallery/cbow.sg"), "--data", str(file), "--epochs", "100", "--learning-rate", "0.05"]
+    before, after = trained(argv, "E", capsys)
+    assert after < before / 2

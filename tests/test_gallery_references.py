@@ -147,3 +147,22 @@ def test_data_is_written(name: str, data: dict[str, Any], tmp_path: Path, monkey
         again = data["arrays"](name)
         assert sorted(found.files) == sorted(again)
         assert all(np.array_equal(found[key], again[key]) for key in again)
+
+
+@pytest.mark.parametrize(("name", "out", "why"), [("vae", "out.npz", "scikit-learn"), ("gru", "gone/out.npz", "cannot be written")])
+def test_data_refused(
+    name: str,
+    out: str,
+    why: str,
+    data: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A traceback for a package or a folder that is not there."""
+    monkeypatch.setattr(sys, "argv", ["data.py", name, str(tmp_path / out)])
+    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
+    with pytest.raises(SystemExit) as stopped:
+        data["main"]()
+    assert stopped.value.code == 2
+    assert why in capsys.readouterr().err

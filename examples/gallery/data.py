@@ -198,9 +198,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Write data and starting values for a model of the gallery.")
     parser.add_argument("name", choices=MODELS, help="the model")
     parser.add_argument("out", help="the .npz file to write")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="of the data and the starting values; default 0")
     given = parser.parse_args()
-    np.savez(given.out, **arrays(given.name, given.seed))
+    if given.seed < 0:
+        parser.error("--seed must not be negative")
+    try:
+        np.savez(given.out, **arrays(given.name, given.seed))
+    except ModuleNotFoundError:
+        parser.exit(2, "the digits come with scikit-learn, which is not installed: pip install scikit-learn\n")
+    except OSError as error:
+        parser.exit(2, f"{given.out} cannot be written: {error.strerror}\n")
 
 
 if __name__ == "__main__":
