@@ -25,13 +25,14 @@ import sympy as sp
 from sympy import Expr
 
 from symgrad.answers import expected
+from symgrad.answers.branches import SIGNED, Met, Trace, above_zero, apart
 from symgrad.answers.reading import Reading, read
 from symgrad.answers.report import Check, Expected
 from symgrad.answers.slips import Edit, edits
 from symgrad.answers.truth import TOLERANCE, Point, Truth, targets_sum_to_one
 from symgrad.core.draft import Claim
 from symgrad.core.errors import SymgradError
-from symgrad.core.expr import accesses, is_reduction, name_of, nodes, where
+from symgrad.core.expr import accesses, indices_of, is_reduction, name_of, nodes, replace_nodes, substitute, where
 from symgrad.core.graph import find_loss
 from symgrad.core.layout import Layout
 from symgrad.core.program import Program
@@ -94,6 +95,8 @@ class _Case:
     claim: Claim
     reading: Reading
     wanted: list[Wanted]
+    points: list[Point]
+    met: Met | None = None
 
 
 class _Checker:
@@ -101,6 +104,7 @@ class _Checker:
         self.truth = truth
         self.count = POINTS_WITH_CASES if truth.branches else POINTS
         self.places = truth.points(self.count)
+        self.edges: dict[Any, list[Point]] = {}
         self.under: dict[tuple[tuple[Expr, Expr], ...], list[Point]] = {}
         if len(self.places) < 3:
             raise SymgradError("SG616", "the model has no finite value at any of the random points that were tried")
@@ -111,7 +115,7 @@ class _Checker:
         self.sums(cases, out)
         warnings = log_likelihood_warning(self.truth.steps)
         if warnings and out:
-            out[0] = replace(out[0], warnings=warnings)
+            out[0] = replace(out[0], warnings=(*warnings, *out[0].warnings))
         return out
 
     def case(self, claim: Claim) -> _Case:
@@ -125,7 +129,7 @@ class _Checker:
             wanted += [lambda point, k=k: self.contribution(bottom, k, point) for k in range(count)]  # type: ignore[misc]
         elif top != self.truth.loss and top != bottom and not total:
             wanted.append(lambda point: self.truth.values((top, bottom, True), point))
-        return _Case(claim, reading, wanted)
+        return _Case(claim, reading, wanted, self.places)
 
     def contribution(self, name: str, place: int, point: Point) -> Array:
         key = (f"+{place}", name, False)
@@ -142,8 +146,10 @@ class _Checker:
         if case.reading.free:
             return self.wrong(case, base)
         try:
-            if any(self.equal(case.reading, wanted, self.places) for wanted in case.wanted):
-                return replace(base, proof="symbolic" if same_in_symbols(self.truth, case.reading) else "numeric")
+            found = [w for w in case.wanted if self.surely(case.reading, w, self.places)]
+            if found and any(self.surely(case.reading, w, self.beside(case)) for w in found):
+                proof = "symbolic" if same_in_symbols(self.truth, case.reading) else "numeric"
+                return replace(base, proof=proof, warnings=self.unmet(case))
         except SymgradError as error:
             return self.outside(case, base, error)
         given = self.assumption(case)
@@ -162,6 +168,13 @@ class _Checker:
     def equal(self, reading: Reading, wanted: Wanted, points: Sequence[Point]) -> bool:
         return all(self.difference(reading, wanted, point) is None for point in points)
 
+    def surely(self, reading: Reading, wanted: Wanted, points: Sequence[Point]) -> bool:
+        """As `equal`, where a difference has to be one with more digits too."""
+        for point in points:
+            if self.difference(reading, wanted, point) and self.difference(reading, wanted, self.truth.sharper(point)):
+                return False
+        return True
+
     def difference(self, reading: Reading, wanted: Wanted, point: Point) -> tuple[Any, Any, Any] | None:
         """(cell, claimed, true) of the first cell where they differ."""
         array = np.asarray(wanted(point), dtype=object)
@@ -173,6 +186,64 @@ class _Checker:
             if value is None or isinstance(value, mpmath.mpc) or not abs(value - true) <= TOLERANCE * max(scale, abs(value)):
                 return cell, value, true
         return None
+
+    # cases
+
+    def traced(self, case: _Case, point: Point) -> Trace:
+        """The cases that a point lies in, of the model and of the claim."""
+        trace = Trace(dict(point.trace.cases), dict(point.trace.counts))
+        for _ in case.reading.claimed(self.truth, point, trace):
+            pass
+        return trace
+
+    def has_cases(self, case: _Case) -> bool:
+        return any(self.traced(case, point).cases for point in self.places[:2])
+
+    def beside(self, case: _Case) -> list[Point]:
+        """Points in cases that only the claim has, and on both sides of every boundary, where two tests that differ show it."""
+        if not self.has_cases(case):
+            return []
+        out = self.meeting(case)
+        for test, (one, two, place) in apart((p, self.traced(case, p)) for p in [*self.places, *out]).items():
+            if test not in self.edges:
+                found = self.truth.between(one, two, place, lambda p, at=place: self.traced(case, p).cases.get(at))  # type: ignore[misc]
+                self.edges[test] = found
+            out += self.edges[test]
+        case.points = [*self.places, *out]
+        case.met = self.met(case, case.points)
+        return out
+
+    def met(self, case: _Case, points: Iterable[Point]) -> Met:
+        met = Met()
+        for point in points:
+            met.add(self.traced(case, point))
+        return met
+
+    def meeting(self, case: _Case) -> list[Point]:
+        met = self.met(case, self.places)
+        out: list[Point] = []
+        if not met.complete():
+            for point in self.truth.scattered():
+                if met.add(self.traced(case, point)):
+                    out.append(point)
+        return out
+
+    def unmet(self, case: _Case) -> tuple[str, ...]:
+        """What the verdict says nothing of: cases that no point has met, of the claim or of what it is compared with."""
+        if case.met is None:
+            return ()
+        top, _, total = case.reading.key
+        statements = self.truth.steps.statements if top == self.truth.loss or total else self.truth.steps.definitions.get(top, ())
+        inside = {n for value in (case.reading.value, *(s.value for s in statements)) for n in nodes(value)}
+        tests = {a for n in inside for a in (n, *(above_zero(x) for x in n.args[:1] if n.func.__name__ in SIGNED))}
+        tests |= {s.target for s in statements if s.op}
+        return tuple(self.never(test, cases) for test, cases in case.met.missing() if test in tests)
+
+    def never(self, test: Any, cases: Sequence[Any]) -> str:
+        shown = _text(test, self.truth.steps)
+        if cases in ((True,), (False,)):
+            return f"{shown} was {'true' if cases[0] else 'false'} at all points that were tried: the other branch was never reached"
+        return f"of the cases of {shown} some were never reached at the points that were tried"
 
     def assumption(self, case: _Case) -> tuple[tuple[Expr, Expr], ...]:
         """What the model assumes, or a textbook's targets that sum to 1, under which a claim is right."""
@@ -198,7 +269,7 @@ class _Checker:
     # what is wrong
 
     def wrong(self, case: _Case, base: Check) -> Check:
-        edit = self.slip(case, self.places) or self.diagonal(case)
+        edit = self.slip(case, case.points) or self.diagonal(case)
         example = None if case.reading.free else self.example(case)
         if edit is None:
             given = next(((g, e) for g in self.assumptions() if (e := self.slip(case, self.satisfying(g)))), None)
@@ -292,7 +363,7 @@ class _Checker:
 
     def example(self, case: _Case) -> dict[str, Any] | None:
         """A point where the sides differ: the values that the claim reads, few digits."""
-        for point in sorted(self.places, key=lambda p: sum(p.sizes.values())):
+        for point in sorted(case.points, key=lambda p: sum(p.sizes.values())):
             found = self.difference(case.reading, case.wanted[0], point)
             if found is not None:
                 cell, claimed, true = found
@@ -369,7 +440,7 @@ def same_in_symbols(truth: Truth, reading: Reading) -> bool:
     named = {name_of(r) for r in accesses(reading.value)}
     if any(reading.derivatives[n][0] != truth.loss for n in named if n in reading.derivatives):
         return False
-    from symgrad.core.expr import access, indices_of, replace_nodes
+    from symgrad.core.expr import access
 
     bars = {f"d|{a[0]}|{a[1]}": n for n, a in back.items() if a}
     swap = {r: access(bars[name_of(r)], *indices_of(r)) for r in accesses(reading.value) if name_of(r) in bars}
@@ -385,6 +456,16 @@ def claim_text(claim: Claim) -> str:
 
 def tree_text(tree: Tree) -> str:
     return TEXT.show(tree)
+
+
+def _text(test: Any, program: Program) -> str:
+    """A test in the model's own quantities: steps that it does not name are put in."""
+    for read in accesses(test):
+        found = program.definitions.get(name_of(read), ())
+        if len(found) == 1 and found[0].origin.invented and not found[0].reduced:
+            inner = substitute(found[0].value, dict(zip(indices_of(found[0].target), indices_of(read), strict=True)))
+            test = replace_nodes(test, {read: inner})
+    return TEXT.show(Layout.of(program, derivatives=True).tree(test))
 
 
 def _shown(given: Sequence[tuple[Expr, Expr]], program: Program) -> str:

@@ -13,7 +13,8 @@ from typing import Any
 import sympy as sp
 from sympy import Expr
 
-from symgrad.answers.truth import DIGITS, Key, Point, Truth, size_symbols
+from symgrad.answers.branches import Trace
+from symgrad.answers.truth import Key, Point, Truth, size_symbols
 from symgrad.core.draft import Claim
 from symgrad.core.errors import Span, SymgradError, did_you_mean
 from symgrad.core.evaluate import valuer
@@ -60,14 +61,14 @@ class Reading:
         for here in range(lo, hi + 1):
             yield from self.points(point, domain[1:], {**env, domain[0].symbol: here})
 
-    def claimed(self, truth: Truth, point: Point) -> Iterator[tuple[tuple[int, ...], Any]]:
+    def claimed(self, truth: Truth, point: Point, watch: Trace | None = None) -> Iterator[tuple[tuple[int, ...], Any]]:
         """(cell of the left side, value of the right side there); None for a value that does not exist."""
         names = dict.fromkeys(map(name_of, accesses(self.value)))
         known = {**point.given, **point.values}
         arrays = {n: truth.values(self.derivatives[n], point) if n in self.derivatives else known[n] for n in names}
         tensors = {n: truth.tensor(self.derivatives[n], n) if n in self.derivatives else truth.steps.tensors[n] for n in names}
         tensors = {n: replace(t, role="input") for n, t in tensors.items()}
-        value = valuer(Program((), tensors, functions=truth.whole_functions), arrays, DIGITS, dict(point.sizes))
+        value = valuer(Program((), tensors, functions=truth.whole_functions), arrays, point.digits, dict(point.sizes), watch)
         for cell, env in self.cells(truth, point):
             try:
                 yield cell, value(self.value, env)

@@ -18,6 +18,7 @@ import numpy as np
 import sympy as sp
 from sympy import Expr
 
+from symgrad.answers.branches import Met, Place, Trace
 from symgrad.core.errors import SymgradError
 from symgrad.core.evaluate import evaluate
 from symgrad.core.expr import access, accesses, indices_of, name_of, nodes, reduction, replace_nodes
@@ -26,22 +27,32 @@ from symgrad.transform.collect import collect
 from symgrad.transform.reverse import adjoint_names, jacobian, reverse
 from symgrad.transform.simplify import tidy
 
-DIGITS = 50
+DIGITS, MORE_DIGITS = 50, 250
 TOLERANCE = mpmath.mpf(10) ** -30
 INTERVALS = ((-1.5, 1.5), (0.1, 0.9), (-4.0, 4.0), (0.2, 2.5))  # of the values at a point: both signs, and logarithms exist
-PIECES = ("where", "abs", "sign", "relu", "leaky_relu", "elu", "selu", "clip", "maximum", "minimum", "reduce_max", "reduce_min")
+OTHERS = (*INTERVALS, (-0.05, 0.05), (-1.2, -0.1), (-12.0, 12.0), (2.0, 12.0), (-12.0, -2.0))  # tried for cases that are not met
+PIECES = ("where", "abs", "sign", "relu", "leaky_relu", "elu", "selu", "clip", "maximum", "minimum", "floor", "ceil",
+          "reduce_max", "reduce_min", "reduce_argmax", "reduce_argmin")  # fmt: skip
+EXTREMES = ("max", "min", "argmax", "argmin")
+TRIES, TRIES_WITH_CASES = 24, 120  # to meet what the first points have not
+HALVINGS = 30
 Arrays = dict[str, Any]
 Key = tuple[str, str, bool]  # top, bottom, total
 
 
 @dataclass
 class Point:
-    """Values of everything at one random point; `sizes` of the extents. `derivatives` fills as they are asked for."""
+    """Values of everything at one random point; `sizes` of the extents. `derivatives` fills as they are asked for.
+
+    `trace`: the cases of the model that it lies in.
+    """
 
     sizes: Mapping[Any, int]
     given: Arrays
     values: Arrays
     derivatives: dict[Key, Any] = field(default_factory=dict)
+    trace: Trace = field(default_factory=Trace)
+    digits: int = DIGITS
 
 
 class Truth:
@@ -140,7 +151,7 @@ class Truth:
             return point.values[name]
         known = {**point.given, **point.values}
         known[f"{bottom}_read"] = known[bottom]
-        return evaluate(program, {n: known[n] for n in program.free}, DIGITS, dict(point.sizes))[name]
+        return evaluate(program, {n: known[n] for n in program.free}, point.digits, dict(point.sizes))[name]
 
     def shape(self, name: str, point: Point) -> tuple[int, ...]:
         return tuple(int(extent.subs(point.sizes)) for extent in self.steps.tensors[name].extents)
@@ -157,7 +168,7 @@ class Truth:
             program = self.raw.with_statements(group)
             arrays = {n: known[n] for n in {n: None for s in group for n in s.read_names}}
             part = replace(program, tensors={n: program.tensors[n] for n in (*arrays, bar or "")})
-            out.append(evaluate(part, arrays, DIGITS, dict(point.sizes))[bar or ""])
+            out.append(evaluate(part, arrays, point.digits, dict(point.sizes))[bar or ""])
         return out
 
     # points
@@ -166,10 +177,14 @@ class Truth:
     def branches(self) -> bool:
         """True where a quantity has cases, all of which points must meet."""
         found = (node.func.__name__ for s in self.steps for node in nodes(s.value) if hasattr(node.func, "__name__"))
-        return any(name in PIECES or name.startswith("call_") for name in found) or any(s.op in ("max", "min") for s in self.steps)
+        return any(name in PIECES or name.startswith("call_") for name in found) or any(s.op in EXTREMES for s in self.steps)
 
     def points(self, count: int, seed: int = 0, given: Sequence[tuple[Expr, Expr]] = ()) -> list[Point]:
-        """Up to `count` points at which every quantity is a finite real number, at different extents and of both signs."""
+        """At least `count` points, if there are, at which every quantity is a finite real number.
+
+        They have different extents, and more are tried until every case of the model has been met and every input has had
+        both signs, each in an interval of its own; a logarithm elsewhere may allow a sign at few of the points.
+        """
         rng = random.Random(seed)
         out: list[Point] = []
         extents = self.extents()
@@ -178,11 +193,59 @@ class Truth:
         for attempt in range(6 * count):
             if len(out) == count:
                 break
-            sizes = extents[attempt % len(extents)]
             low, high = INTERVALS[(attempt // len(extents)) % len(INTERVALS)]
-            point = self._point(sizes, rng, low, high, given)
+            point = self._point(self._inputs(extents[attempt % len(extents)], rng, [(low, high)]), given)
             out += [point] if point is not None else []
-        return out
+        return [*out, *self.more(out, rng, given)]
+
+    def more(self, found: Sequence[Point], rng: random.Random, given: Sequence[tuple[Expr, Expr]] = ()) -> Iterator[Point]:
+        """Points that meet what those found have not."""
+        met = Met()
+        for point in found:
+            self._meet(met, point)
+        extents = self.extents()
+        for attempt in range(TRIES_WITH_CASES if self.branches else TRIES):
+            if met.complete():
+                return
+            wide = OTHERS if attempt >= TRIES // 2 else INTERVALS
+            point = self._point(self._inputs(extents[attempt % len(extents)], rng, wide), given)
+            if point is not None and self._meet(met, point):
+                yield point
+
+    def scattered(self) -> Iterator[Point]:
+        """Points with every input in an interval of its own, among them far ones."""
+        rng, extents = random.Random(2), self.extents()
+        for attempt in range(TRIES_WITH_CASES):
+            point = self._point(self._inputs(extents[attempt % len(extents)], rng, OTHERS), ())
+            if point is not None:
+                yield point
+
+    def _meet(self, met: Met, point: Point) -> bool:
+        both = Trace(dict(point.trace.cases), dict(point.trace.counts))
+        for name, array in point.given.items():
+            for value in np.asarray(array, dtype=object).flat:
+                both.cases[f"sign of {name}", (value > 0,)] = bool(value > 0)
+            both.counts[f"sign of {name}"] = 1 if self.steps.tensors[name].values is not None else 2
+        return met.add(both)
+
+    def between(self, one: Point, two: Point, place: Place, case: Any) -> list[Point]:
+        """Two points between these, close to one another, on the two sides of where a test changes at one cell."""
+        if any(self.steps.tensors[n].values is not None and np.any(one.given[n] != two.given[n]) for n in one.given):
+            return []
+        first = case(one)
+        for _ in range(HALVINGS):
+            with mpmath.workdps(DIGITS):
+                arrays = {n: (one.given[n] + two.given[n]) / 2 if self.steps.tensors[n].values is None else one.given[n]
+                          for n in one.given}  # fmt: skip
+            middle = self._at(arrays, one.sizes)
+            if middle is None:
+                return []
+            one, two = (middle, two) if case(middle) == first else (one, middle)
+        return [one, two]
+
+    def sharper(self, point: Point) -> Point:
+        """The same point with more digits: where 1 - y has lost most of 50, a difference means little."""
+        return self._at(dict(point.given), point.sizes, MORE_DIGITS) or point
 
     def extents(self) -> list[dict[Any, int]]:
         """Choices of small numbers for all extents, different from one another where they can be."""
@@ -204,19 +267,29 @@ class Truth:
             else []
         )
 
-    def _point(self, sizes: dict[Any, int], rng: random.Random, low: float, high: float, given: Any) -> Point | None:
+    def _inputs(
+        self, sizes: dict[Any, int], rng: random.Random, intervals: Sequence[tuple[float, float]]
+    ) -> tuple[dict[Any, int], Arrays]:
+        """Extents and random inputs, each in one of the intervals."""
+        return sizes, {name: self._random(name, sizes, rng, *rng.choice(intervals)) for name in self.steps.free}
+
+    def _point(self, inputs: tuple[dict[Any, int], Arrays], given: Any) -> Point | None:
+        sizes, arrays = inputs
         with mpmath.workdps(DIGITS):
-            arrays = {name: self._random(name, sizes, rng, low, high) for name in self.steps.free}
             if given and not satisfy(self.steps, given, arrays, sizes):
                 return None
-            try:
-                program = self.whole if self.loss is not None else self.steps
-                values = evaluate(program, arrays, DIGITS, dict(sizes))
-            except (ValueError, ZeroDivisionError, OverflowError, TypeError) as error:
-                if isinstance(error, SymgradError) and error.code not in ("SG601", "SG605"):
-                    raise
-                return None
-            return Point(sizes, arrays, values) if all(map(_finite, values.values())) else None
+        return self._at(arrays, sizes)
+
+    def _at(self, arrays: Arrays, sizes: Mapping[Any, int], digits: int = DIGITS) -> Point | None:
+        trace = Trace()
+        try:
+            program = self.whole if self.loss is not None else self.steps
+            values = evaluate(program, arrays, digits, dict(sizes), trace)
+        except (ValueError, ZeroDivisionError, OverflowError, TypeError) as error:
+            if isinstance(error, SymgradError) and error.code not in ("SG601", "SG605"):
+                raise
+            return None
+        return Point(sizes, arrays, values, trace=trace, digits=digits) if all(map(_finite, values.values())) else None
 
     def _random(self, name: str, sizes: Mapping[Any, int], rng: random.Random, low: float, high: float) -> Any:
         tensor = self.steps.tensors[name]
