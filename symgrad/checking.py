@@ -36,7 +36,7 @@ from symgrad.core.expr import accesses, indices_of, is_reduction, name_of, nodes
 from symgrad.core.graph import find_loss
 from symgrad.core.layout import Layout
 from symgrad.core.program import Program
-from symgrad.core.tree import Deriv, Name, Prod, Sum, Tree
+from symgrad.core.tree import Deriv, Name, Prod, Sum, Tree, children, map_tree
 from symgrad.frontend import claims as text_claims
 from symgrad.printers.text import TEXT
 from symgrad.transform.gradients import expand_gradients
@@ -96,6 +96,7 @@ class _Case:
     reading: Reading
     wanted: list[Wanted]
     points: list[Point]
+    alone: bool = False
     met: Met | None = None
 
 
@@ -110,15 +111,24 @@ class _Checker:
             raise SymgradError("SG616", "the model has no finite value at any of the random points that were tried")
 
     def check(self, claims: Sequence[Claim]) -> list[Check]:
-        cases = [self.case(claim) for claim in claims]
-        out = [self.judge(case) for case in cases]
+        out: list[Check] = []
+        cases: list[_Case] = []
+        for place, claim in enumerate(claims):
+            cases.append(self.case(claim, local=_contribution_of(claims, place) is not None))
+        steps = {k: self.judge(case) for k, case in enumerate(cases) if case.alone}
+        for place, claim in enumerate(claims):
+            beside = {c.left: c.right for k, c in enumerate(claims) if steps.get(k) and _contribution_of(claims, k) == place}
+            if beside:
+                cases[place] = self.case(replace(claim, right=map_tree(claim.right, lambda t, b=beside: b.get(t, t))))  # type: ignore[misc]
+            out.append(steps.get(place) or self.judge(cases[place]))
         self.sums(cases, out)
         warnings = log_likelihood_warning(self.truth.steps)
         if warnings and out:
             out[0] = replace(out[0], warnings=(*warnings, *out[0].warnings))
         return out
 
-    def case(self, claim: Claim) -> _Case:
+    def case(self, claim: Claim, local: bool = False) -> _Case:
+        """What a claim is compared with; `local`: beside a contribution, where it may speak of one of several equations."""
         reading = read(claim, self.truth)
         wanted: list[Wanted] = [lambda point: self.truth.values(reading.key, point)]
         if not any(True for point in self.places for _ in reading.cells(self.truth, point)):
@@ -129,7 +139,9 @@ class _Checker:
             wanted += [lambda point, k=k: self.contribution(bottom, k, point) for k in range(count)]  # type: ignore[misc]
         elif top != self.truth.loss and top != bottom and not total:
             wanted.append(lambda point: self.truth.values((top, bottom, True), point))
-        return _Case(claim, reading, wanted, self.places)
+        alone = self.truth.equations(top, bottom) if local and not total else []
+        wanted += [lambda point, s=s: self.truth.of_equation(s, bottom, point) for s in alone]  # type: ignore[misc]
+        return _Case(claim, reading, wanted, self.places, bool(alone))
 
     def contribution(self, name: str, place: int, point: Point) -> Array:
         key = (f"+{place}", name, False)
@@ -178,14 +190,18 @@ class _Checker:
     def difference(self, reading: Reading, wanted: Wanted, point: Point) -> tuple[Any, Any, Any] | None:
         """(cell, claimed, true) of the first cell where they differ."""
         array = np.asarray(wanted(point), dtype=object)
-        scale = max([abs(v) for v in array.flat] + [mpmath.mpf(10) ** -10])
+        scale = max([abs(v) for v in array.flat if v is not None] + [mpmath.mpf(10) ** -10])
+        compared = False
         for cell, value in reading.claimed(self.truth, point):
             if any(not 0 <= k < n for k, n in zip(cell, array.shape, strict=True)):
                 raise SymgradError("SG605", f"the left side leaves the array: cell {cell} of {array.shape}")
             true = array[cell]
+            if true is None:
+                continue
+            compared = True
             if value is None or isinstance(value, mpmath.mpc) or not abs(value - true) <= TOLERANCE * max(scale, abs(value)):
                 return cell, value, true
-        return None
+        return None if compared or not any(v is None for v in array.flat) else ((), None, None)
 
     # cases
 
@@ -448,6 +464,20 @@ def same_in_symbols(truth: Truth, reading: Reading) -> bool:
     if any(is_reduction(n) or n.func == where for side in (one, value) for n in nodes(side)):
         return bool(plain_bound(tidy(sp.expand(tidy(one)))) == plain_bound(tidy(sp.expand(tidy(value)))))
     return bool(sp.expand(one - value) == 0 or sp.cancel(sp.together(one - value)) == 0)
+
+
+def _contribution_of(claims: Sequence[Claim], place: int) -> int | None:
+    """The place of `dJ/db += dJ/dy*dy/db`, where this claim is the `dy/db = …` that stands beside it."""
+    if claims[place].op != "=":
+        return None
+    before = place - 1
+    while before >= 0 and claims[before].op == "=":
+        before -= 1
+    return before if before >= 0 and _holds(claims[before].right, claims[place].left) else None
+
+
+def _holds(tree: Tree, part: Tree) -> bool:
+    return tree == part or any(_holds(child, part) for child in children(tree))
 
 
 def claim_text(claim: Claim) -> str:

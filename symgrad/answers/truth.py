@@ -22,7 +22,7 @@ from symgrad.answers.branches import Met, Place, Trace
 from symgrad.core.errors import SymgradError
 from symgrad.core.evaluate import evaluate
 from symgrad.core.expr import access, accesses, indices_of, name_of, nodes, reduction, replace_nodes
-from symgrad.core.program import Program, Statement, Tensor
+from symgrad.core.program import Index, Program, Statement, Tensor
 from symgrad.transform.collect import collect
 from symgrad.transform.reverse import adjoint_names, jacobian, reverse
 from symgrad.transform.simplify import tidy
@@ -61,6 +61,7 @@ class Truth:
     def __init__(self, steps: Program, loss: str | None):
         self.steps, self.loss = steps, loss
         self.programs: dict[Key, tuple[Program, str] | None] = {}
+        self.alone: dict[tuple[Statement, str], tuple[Program, str] | None] = {}
 
     @cached_property
     def raw(self) -> Program:
@@ -113,9 +114,13 @@ class Truth:
         top, bottom, total = key
         if top == self.loss and not total:
             return (self.whole, self.bars[bottom]) if bottom in self.bars else None
+        return self._jacobian(top, bottom, None if total else self.steps.definitions.get(top, ()))
+
+    def _jacobian(self, top: str, bottom: str, local: Sequence[Statement] | None) -> tuple[Program, str] | None:
+        """The derivative through the whole model, or through these equations of top alone."""
         program = self.steps
-        if not total:
-            program = program.with_statements(_reading_copy(s, top, bottom) for s in program.definitions.get(top, ()))
+        if local is not None:
+            program = program.with_statements(_reading_copy(s, top, bottom) for s in local)
             bottom = f"{bottom}_read" if top == bottom else bottom
             if bottom not in program.tensors and bottom.endswith("_read"):
                 own = replace(self.steps.tensors[top], name=bottom, role="input")
@@ -143,7 +148,10 @@ class Truth:
         top, bottom, total = key
         if top == bottom and (total or top == self.loss):
             return _identity(self.shape(top, point), point)
-        found = self.program(key)
+        return self._found(self.program(key), key, point)
+
+    def _found(self, found: tuple[Program, str] | None, key: Key, point: Point) -> Any:
+        top, bottom, total = key
         if found is None:
             return _zeros((*self.shape(top, point), *self.shape(bottom, point)))
         program, name = found
@@ -152,6 +160,25 @@ class Truth:
         known = {**point.given, **point.values}
         known[f"{bottom}_read"] = known[bottom]
         return evaluate(program, {n: known[n] for n in program.free}, point.digits, dict(point.sizes))[name]
+
+    def equations(self, top: str, bottom: str) -> list[Statement]:
+        """The equations of top that read bottom, where it has several equations."""
+        found = self.steps.definitions.get(top, ())
+        return [s for s in found if bottom in s.read_names] if len(found) > 1 else []
+
+    def of_equation(self, statement: Statement, bottom: str, point: Point) -> Any:
+        """The derivative of one equation of several; None where it defines no cell."""
+        key = (statement.name, bottom, False)
+        if (statement, bottom) not in self.alone:
+            self.alone[statement, bottom] = self._jacobian(statement.name, bottom, [statement])
+        array = np.array(self._found(self.alone[statement, bottom], key, point), dtype=object)
+        inside = np.zeros(self.shape(statement.name, point), dtype=bool)
+        axes = self.steps.tensors[statement.name].axes
+        for env in points_of(statement.outer, dict(point.sizes)):
+            place = zip(indices_of(statement.target), axes, strict=True)
+            inside[tuple(int((i - axis.lo).subs(env)) for i, axis in place)] = True
+        array[~inside] = None
+        return array[()]
 
     def shape(self, name: str, point: Point) -> tuple[int, ...]:
         return tuple(int(extent.subs(point.sizes)) for extent in self.steps.tensors[name].extents)
@@ -165,10 +192,12 @@ class Truth:
         known = {**point.given, **point.values}
         out = []
         for group in [*([s] for found in by_equation.values() if len(found) > 1 for s in found), *by_equation.values()]:
-            program = self.raw.with_statements(group)
+            # under another name: in a recurrence the adjoint is read too, and is known
+            program = self.raw.with_statements(replace(s, target=access("part_", *indices_of(s.target))) for s in group)
             arrays = {n: known[n] for n in {n: None for s in group for n in s.read_names}}
-            part = replace(program, tensors={n: program.tensors[n] for n in (*arrays, bar or "")})
-            out.append(evaluate(part, arrays, point.digits, dict(point.sizes))[bar or ""])
+            tensors = {n: replace(program.tensors[n], role="input") for n in arrays}
+            tensors["part_"] = replace(program.tensors[bar or ""], name="part_")
+            out.append(evaluate(replace(program, tensors=tensors), arrays, point.digits, dict(point.sizes))["part_"])
         return out
 
     # points
@@ -375,6 +404,16 @@ def targets_sum_to_one(program: Program) -> list[tuple[Expr, Expr]]:
             last = axes[-1]
             out.append((reduction("sum", access(name, *(a.symbol for a in axes)), [last.limit]), sp.S.One))
     return out
+
+
+def points_of(domain: Sequence[Index], env: dict[Any, int]) -> Iterator[dict[Any, int]]:
+    """The values of the indices, added to those of the extents."""
+    if not domain:
+        yield env
+        return
+    lo, hi = (int(end.subs(env)) for end in (domain[0].lo, domain[0].hi))
+    for here in range(lo, hi + 1):
+        yield from points_of(domain[1:], {**env, domain[0].symbol: here})
 
 
 def _reading_copy(statement: Statement, top: str, bottom: str) -> Statement:
