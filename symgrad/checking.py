@@ -38,6 +38,7 @@ from symgrad.core.layout import Layout
 from symgrad.core.program import Program
 from symgrad.core.tree import Deriv, Name, Prod, Sum, Tree, children, map_tree
 from symgrad.frontend import claims as text_claims
+from symgrad.frontend import latex
 from symgrad.printers.text import TEXT
 from symgrad.transform.gradients import expand_gradients
 from symgrad.transform.simplify import plain_bound, tidy
@@ -62,7 +63,9 @@ def check(program: Program, claims: str, loss: str | None = None, name: str = "<
     steps = take_apart(expand_gradients(program))
     truth = Truth(steps, _loss(program, loss))
     found = _read(claims, steps, name)
-    return _Checker(truth).check(found)
+    out = _Checker(truth).check(found)
+    out[0] = replace(out[0], warnings=(*out[0].warnings, *_set_aside(claims, name)))
+    return out
 
 
 def _loss(program: Program, loss: str | None) -> str | None:
@@ -78,14 +81,20 @@ def _loss(program: Program, loss: str | None) -> str | None:
 def _read(text: str, steps: Program, name: str) -> tuple[Claim, ...]:
     if "\\" not in text:
         return text_claims.claims(text, {n: len(t.axes) for n, t in steps.tensors.items()}, name)
-    try:
-        from symgrad.frontend import latex  # type: ignore[attr-defined]
-    except ImportError:
-        raise SymgradError("SG705", f"not yet: {name} holds LaTeX", hint="write dJ/dx[i] = … in the text language") from None
-    found: tuple[Claim, ...] = latex.claims(text, name)
+    found = latex.claims(text, name)
     if not found:
-        raise SymgradError("SG120", f"{name} holds no claim", hint=r"write one, such as \frac{dJ}{dx} = 2x")
+        hint = r"write one, such as \frac{dJ}{dx} = 2x; its left side is a derivative"
+        raise SymgradError("SG120", f"{name} holds no claim", hint=hint)
     return found
+
+
+def _set_aside(text: str, name: str) -> tuple[str, ...]:
+    """A warning for the equations of a LaTeX page that are no claims: its forward column is not judged."""
+    shown = [" ".join(span.text.split()) for span in latex.others(text, name)] if "\\" in text else []
+    if not shown:
+        return ()
+    count = f"{len(shown)} equations are no claims" if len(shown) > 1 else "one equation is no claim"
+    return (f"{count}, so not judged: {'; '.join(shown)}",)
 
 
 @dataclass
