@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import mpmath
@@ -107,6 +107,7 @@ class _Case:
     points: list[Point]
     alone: bool = False
     met: Met | None = None
+    traces: dict[int, tuple[Point, Trace]] = field(default_factory=dict)
 
 
 class _Checker:
@@ -216,10 +217,12 @@ class _Checker:
 
     def traced(self, case: _Case, point: Point) -> Trace:
         """The cases that a point lies in, of the model and of the claim."""
-        trace = Trace(dict(point.trace.cases), dict(point.trace.counts))
-        for _ in case.reading.claimed(self.truth, point, trace):
-            pass
-        return trace
+        if id(point) not in case.traces:
+            trace = Trace(dict(point.trace.cases), dict(point.trace.counts))
+            for _ in case.reading.claimed(self.truth, point, trace):
+                pass
+            case.traces[id(point)] = point, trace  # the point too, so that no other gets its id
+        return case.traces[id(point)][1]
 
     def has_cases(self, case: _Case) -> bool:
         return any(self.traced(case, point).cases for point in self.places[:2])
