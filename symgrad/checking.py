@@ -270,7 +270,8 @@ class _Checker:
     def never(self, test: Any, cases: Sequence[Any]) -> str:
         shown = _text(test, self.truth.steps)
         if cases in ((True,), (False,)):
-            return f"{shown} was {'true' if cases[0] else 'false'} at all points that were tried: the other branch was never reached"
+            value = str(cases[0]).lower()
+            return f"{shown} was {value} at all points that were tried: the other branch was never reached"
         return f"of the cases of {shown} some were never reached at the points that were tried"
 
     def assumption(self, case: _Case) -> tuple[tuple[Expr, Expr], ...]:
@@ -502,11 +503,11 @@ def tree_text(tree: Tree) -> str:
 
 def _text(test: Any, program: Program) -> str:
     """A test in the model's own quantities: steps that it does not name are put in."""
-    for read in accesses(test):
-        found = program.definitions.get(name_of(read), ())
+    for use in accesses(test):
+        found = program.definitions.get(name_of(use), ())
         if len(found) == 1 and found[0].origin.invented and not found[0].reduced:
-            inner = substitute(found[0].value, dict(zip(indices_of(found[0].target), indices_of(read), strict=True)))
-            test = replace_nodes(test, {read: inner})
+            inner = substitute(found[0].value, dict(zip(indices_of(found[0].target), indices_of(use), strict=True)))
+            test = replace_nodes(test, {use: inner})
     return TEXT.show(Layout.of(program, derivatives=True).tree(test))
 
 

@@ -64,7 +64,10 @@ RIGHT = [
         r"\frac{dJ}{dX_{ni}} = \sum_{j=1}^H \frac{dJ}{dA_{nj}} W_{ji}",
     )),
     *(("gate", c) for c in ("dJ/da[j] = c[j]*log(b[j])*[a[j] > 0]", "dJ/db[j] = c[j]*relu(a[j])/b[j]")),
-    *(("huber", c) for c in ("dJ/de = where(abs(e) < d, e, d*sign(e))", "dJ/dt = -dJ/de", "dJ/de = e*[abs(e) < d] + d*sign(e)*[abs(e) >= d]")),
+    *(("huber", c) for c in (
+        "dJ/de = where(abs(e) < d, e, d*sign(e))", "dJ/dt = -dJ/de",
+        "dJ/de = e*[abs(e) < d] + d*sign(e)*[abs(e) >= d]",
+    )),
     *(("scan", c) for c in ("dJ/ds[t] = s[t] + rho*dJ/ds[t+1] for t in 1..T-1", "dJ/drho = sum(dJ/ds[t]*s[t-1] for t)")),
 ]  # fmt: skip
 

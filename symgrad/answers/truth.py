@@ -230,8 +230,8 @@ class Truth:
     def more(self, found: Sequence[Point], rng: random.Random, given: Sequence[tuple[Expr, Expr]] = ()) -> Iterator[Point]:
         """Points that meet what those found have not."""
         met = Met()
-        for point in found:
-            self._meet(met, point)
+        for known in found:
+            self._meet(met, known)
         extents = self.extents()
         for attempt in range(TRIES_WITH_CASES if self.branches else TRIES):
             if met.complete():
@@ -245,8 +245,7 @@ class Truth:
         """Points with every input in an interval of its own, among them far ones."""
         rng, extents = random.Random(2), self.extents()
         for attempt in range(TRIES_WITH_CASES):
-            point = self._point(self._inputs(extents[attempt % len(extents)], rng, OTHERS), ())
-            if point is not None:
+            if (point := self._point(self._inputs(extents[attempt % len(extents)], rng, OTHERS), ())) is not None:
                 yield point
 
     def _meet(self, met: Met, point: Point) -> bool:
