@@ -21,7 +21,6 @@ from typing import Any
 
 import mpmath
 import numpy as np
-import sympy as sp
 from sympy import Expr
 
 from symgrad.answers import expected
@@ -30,18 +29,18 @@ from symgrad.answers.reading import Reading, read
 from symgrad.answers.report import Check, Expected
 from symgrad.answers.slips import Edit, edits
 from symgrad.answers.truth import TOLERANCE, Point, Truth, targets_sum_to_one
+from symgrad.answers.words import claim_text, log_likelihood_warning, same_in_symbols, shown, test_text, tree_text
 from symgrad.core.draft import Claim
 from symgrad.core.errors import SymgradError
-from symgrad.core.expr import accesses, indices_of, is_reduction, name_of, nodes, replace_nodes, substitute, where
+from symgrad.core.expr import accesses, name_of, nodes
 from symgrad.core.graph import find_loss
-from symgrad.core.layout import Layout
 from symgrad.core.program import Program
 from symgrad.core.tree import Deriv, Name, Prod, Sum, Tree, children, map_tree
 from symgrad.frontend import claims as text_claims
 from symgrad.frontend import latex
 from symgrad.printers.text import TEXT
 from symgrad.transform.gradients import expand_gradients
-from symgrad.transform.simplify import plain_bound, tidy
+from symgrad.transform.simplify import plain_bound
 from symgrad.transform.steps import take_apart
 
 POINTS, POINTS_WITH_CASES = 6, 24  # each case of a where or relu must be met
@@ -176,7 +175,7 @@ class _Checker:
             return self.outside(case, base, error)
         given = self.assumption(case)
         if given:
-            return replace(base, verdict="assumes", assumption=_shown(given, self.truth.steps), proof="numeric")
+            return replace(base, verdict="assumes", assumption=shown(given, self.truth.steps), proof="numeric")
         return self.wrong(case, base)
 
     def outside(self, case: _Case, base: Check, error: SymgradError) -> Check:
@@ -268,11 +267,11 @@ class _Checker:
         return tuple(self.never(test, cases) for test, cases in case.met.missing() if test in tests)
 
     def never(self, test: Any, cases: Sequence[Any]) -> str:
-        shown = _text(test, self.truth.steps)
+        said = test_text(test, self.truth.steps)
         if cases in ((True,), (False,)):
             value = str(cases[0]).lower()
-            return f"{shown} was {value} at all points that were tried: the other branch was never reached"
-        return f"of the cases of {shown} some were never reached at the points that were tried"
+            return f"{said} was {value} at all points that were tried: the other branch was never reached"
+        return f"of the cases of {said} some were never reached at the points that were tried"
 
     def assumption(self, case: _Case) -> tuple[tuple[Expr, Expr], ...]:
         """What the model assumes, or a textbook's targets that sum to 1, under which a claim is right."""
@@ -303,7 +302,7 @@ class _Checker:
         if edit is None:
             given = next(((g, e) for g in self.assumptions() if (e := self.slip(case, self.satisfying(g)))), None)
             if given is not None:
-                base, edit = replace(base, assumption=_shown(given[0], self.truth.steps)), given[1]
+                base, edit = replace(base, assumption=shown(given[0], self.truth.steps)), given[1]
         if edit is not None:
             return replace(base, verdict="wrong", slip=edit.slip, why=edit.why, term=tree_text(edit.term), counterexample=example)
         if case.reading.free:
@@ -462,23 +461,6 @@ def _few(value: Any) -> Any:
     return value if isinstance(value, int) else float(mpmath.nstr(value, 4))
 
 
-def same_in_symbols(truth: Truth, reading: Reading) -> bool:
-    """The two sides are one expression once sums and products are written out, in the quantities that they name."""
-    program, value = expected.expression(truth, reading)
-    back = {n: program.tensors[n].adjoint_of for n in map(name_of, accesses(value))}
-    named = {name_of(r) for r in accesses(reading.value)}
-    if any(reading.derivatives[n][0] != truth.loss for n in named if n in reading.derivatives):
-        return False
-    from symgrad.core.expr import access
-
-    bars = {f"d|{a[0]}|{a[1]}": n for n, a in back.items() if a}
-    swap = {r: access(bars[name_of(r)], *indices_of(r)) for r in accesses(reading.value) if name_of(r) in bars}
-    one = replace_nodes(reading.value, swap)
-    if any(is_reduction(n) or n.func == where for side in (one, value) for n in nodes(side)):
-        return bool(plain_bound(tidy(sp.expand(tidy(one)))) == plain_bound(tidy(sp.expand(tidy(value)))))
-    return bool(sp.expand(one - value) == 0 or sp.cancel(sp.together(one - value)) == 0)
-
-
 def _contribution_of(claims: Sequence[Claim], place: int) -> int | None:
     """The place of `dJ/db += dJ/dy*dy/db`, where this claim is the `dy/db = …` that stands beside it."""
     if claims[place].op != "=":
@@ -491,49 +473,3 @@ def _contribution_of(claims: Sequence[Claim], place: int) -> int | None:
 
 def _holds(tree: Tree, part: Tree) -> bool:
     return tree == part or any(_holds(child, part) for child in children(tree))
-
-
-def claim_text(claim: Claim) -> str:
-    return f"{tree_text(claim.left)} {claim.op} {tree_text(claim.right)}" if claim.span is None else claim.span.text
-
-
-def tree_text(tree: Tree) -> str:
-    return TEXT.show(tree)
-
-
-def _text(test: Any, program: Program) -> str:
-    """A test in the model's own quantities: steps that it does not name are put in."""
-    for use in accesses(test):
-        found = program.definitions.get(name_of(use), ())
-        if len(found) == 1 and found[0].origin.invented and not found[0].reduced:
-            inner = substitute(found[0].value, dict(zip(indices_of(found[0].target), indices_of(use), strict=True)))
-            test = replace_nodes(test, {use: inner})
-    return TEXT.show(Layout.of(program, derivatives=True).tree(test))
-
-
-def _shown(given: Sequence[tuple[Expr, Expr]], program: Program) -> str:
-    layout = Layout.of(program, derivatives=True)
-    return " and ".join(f"{TEXT.show(layout.tree(a))} = {TEXT.show(layout.tree(b))}" for a, b in given)
-
-
-def log_likelihood_warning(program: Program) -> tuple[str, ...]:
-    """A sum of target times log of a probability that is minimised: it has no minus sign."""
-    if program.goal != "minimize" or program.loss is None:
-        return ()
-    (statement, *rest) = program.definitions[program.loss]
-    if rest or statement.op not in (None, "sum") or not all(_is_log_term(t) for t in sp.Add.make_args(statement.value)):
-        return ()
-    name = program.loss
-    return (f"{name} is a log-likelihood and is minimised: cross-entropy has a minus sign before it, or write maximize {name}",)
-
-
-def _is_log_term(term: Any) -> bool:
-    factors = sp.Mul.make_args(term)
-    logs = [f for f in factors if isinstance(f, sp.log)]
-    return len(logs) == 1 and all(f in logs or f.is_positive is True or _is_target(f) for f in factors)
-
-
-def _is_target(factor: Any) -> bool:
-    """y* or 1 - y*."""
-    reads = accesses(factor)
-    return len(reads) == 1 and name_of(reads[0]).endswith("_star") and factor in (reads[0], 1 - reads[0])
