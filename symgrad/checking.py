@@ -16,30 +16,31 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import mpmath
 import numpy as np
-import sympy as sp
 from sympy import Expr
 
 from symgrad.answers import expected
+from symgrad.answers.branches import SIGNED, Met, Trace, above_zero, apart
 from symgrad.answers.reading import Reading, read
 from symgrad.answers.report import Check, Expected
 from symgrad.answers.slips import Edit, edits
 from symgrad.answers.truth import TOLERANCE, Point, Truth, targets_sum_to_one
+from symgrad.answers.words import claim_text, log_likelihood_warning, same_in_symbols, shown, test_text, tree_text
 from symgrad.core.draft import Claim
 from symgrad.core.errors import SymgradError
-from symgrad.core.expr import accesses, is_reduction, name_of, nodes, where
+from symgrad.core.expr import accesses, name_of, nodes
 from symgrad.core.graph import find_loss
-from symgrad.core.layout import Layout
 from symgrad.core.program import Program
-from symgrad.core.tree import Deriv, Name, Prod, Sum, Tree
+from symgrad.core.tree import Deriv, Name, Prod, Sum, Tree, children, map_tree
 from symgrad.frontend import claims as text_claims
+from symgrad.frontend import latex
 from symgrad.printers.text import TEXT
 from symgrad.transform.gradients import expand_gradients
-from symgrad.transform.simplify import plain_bound, tidy
+from symgrad.transform.simplify import plain_bound
 from symgrad.transform.steps import take_apart
 
 POINTS, POINTS_WITH_CASES = 6, 24  # each case of a where or relu must be met
@@ -61,7 +62,9 @@ def check(program: Program, claims: str, loss: str | None = None, name: str = "<
     steps = take_apart(expand_gradients(program))
     truth = Truth(steps, _loss(program, loss))
     found = _read(claims, steps, name)
-    return _Checker(truth).check(found)
+    out = _Checker(truth).check(found)
+    out[0] = replace(out[0], warnings=(*out[0].warnings, *_set_aside(claims, name)))
+    return out
 
 
 def _loss(program: Program, loss: str | None) -> str | None:
@@ -77,14 +80,20 @@ def _loss(program: Program, loss: str | None) -> str | None:
 def _read(text: str, steps: Program, name: str) -> tuple[Claim, ...]:
     if "\\" not in text:
         return text_claims.claims(text, {n: len(t.axes) for n, t in steps.tensors.items()}, name)
-    try:
-        from symgrad.frontend import latex  # type: ignore[attr-defined]
-    except ImportError:
-        raise SymgradError("SG705", f"not yet: {name} holds LaTeX", hint="write dJ/dx[i] = … in the text language") from None
-    found: tuple[Claim, ...] = latex.claims(text, name)
+    found = latex.claims(text, name)
     if not found:
-        raise SymgradError("SG120", f"{name} holds no claim", hint=r"write one, such as \frac{dJ}{dx} = 2x")
+        hint = r"write one, such as \frac{dJ}{dx} = 2x; its left side is a derivative"
+        raise SymgradError("SG120", f"{name} holds no claim", hint=hint)
     return found
+
+
+def _set_aside(text: str, name: str) -> tuple[str, ...]:
+    """A warning for the equations of a LaTeX page that are no claims: its forward column is not judged."""
+    shown = [" ".join(span.text.split()) for span in latex.others(text, name)] if "\\" in text else []
+    if not shown:
+        return ()
+    count = f"{len(shown)} equations are no claims" if len(shown) > 1 else "one equation is no claim"
+    return (f"{count}, so not judged: {'; '.join(shown)}",)
 
 
 @dataclass
@@ -94,6 +103,10 @@ class _Case:
     claim: Claim
     reading: Reading
     wanted: list[Wanted]
+    points: list[Point]
+    alone: bool = False
+    met: Met | None = None
+    traces: dict[int, tuple[Point, Trace]] = field(default_factory=dict)
 
 
 class _Checker:
@@ -101,20 +114,30 @@ class _Checker:
         self.truth = truth
         self.count = POINTS_WITH_CASES if truth.branches else POINTS
         self.places = truth.points(self.count)
+        self.edges: dict[Any, list[Point]] = {}
         self.under: dict[tuple[tuple[Expr, Expr], ...], list[Point]] = {}
         if len(self.places) < 3:
             raise SymgradError("SG616", "the model has no finite value at any of the random points that were tried")
 
     def check(self, claims: Sequence[Claim]) -> list[Check]:
-        cases = [self.case(claim) for claim in claims]
-        out = [self.judge(case) for case in cases]
+        out: list[Check] = []
+        cases: list[_Case] = []
+        for place, claim in enumerate(claims):
+            cases.append(self.case(claim, local=_contribution_of(claims, place) is not None))
+        steps = {k: self.judge(case) for k, case in enumerate(cases) if case.alone}
+        for place, claim in enumerate(claims):
+            beside = {c.left: c.right for k, c in enumerate(claims) if steps.get(k) and _contribution_of(claims, k) == place}
+            if beside:
+                cases[place] = self.case(replace(claim, right=map_tree(claim.right, lambda t, b=beside: b.get(t, t))))  # type: ignore[misc]
+            out.append(steps.get(place) or self.judge(cases[place]))
         self.sums(cases, out)
         warnings = log_likelihood_warning(self.truth.steps)
         if warnings and out:
-            out[0] = replace(out[0], warnings=warnings)
+            out[0] = replace(out[0], warnings=(*warnings, *out[0].warnings))
         return out
 
-    def case(self, claim: Claim) -> _Case:
+    def case(self, claim: Claim, local: bool = False) -> _Case:
+        """What a claim is compared with; `local`: beside a contribution, where it may speak of one of several equations."""
         reading = read(claim, self.truth)
         wanted: list[Wanted] = [lambda point: self.truth.values(reading.key, point)]
         if not any(True for point in self.places for _ in reading.cells(self.truth, point)):
@@ -125,7 +148,9 @@ class _Checker:
             wanted += [lambda point, k=k: self.contribution(bottom, k, point) for k in range(count)]  # type: ignore[misc]
         elif top != self.truth.loss and top != bottom and not total:
             wanted.append(lambda point: self.truth.values((top, bottom, True), point))
-        return _Case(claim, reading, wanted)
+        alone = self.truth.equations(top, bottom) if local and not total else []
+        wanted += [lambda point, s=s: self.truth.of_equation(s, bottom, point) for s in alone]  # type: ignore[misc]
+        return _Case(claim, reading, wanted, self.places, bool(alone))
 
     def contribution(self, name: str, place: int, point: Point) -> Array:
         key = (f"+{place}", name, False)
@@ -142,13 +167,15 @@ class _Checker:
         if case.reading.free:
             return self.wrong(case, base)
         try:
-            if any(self.equal(case.reading, wanted, self.places) for wanted in case.wanted):
-                return replace(base, proof="symbolic" if same_in_symbols(self.truth, case.reading) else "numeric")
+            found = [w for w in case.wanted if self.surely(case.reading, w, self.places)]
+            if found and any(self.surely(case.reading, w, self.beside(case)) for w in found):
+                proof = "symbolic" if same_in_symbols(self.truth, case.reading) else "numeric"
+                return replace(base, proof=proof, warnings=self.unmet(case))
         except SymgradError as error:
             return self.outside(case, base, error)
         given = self.assumption(case)
         if given:
-            return replace(base, verdict="assumes", assumption=_shown(given, self.truth.steps), proof="numeric")
+            return replace(base, verdict="assumes", assumption=shown(given, self.truth.steps), proof="numeric")
         return self.wrong(case, base)
 
     def outside(self, case: _Case, base: Check, error: SymgradError) -> Check:
@@ -162,17 +189,89 @@ class _Checker:
     def equal(self, reading: Reading, wanted: Wanted, points: Sequence[Point]) -> bool:
         return all(self.difference(reading, wanted, point) is None for point in points)
 
+    def surely(self, reading: Reading, wanted: Wanted, points: Sequence[Point]) -> bool:
+        """As `equal`, where a difference has to be one with more digits too."""
+        for point in points:
+            if self.difference(reading, wanted, point) and self.difference(reading, wanted, self.truth.sharper(point)):
+                return False
+        return True
+
     def difference(self, reading: Reading, wanted: Wanted, point: Point) -> tuple[Any, Any, Any] | None:
         """(cell, claimed, true) of the first cell where they differ."""
         array = np.asarray(wanted(point), dtype=object)
-        scale = max([abs(v) for v in array.flat] + [mpmath.mpf(10) ** -10])
+        scale = max([abs(v) for v in array.flat if v is not None] + [mpmath.mpf(10) ** -10])
+        compared = False
         for cell, value in reading.claimed(self.truth, point):
             if any(not 0 <= k < n for k, n in zip(cell, array.shape, strict=True)):
                 raise SymgradError("SG605", f"the left side leaves the array: cell {cell} of {array.shape}")
             true = array[cell]
+            if true is None:
+                continue
+            compared = True
             if value is None or isinstance(value, mpmath.mpc) or not abs(value - true) <= TOLERANCE * max(scale, abs(value)):
                 return cell, value, true
-        return None
+        return None if compared or not any(v is None for v in array.flat) else ((), None, None)
+
+    # cases
+
+    def traced(self, case: _Case, point: Point) -> Trace:
+        """The cases that a point lies in, of the model and of the claim."""
+        if id(point) not in case.traces:
+            trace = Trace(dict(point.trace.cases), dict(point.trace.counts))
+            for _ in case.reading.claimed(self.truth, point, trace):
+                pass
+            case.traces[id(point)] = point, trace  # the point too, so that no other gets its id
+        return case.traces[id(point)][1]
+
+    def has_cases(self, case: _Case) -> bool:
+        return any(self.traced(case, point).cases for point in self.places[:2])
+
+    def beside(self, case: _Case) -> list[Point]:
+        """Points in cases that only the claim has, and on both sides of every boundary, where two tests that differ show it."""
+        if not self.has_cases(case):
+            return []
+        out = self.meeting(case)
+        for test, (one, two, place) in apart((p, self.traced(case, p)) for p in [*self.places, *out]).items():
+            if test not in self.edges:
+                found = self.truth.between(one, two, place, lambda p, at=place: self.traced(case, p).cases.get(at))  # type: ignore[misc]
+                self.edges[test] = found
+            out += self.edges[test]
+        case.points = [*self.places, *out]
+        case.met = self.met(case, case.points)
+        return out
+
+    def met(self, case: _Case, points: Iterable[Point]) -> Met:
+        met = Met()
+        for point in points:
+            met.add(self.traced(case, point))
+        return met
+
+    def meeting(self, case: _Case) -> list[Point]:
+        met = self.met(case, self.places)
+        out: list[Point] = []
+        if not met.complete():
+            for point in self.truth.scattered():
+                if met.add(self.traced(case, point)):
+                    out.append(point)
+        return out
+
+    def unmet(self, case: _Case) -> tuple[str, ...]:
+        """What the verdict says nothing of: cases that no point has met, of the claim or of what it is compared with."""
+        if case.met is None:
+            return ()
+        top, _, total = case.reading.key
+        statements = self.truth.steps.statements if top == self.truth.loss or total else self.truth.steps.definitions.get(top, ())
+        inside = {n for value in (case.reading.value, *(s.value for s in statements)) for n in nodes(value)}
+        tests = {a for n in inside for a in (n, *(above_zero(x) for x in n.args[:1] if n.func.__name__ in SIGNED))}
+        tests |= {s.target for s in statements if s.op}
+        return tuple(self.never(test, cases) for test, cases in case.met.missing() if test in tests)
+
+    def never(self, test: Any, cases: Sequence[Any]) -> str:
+        said = test_text(test, self.truth.steps)
+        if cases in ((True,), (False,)):
+            value = str(cases[0]).lower()
+            return f"{said} was {value} at all points that were tried: the other branch was never reached"
+        return f"of the cases of {said} some were never reached at the points that were tried"
 
     def assumption(self, case: _Case) -> tuple[tuple[Expr, Expr], ...]:
         """What the model assumes, or a textbook's targets that sum to 1, under which a claim is right."""
@@ -198,12 +297,12 @@ class _Checker:
     # what is wrong
 
     def wrong(self, case: _Case, base: Check) -> Check:
-        edit = self.slip(case, self.places) or self.diagonal(case)
+        edit = self.slip(case, case.points) or self.diagonal(case)
         example = None if case.reading.free else self.example(case)
         if edit is None:
             given = next(((g, e) for g in self.assumptions() if (e := self.slip(case, self.satisfying(g)))), None)
             if given is not None:
-                base, edit = replace(base, assumption=_shown(given[0], self.truth.steps)), given[1]
+                base, edit = replace(base, assumption=shown(given[0], self.truth.steps)), given[1]
         if edit is not None:
             return replace(base, verdict="wrong", slip=edit.slip, why=edit.why, term=tree_text(edit.term), counterexample=example)
         if case.reading.free:
@@ -292,7 +391,7 @@ class _Checker:
 
     def example(self, case: _Case) -> dict[str, Any] | None:
         """A point where the sides differ: the values that the claim reads, few digits."""
-        for point in sorted(self.places, key=lambda p: sum(p.sizes.values())):
+        for point in sorted(case.points, key=lambda p: sum(p.sizes.values())):
             found = self.difference(case.reading, case.wanted[0], point)
             if found is not None:
                 cell, claimed, true = found
@@ -362,54 +461,15 @@ def _few(value: Any) -> Any:
     return value if isinstance(value, int) else float(mpmath.nstr(value, 4))
 
 
-def same_in_symbols(truth: Truth, reading: Reading) -> bool:
-    """The two sides are one expression once sums and products are written out, in the quantities that they name."""
-    program, value = expected.expression(truth, reading)
-    back = {n: program.tensors[n].adjoint_of for n in map(name_of, accesses(value))}
-    named = {name_of(r) for r in accesses(reading.value)}
-    if any(reading.derivatives[n][0] != truth.loss for n in named if n in reading.derivatives):
-        return False
-    from symgrad.core.expr import access, indices_of, replace_nodes
-
-    bars = {f"d|{a[0]}|{a[1]}": n for n, a in back.items() if a}
-    swap = {r: access(bars[name_of(r)], *indices_of(r)) for r in accesses(reading.value) if name_of(r) in bars}
-    one = replace_nodes(reading.value, swap)
-    if any(is_reduction(n) or n.func == where for side in (one, value) for n in nodes(side)):
-        return bool(plain_bound(tidy(sp.expand(tidy(one)))) == plain_bound(tidy(sp.expand(tidy(value)))))
-    return bool(sp.expand(one - value) == 0 or sp.cancel(sp.together(one - value)) == 0)
+def _contribution_of(claims: Sequence[Claim], place: int) -> int | None:
+    """The place of `dJ/db += dJ/dy*dy/db`, where this claim is the `dy/db = …` that stands beside it."""
+    if claims[place].op != "=":
+        return None
+    before = place - 1
+    while before >= 0 and claims[before].op == "=":
+        before -= 1
+    return before if before >= 0 and _holds(claims[before].right, claims[place].left) else None
 
 
-def claim_text(claim: Claim) -> str:
-    return f"{tree_text(claim.left)} {claim.op} {tree_text(claim.right)}" if claim.span is None else claim.span.text
-
-
-def tree_text(tree: Tree) -> str:
-    return TEXT.show(tree)
-
-
-def _shown(given: Sequence[tuple[Expr, Expr]], program: Program) -> str:
-    layout = Layout.of(program, derivatives=True)
-    return " and ".join(f"{TEXT.show(layout.tree(a))} = {TEXT.show(layout.tree(b))}" for a, b in given)
-
-
-def log_likelihood_warning(program: Program) -> tuple[str, ...]:
-    """A sum of target times log of a probability that is minimised: it has no minus sign."""
-    if program.goal != "minimize" or program.loss is None:
-        return ()
-    (statement, *rest) = program.definitions[program.loss]
-    if rest or statement.op not in (None, "sum") or not all(_is_log_term(t) for t in sp.Add.make_args(statement.value)):
-        return ()
-    name = program.loss
-    return (f"{name} is a log-likelihood and is minimised: cross-entropy has a minus sign before it, or write maximize {name}",)
-
-
-def _is_log_term(term: Any) -> bool:
-    factors = sp.Mul.make_args(term)
-    logs = [f for f in factors if isinstance(f, sp.log)]
-    return len(logs) == 1 and all(f in logs or f.is_positive is True or _is_target(f) for f in factors)
-
-
-def _is_target(factor: Any) -> bool:
-    """y* or 1 - y*."""
-    reads = accesses(factor)
-    return len(reads) == 1 and name_of(reads[0]).endswith("_star") and factor in (reads[0], 1 - reads[0])
+def _holds(tree: Tree, part: Tree) -> bool:
+    return tree == part or any(_holds(child, part) for child in children(tree))

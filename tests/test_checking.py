@@ -10,6 +10,7 @@ import pytest
 import symgrad as sg
 from symgrad.answers.slips import SLIPS
 from symgrad.cli import main
+from tests import held_out_answers as held_out
 from tests.answer_models import ASSUMES, MODELS, RIGHT, WRONG
 from tests.models import MODELS as SLIDES
 
@@ -198,3 +199,93 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert main(["check", model, "dJ/dy = y - t", "--quiet"]) == 0
     assert capsys.readouterr().out == ""
     assert main(["check", model, str(tmp_path / "none.txt")]) == 2
+
+
+@pytest.mark.parametrize("model", held_out.MODELS)
+def test_held_out_claims(model: str) -> None:
+    """Claims that the table of slips was not made for: every verdict is right, and so are the names of nearly all slips."""
+    program = sg.parse(held_out.MODELS[model])
+    rows = [(c, None) for m, c in held_out.RIGHT if m == model] + [(c, s) for m, c, s in held_out.WRONG if m == model]
+    for latex in (False, True):
+        some = [(c, s) for c, s in rows if ("\\" in c) == latex]
+        results = sg.check(program, "\n\n".join(c for c, _ in some)) if some else []
+        verdicts = [("wrong" if s else "right", c) for c, s in some]
+        assert [(r.verdict, c) for r, (c, _) in zip(results, some, strict=True)] == verdicts
+        named = [(r.slip, c) for r, (c, s) in zip(results, some, strict=True) if s and c not in held_out.MISNAMED]
+        assert named == [(s, c) for c, s in some if s and c not in held_out.MISNAMED]
+
+
+@pytest.mark.parametrize(
+    ("model", "claim", "verdict", "warned"),
+    [
+        ("u = w*x; J = relu(u)*c + log(x)", "dJ/du = c", "wrong", False),
+        ("u = w*x; J = relu(u)*c + log(x)", "dJ/du = c*[u > 0]", "right", False),
+        ("u = w*x; J = relu(u)*c + log(x)", "dJ/du = c*[u > 0.001]", "wrong", False),
+        ("u = w*x; J = relu(u)*c + log(x)", "dJ/du = where(u > 100, 3, c*[u > 0])", "wrong", False),
+        ("u = w*x; J = relu(u)*c + log(x)", "dJ/du = where(u > 100000, 3, c*[u > 0])", "right", True),
+        ("J = relu(u)*c + log(u)", "dJ/du = c + 1/u", "right", True),
+        ("J = log(x)*abs(y)*relu(x - 3)", "dJ/dy = log(x)*relu(x - 3)", "wrong", False),
+        ("J = floor(x)*y + log(x)", "dJ/dy = 0", "wrong", False),
+        ("J = sqrt(x^2)*log(y)*log(z)", "dJ/dx = log(y)*log(z)", "wrong", False),
+        ("J = clip(x, -3, 3)*log(y)", "dJ/dx = log(y)", "wrong", False),
+        ("J = max(x, y - 6)", "dJ/dx = 1", "wrong", False),
+        ("J = relu(x^2 + 1)", "dJ/dx = 2*x", "right", True),
+    ],
+)
+def test_branches_are_reached_or_it_is_said(model: str, claim: str, verdict: str, warned: bool) -> None:
+    """A logarithm leaves few points, a test differs a little, a branch is far away or nowhere."""
+    (result,) = sg.check(sg.parse(model), claim)
+    assert (result.verdict, any("never reached" in w for w in result.warnings)) == (verdict, warned)
+
+
+def test_points_that_lose_digits_do_not_make_a_claim_wrong() -> None:
+    """1 - y is 0 but for some of its last digits there."""
+    p = sg.parse("J = t*log(y) + (1 - t)*log(1 - y); y = 1/(1 + exp(-a)); a = sum(w[i]*x[i] for i in 1..9)*9")
+    assert sg.check(p, "dJ/da = t - y")[0].verdict == "right"
+
+
+@pytest.mark.parametrize("model", ["added up", "added up by rows", "lag two"])
+def test_contributions_of_several_equations(model: str) -> None:
+    """dy/db beside a += is that of one equation."""
+    program = SLIDES[model].program()
+    assert [str(r) for r in sg.check(program, sg.derive(program).text()) if r.verdict != "right"] == []
+
+
+@pytest.mark.parametrize(
+    ("claims", "verdicts"),
+    [
+        ("dy/db = 2", ["wrong"]),
+        ("dJ/db += dJ/dy*dy/db; dy/db = 2", ["right", "right"]),
+        ("dJ/db += dJ/dy*dy/db; dy/db = 3", ["right", "wrong"]),
+        ("dJ/db = dJ/dy*dy/db; dy/db = 2", ["right", "wrong"]),
+    ],
+)
+def test_one_equation_of_several_only_beside_its_contribution(claims: str, verdicts: list[str]) -> None:
+    """Alone, dy/db is the derivative of all of y."""
+    assert [r.verdict for r in sg.check(SLIDES["added up"].program(), claims)] == verdicts
+
+
+@pytest.mark.parametrize("style", ["slides", "modules", "closed"])
+def test_our_own_latex_reads_as_claims(style: str) -> None:
+    """The forward column is no claim, and that is said."""
+    results = sg.check(S3, sg.derive(S3).latex(style=style))
+    assert [str(r) for r in results if r.verdict != "right"] == []
+    assert len(results) == {"slides": 13, "modules": 13, "closed": 3}[style]
+    assert any("5 equations are no claims" in w for w in results[0].warnings) == (style != "closed")
+
+
+def test_the_slips_of_the_slides_in_latex() -> None:
+    """A sign and a sum, in a box beside the forward equation."""
+    box = r"\begin{array}{|l|l|} \hline \text{Forward} & \text{Backward} \\ \hline %s \\ \hline \end{array}"
+    one = box % r"b = \sum_{j=0}^D \beta_j z_j & \frac{dJ}{dy} = \frac{y^*}{y} + \frac{(1-y^*)}{(1-y)}"
+    two = box % r"& \frac{da_j}{dx_i} = \sum_{j=0}^D \alpha_{ji}, & \frac{dJ}{dx_i} = \sum_{j=0}^D \frac{dJ}{da_j} \alpha_{ji}"
+    results = sg.check(S3, rf"\[ \renewcommand{{\arraystretch}}{{2.5}} {one} \] and \[ {two} \]")
+    assert [(r.verdict, r.slip) for r in results] == [("wrong", "sign"), ("wrong", "sum"), ("right", None)]
+    assert "one equation is no claim" in results[0].warnings[0]
+
+
+@pytest.mark.parametrize("macro", [r"\renewcommand{\frac}{2}", r"\renewcommand{\arraystretch}{\input{x}}", r"\newcommand{\a}{2}"])
+def test_only_the_height_of_rows_is_set(macro: str) -> None:
+    """No macro is defined."""
+    with pytest.raises(sg.SymgradError, match="SG135"):
+        sg.check(S3, rf"{macro} \frac{{dJ}}{{db}} = y^* - y")

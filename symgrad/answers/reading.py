@@ -13,7 +13,8 @@ from typing import Any
 import sympy as sp
 from sympy import Expr
 
-from symgrad.answers.truth import DIGITS, Key, Point, Truth, size_symbols
+from symgrad.answers.branches import Trace
+from symgrad.answers.truth import Key, Point, Truth, points_of, size_symbols
 from symgrad.core.draft import Claim
 from symgrad.core.errors import Span, SymgradError, did_you_mean
 from symgrad.core.evaluate import valuer
@@ -47,27 +48,14 @@ class Reading:
     free: tuple[Any, ...] = ()
     everywhere: bool = False  # the range is given: a cell that does not exist is refused, else left out
 
-    def points(
-        self, point: Point, domain: tuple[Index, ...] | None = None, env: dict[Any, int] | None = None
-    ) -> Iterator[dict[Any, int]]:
-        """The values of the indices of the left side."""
-        env = dict(point.sizes) if env is None else env
-        domain = self.domain if domain is None else domain
-        if not domain:
-            yield env
-            return
-        lo, hi = (int(end.subs(env)) for end in (domain[0].lo, domain[0].hi))
-        for here in range(lo, hi + 1):
-            yield from self.points(point, domain[1:], {**env, domain[0].symbol: here})
-
-    def claimed(self, truth: Truth, point: Point) -> Iterator[tuple[tuple[int, ...], Any]]:
+    def claimed(self, truth: Truth, point: Point, watch: Trace | None = None) -> Iterator[tuple[tuple[int, ...], Any]]:
         """(cell of the left side, value of the right side there); None for a value that does not exist."""
         names = dict.fromkeys(map(name_of, accesses(self.value)))
         known = {**point.given, **point.values}
         arrays = {n: truth.values(self.derivatives[n], point) if n in self.derivatives else known[n] for n in names}
         tensors = {n: truth.tensor(self.derivatives[n], n) if n in self.derivatives else truth.steps.tensors[n] for n in names}
         tensors = {n: replace(t, role="input") for n, t in tensors.items()}
-        value = valuer(Program((), tensors, functions=truth.whole_functions), arrays, DIGITS, dict(point.sizes))
+        value = valuer(Program((), tensors, functions=truth.whole_functions), arrays, point.digits, dict(point.sizes), watch)
         for cell, env in self.cells(truth, point):
             try:
                 yield cell, value(self.value, env)
@@ -80,7 +68,7 @@ class Reading:
         """(cell of the derivative's array, values of the indices) for every point of the domain."""
         axes = truth.tensor(self.key, "").axes
         shape = [int(axis.extent.subs(point.sizes)) for axis in axes]
-        for env in self.points(point):
+        for env in points_of(self.domain, dict(point.sizes)):
             cell = tuple(int((i - lo).subs(env)) for i, lo in zip(self.left, (a.lo for a in axes), strict=True))
             if self.everywhere or all(0 <= k < n for k, n in zip(cell, shape, strict=True)):
                 yield cell, env

@@ -88,4 +88,5 @@ MARKS = {"right": "✓", "assumes": "✓", "wrong": "✗"}
 def _example(example: Mapping[str, Any]) -> str:
     at = ", ".join(f"{name} = {value}" for name, value in example["at"].items())
     where = f" at {example['cell']}" if example["cell"] else ""
-    return f"for instance{where}, with {at}: the claim gives {example['claimed']}, the derivative is {example['true']}"
+    given = f", with {at}" if at else ""
+    return f"for instance{where}{given}: the claim gives {example['claimed']}, the derivative is {example['true']}"

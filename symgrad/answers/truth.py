@@ -18,30 +18,41 @@ import numpy as np
 import sympy as sp
 from sympy import Expr
 
+from symgrad.answers.branches import Met, Place, Trace
 from symgrad.core.errors import SymgradError
 from symgrad.core.evaluate import evaluate
 from symgrad.core.expr import access, accesses, indices_of, name_of, nodes, reduction, replace_nodes
-from symgrad.core.program import Program, Statement, Tensor
+from symgrad.core.program import Index, Program, Statement, Tensor
 from symgrad.transform.collect import collect
 from symgrad.transform.reverse import adjoint_names, jacobian, reverse
 from symgrad.transform.simplify import tidy
 
-DIGITS = 50
+DIGITS, MORE_DIGITS = 50, 250
 TOLERANCE = mpmath.mpf(10) ** -30
 INTERVALS = ((-1.5, 1.5), (0.1, 0.9), (-4.0, 4.0), (0.2, 2.5))  # of the values at a point: both signs, and logarithms exist
-PIECES = ("where", "abs", "sign", "relu", "leaky_relu", "elu", "selu", "clip", "maximum", "minimum", "reduce_max", "reduce_min")
+OTHERS = (*INTERVALS, (-0.05, 0.05), (-1.2, -0.1), (-12.0, 12.0), (2.0, 12.0), (-12.0, -2.0))  # tried for cases that are not met
+PIECES = ("where", "abs", "sign", "relu", "leaky_relu", "elu", "selu", "clip", "maximum", "minimum", "floor", "ceil",
+          "reduce_max", "reduce_min", "reduce_argmax", "reduce_argmin")  # fmt: skip
+EXTREMES = ("max", "min", "argmax", "argmin")
+TRIES, TRIES_WITH_CASES = 24, 120  # to meet what the first points have not
+HALVINGS = 30
 Arrays = dict[str, Any]
 Key = tuple[str, str, bool]  # top, bottom, total
 
 
 @dataclass
 class Point:
-    """Values of everything at one random point; `sizes` of the extents. `derivatives` fills as they are asked for."""
+    """Values of everything at one random point; `sizes` of the extents. `derivatives` fills as they are asked for.
+
+    `trace`: the cases of the model that it lies in.
+    """
 
     sizes: Mapping[Any, int]
     given: Arrays
     values: Arrays
     derivatives: dict[Key, Any] = field(default_factory=dict)
+    trace: Trace = field(default_factory=Trace)
+    digits: int = DIGITS
 
 
 class Truth:
@@ -50,6 +61,7 @@ class Truth:
     def __init__(self, steps: Program, loss: str | None):
         self.steps, self.loss = steps, loss
         self.programs: dict[Key, tuple[Program, str] | None] = {}
+        self.alone: dict[tuple[Statement, str], tuple[Program, str] | None] = {}
 
     @cached_property
     def raw(self) -> Program:
@@ -102,9 +114,13 @@ class Truth:
         top, bottom, total = key
         if top == self.loss and not total:
             return (self.whole, self.bars[bottom]) if bottom in self.bars else None
+        return self._jacobian(top, bottom, None if total else self.steps.definitions.get(top, ()))
+
+    def _jacobian(self, top: str, bottom: str, local: Sequence[Statement] | None) -> tuple[Program, str] | None:
+        """The derivative through the whole model, or through these equations of top alone."""
         program = self.steps
-        if not total:
-            program = program.with_statements(_reading_copy(s, top, bottom) for s in program.definitions.get(top, ()))
+        if local is not None:
+            program = program.with_statements(_reading_copy(s, top, bottom) for s in local)
             bottom = f"{bottom}_read" if top == bottom else bottom
             if bottom not in program.tensors and bottom.endswith("_read"):
                 own = replace(self.steps.tensors[top], name=bottom, role="input")
@@ -132,7 +148,10 @@ class Truth:
         top, bottom, total = key
         if top == bottom and (total or top == self.loss):
             return _identity(self.shape(top, point), point)
-        found = self.program(key)
+        return self._found(self.program(key), key, point)
+
+    def _found(self, found: tuple[Program, str] | None, key: Key, point: Point) -> Any:
+        top, bottom, total = key
         if found is None:
             return _zeros((*self.shape(top, point), *self.shape(bottom, point)))
         program, name = found
@@ -140,7 +159,26 @@ class Truth:
             return point.values[name]
         known = {**point.given, **point.values}
         known[f"{bottom}_read"] = known[bottom]
-        return evaluate(program, {n: known[n] for n in program.free}, DIGITS, dict(point.sizes))[name]
+        return evaluate(program, {n: known[n] for n in program.free}, point.digits, dict(point.sizes))[name]
+
+    def equations(self, top: str, bottom: str) -> list[Statement]:
+        """The equations of top that read bottom, where it has several equations."""
+        found = self.steps.definitions.get(top, ())
+        return [s for s in found if bottom in s.read_names] if len(found) > 1 else []
+
+    def of_equation(self, statement: Statement, bottom: str, point: Point) -> Any:
+        """The derivative of one equation of several; None where it defines no cell."""
+        key = (statement.name, bottom, False)
+        if (statement, bottom) not in self.alone:
+            self.alone[statement, bottom] = self._jacobian(statement.name, bottom, [statement])
+        array = np.array(self._found(self.alone[statement, bottom], key, point), dtype=object)
+        inside = np.zeros(self.shape(statement.name, point), dtype=bool)
+        axes = self.steps.tensors[statement.name].axes
+        for env in points_of(statement.outer, dict(point.sizes)):
+            place = zip(indices_of(statement.target), axes, strict=True)
+            inside[tuple(int((i - axis.lo).subs(env)) for i, axis in place)] = True
+        array[~inside] = None
+        return array[()]
 
     def shape(self, name: str, point: Point) -> tuple[int, ...]:
         return tuple(int(extent.subs(point.sizes)) for extent in self.steps.tensors[name].extents)
@@ -154,10 +192,12 @@ class Truth:
         known = {**point.given, **point.values}
         out = []
         for group in [*([s] for found in by_equation.values() if len(found) > 1 for s in found), *by_equation.values()]:
-            program = self.raw.with_statements(group)
+            # under another name: in a recurrence the adjoint is read too, and is known
+            program = self.raw.with_statements(replace(s, target=access("part_", *indices_of(s.target))) for s in group)
             arrays = {n: known[n] for n in {n: None for s in group for n in s.read_names}}
-            part = replace(program, tensors={n: program.tensors[n] for n in (*arrays, bar or "")})
-            out.append(evaluate(part, arrays, DIGITS, dict(point.sizes))[bar or ""])
+            tensors = {n: replace(program.tensors[n], role="input") for n in arrays}
+            tensors["part_"] = replace(program.tensors[bar or ""], name="part_")
+            out.append(evaluate(replace(program, tensors=tensors), arrays, point.digits, dict(point.sizes))["part_"])
         return out
 
     # points
@@ -166,10 +206,14 @@ class Truth:
     def branches(self) -> bool:
         """True where a quantity has cases, all of which points must meet."""
         found = (node.func.__name__ for s in self.steps for node in nodes(s.value) if hasattr(node.func, "__name__"))
-        return any(name in PIECES or name.startswith("call_") for name in found) or any(s.op in ("max", "min") for s in self.steps)
+        return any(name in PIECES or name.startswith("call_") for name in found) or any(s.op in EXTREMES for s in self.steps)
 
     def points(self, count: int, seed: int = 0, given: Sequence[tuple[Expr, Expr]] = ()) -> list[Point]:
-        """Up to `count` points at which every quantity is a finite real number, at different extents and of both signs."""
+        """At least `count` points, if there are, at which every quantity is a finite real number.
+
+        They have different extents, and more are tried until every case of the model has been met and every input has had
+        both signs, each in an interval of its own; a logarithm elsewhere may allow a sign at few of the points.
+        """
         rng = random.Random(seed)
         out: list[Point] = []
         extents = self.extents()
@@ -178,11 +222,58 @@ class Truth:
         for attempt in range(6 * count):
             if len(out) == count:
                 break
-            sizes = extents[attempt % len(extents)]
             low, high = INTERVALS[(attempt // len(extents)) % len(INTERVALS)]
-            point = self._point(sizes, rng, low, high, given)
+            point = self._point(self._inputs(extents[attempt % len(extents)], rng, [(low, high)]), given)
             out += [point] if point is not None else []
-        return out
+        return [*out, *self.more(out, rng, given)]
+
+    def more(self, found: Sequence[Point], rng: random.Random, given: Sequence[tuple[Expr, Expr]] = ()) -> Iterator[Point]:
+        """Points that meet what those found have not."""
+        met = Met()
+        for known in found:
+            self._meet(met, known)
+        extents = self.extents()
+        for attempt in range(TRIES_WITH_CASES if self.branches else TRIES):
+            if met.complete():
+                return
+            wide = OTHERS if attempt >= TRIES // 2 else INTERVALS
+            point = self._point(self._inputs(extents[attempt % len(extents)], rng, wide), given)
+            if point is not None and self._meet(met, point):
+                yield point
+
+    def scattered(self) -> Iterator[Point]:
+        """Points with every input in an interval of its own, among them far ones."""
+        rng, extents = random.Random(2), self.extents()
+        for attempt in range(TRIES_WITH_CASES):
+            if (point := self._point(self._inputs(extents[attempt % len(extents)], rng, OTHERS), ())) is not None:
+                yield point
+
+    def _meet(self, met: Met, point: Point) -> bool:
+        both = Trace(dict(point.trace.cases), dict(point.trace.counts))
+        for name, array in point.given.items():
+            for value in np.asarray(array, dtype=object).flat:
+                both.cases[f"sign of {name}", (value > 0,)] = bool(value > 0)
+            both.counts[f"sign of {name}"] = 1 if self.steps.tensors[name].values is not None else 2
+        return met.add(both)
+
+    def between(self, one: Point, two: Point, place: Place, case: Any) -> list[Point]:
+        """Two points between these, close to one another, on the two sides of where a test changes at one cell."""
+        if any(self.steps.tensors[n].values is not None and np.any(one.given[n] != two.given[n]) for n in one.given):
+            return []
+        first = case(one)
+        for _ in range(HALVINGS):
+            with mpmath.workdps(DIGITS):
+                arrays = {n: (one.given[n] + two.given[n]) / 2 if self.steps.tensors[n].values is None else one.given[n]
+                          for n in one.given}  # fmt: skip
+            middle = self._at(arrays, one.sizes)
+            if middle is None:
+                return []
+            one, two = (middle, two) if case(middle) == first else (one, middle)
+        return [one, two]
+
+    def sharper(self, point: Point) -> Point:
+        """The same point with more digits: where 1 - y has lost most of 50, a difference means little."""
+        return self._at(dict(point.given), point.sizes, MORE_DIGITS) or point
 
     def extents(self) -> list[dict[Any, int]]:
         """Choices of small numbers for all extents, different from one another where they can be."""
@@ -204,19 +295,29 @@ class Truth:
             else []
         )
 
-    def _point(self, sizes: dict[Any, int], rng: random.Random, low: float, high: float, given: Any) -> Point | None:
+    def _inputs(
+        self, sizes: dict[Any, int], rng: random.Random, intervals: Sequence[tuple[float, float]]
+    ) -> tuple[dict[Any, int], Arrays]:
+        """Extents and random inputs, each in one of the intervals."""
+        return sizes, {name: self._random(name, sizes, rng, *rng.choice(intervals)) for name in self.steps.free}
+
+    def _point(self, inputs: tuple[dict[Any, int], Arrays], given: Any) -> Point | None:
+        sizes, arrays = inputs
         with mpmath.workdps(DIGITS):
-            arrays = {name: self._random(name, sizes, rng, low, high) for name in self.steps.free}
             if given and not satisfy(self.steps, given, arrays, sizes):
                 return None
-            try:
-                program = self.whole if self.loss is not None else self.steps
-                values = evaluate(program, arrays, DIGITS, dict(sizes))
-            except (ValueError, ZeroDivisionError, OverflowError, TypeError) as error:
-                if isinstance(error, SymgradError) and error.code not in ("SG601", "SG605"):
-                    raise
-                return None
-            return Point(sizes, arrays, values) if all(map(_finite, values.values())) else None
+        return self._at(arrays, sizes)
+
+    def _at(self, arrays: Arrays, sizes: Mapping[Any, int], digits: int = DIGITS) -> Point | None:
+        trace = Trace()
+        try:
+            program = self.whole if self.loss is not None else self.steps
+            values = evaluate(program, arrays, digits, dict(sizes), trace)
+        except (ValueError, ZeroDivisionError, OverflowError, TypeError) as error:
+            if isinstance(error, SymgradError) and error.code not in ("SG601", "SG605"):
+                raise
+            return None
+        return Point(sizes, arrays, values, trace=trace, digits=digits) if all(map(_finite, values.values())) else None
 
     def _random(self, name: str, sizes: Mapping[Any, int], rng: random.Random, low: float, high: float) -> Any:
         tensor = self.steps.tensors[name]
@@ -302,6 +403,16 @@ def targets_sum_to_one(program: Program) -> list[tuple[Expr, Expr]]:
             last = axes[-1]
             out.append((reduction("sum", access(name, *(a.symbol for a in axes)), [last.limit]), sp.S.One))
     return out
+
+
+def points_of(domain: Sequence[Index], env: dict[Any, int]) -> Iterator[dict[Any, int]]:
+    """The values of the indices, added to those of the extents."""
+    if not domain:
+        yield env
+        return
+    lo, hi = (int(end.subs(env)) for end in (domain[0].lo, domain[0].hi))
+    for here in range(lo, hi + 1):
+        yield from points_of(domain[1:], {**env, domain[0].symbol: here})
 
 
 def _reading_copy(statement: Statement, top: str, bottom: str) -> Statement:

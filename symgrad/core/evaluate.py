@@ -39,27 +39,33 @@ from symgrad.core.sizes import check_fits, check_known, sizes_of
 
 Env = dict[Any, Any]  # indices, extents and parameters of functions
 Cell = tuple[str, tuple[int, ...]]
+Watch = Callable[[Expr, Env, Any], None]  # an expression with cases, where, and what decides
 COMPARE: dict[Any, Callable[[Any, Any], bool]] = {
     sp.Eq: lambda a, b: a == b, sp.Ne: lambda a, b: a != b, sp.Lt: lambda a, b: a < b,
     sp.Le: lambda a, b: a <= b, sp.Gt: lambda a, b: a > b, sp.Ge: lambda a, b: a >= b,
 }  # fmt: skip
 
 
-def evaluate(program: Program, arrays: Mapping[str, Any], digits: int = 50, sizes: Env | None = None) -> dict[str, Any]:
+def evaluate(
+    program: Program, arrays: Mapping[str, Any], digits: int = 50, sizes: Env | None = None, watch: Watch | None = None
+) -> dict[str, Any]:
     """All defined quantities: mpf for a scalar, an object array of mpf for a tensor.
 
     `arrays` gives every free quantity, as number, mpf or array with one axis an index; `sizes` the extents
-    that no array shows. Raises SG601 (an array missing), SG311 (an extent that nothing fixes), SG606 (a range of
+    that no array shows; `watch` is told of every condition, function call and reduction, with what it decides by.
+    Raises SG601 (an array missing), SG311 (an extent that nothing fixes), SG606 (a range of
     fewer than no values), SG605 (a read outside), SG401 (a cell that needs itself). A reduction over nothing is its
     identity, argmax of nothing nan.
     """
     with mpmath.workdps(digits):
-        return _Evaluator(program, arrays, sizes or {}).run()
+        return _Evaluator(program, arrays, sizes or {}, watch).run()
 
 
-def valuer(program: Program, arrays: Mapping[str, Any], digits: int = 50, sizes: Env | None = None) -> Callable[[Expr, Env], Any]:
+def valuer(
+    program: Program, arrays: Mapping[str, Any], digits: int = 50, sizes: Env | None = None, watch: Watch | None = None
+) -> Callable[[Expr, Env], Any]:
     """The value of an expression over given arrays: `program` declares them, the second argument gives the indices."""
-    evaluator = _Evaluator(program, arrays, sizes or {})
+    evaluator = _Evaluator(program, arrays, sizes or {}, watch)
 
     def value(expr: Expr, env: Env) -> Any:
         with mpmath.workdps(digits):
@@ -77,8 +83,9 @@ class _Waits(Exception):
 
 
 class _Evaluator:
-    def __init__(self, program: Program, arrays: Mapping[str, Any], sizes: Env):
+    def __init__(self, program: Program, arrays: Mapping[str, Any], sizes: Env, watch: Watch | None = None):
         self.program = program
+        self.watch = watch or _unwatched
         self.cells: dict[str, Any] = {}
         self.pending: dict[Cell, dict[int, tuple[Statement, list[Env]]]] = {}
         for name in program.free:
@@ -128,6 +135,8 @@ class _Evaluator:
         for statement, points in self.pending[cell].values():
             place = position([index.limit for index in statement.reduced]) if statement.reduced else sp.S.Zero
             values = [(self.value(place, env), self.value(statement.value, env)) for env in points]
+            if statement.op:
+                self.watch(statement.target, {**self.sizes, "cell": cell[1]}, (statement.op, values))
             result = mpmath.mpmathify(REDUCTIONS[statement.op].of(values) if statement.op else values[-1][1])
             total = total + result if statement.op == "sum" else result
         del self.pending[cell]
@@ -165,11 +174,14 @@ class _Evaluator:
             op, body, limits = split_reduction(expr)
             domain = [Index(*limit) for limit in limits]
             found = [(self.value(position(limits), e), self.value(body, e)) for e in self.points(domain, env)]
+            self.watch(expr, env, (op, found))
             return REDUCTIONS[op].of(found)
         if is_call(expr):
             return self.call(*split_call(expr), env)
         if expr.func == where:
-            return self.value(expr.args[1 if self.value(expr.args[0], env) else 2], env)
+            holds = bool(self.value(expr.args[0], env))
+            self.watch(expr, env, holds)
+            return self.value(expr.args[1 if holds else 2], env)
         if expr.is_Rational:
             return expr.p if expr.q == 1 else mpmath.mpf(expr.p) / expr.q
         if expr in (sp.oo, -sp.oo):
@@ -179,6 +191,8 @@ class _Evaluator:
         args = [self.value(arg, env) for arg in expr.args]
         if type(expr) in COMPARE:
             return COMPARE[type(expr)](*args)
+        if expr.is_Function:
+            self.watch(expr, env, args)
         return self.apply(expr, args)
 
     def call(self, name: str, args: Sequence[Expr], env: Env) -> Any:
@@ -195,6 +209,10 @@ class _Evaluator:
         if expr.is_Pow:
             return _power(mpmath.mpf(args[0]), args[1])
         return BY_HEAD[expr.func].reference(*(mpmath.mpf(a) if isinstance(a, int) else a for a in args))
+
+
+def _unwatched(expr: Expr, env: Env, by: Any) -> None:
+    pass
 
 
 def _power(base: Any, exponent: Any) -> Any:

@@ -177,7 +177,17 @@ def _decoration(line: str) -> bool:
 
 
 def _plain_line(line: str, ranks: Ranks) -> str:
-    line, over = _range(line.rpartition("│")[2])
+    """One printed line; a range behind its first equation is one of the further equations too."""
+    line, over, further = _range(line.rpartition("│")[2])
+    out = [_plain_equation(line, ranks) + over]
+    if further:
+        name = over.split()[1]
+        inside = re.search(rf"(?<![^\W_]){name}(?![^\W_])", further.partition("=")[0])
+        out.append(_plain_equation(further, ranks) + (over if inside else ""))
+    return "; ".join(out)
+
+
+def _plain_equation(line: str, ranks: Ranks) -> str:
     for name in sorted((n.removesuffix("_star") for n in ranks if n.endswith("_star")), key=len, reverse=True):
         letter = LETTERS.get(name, name)
         star = f"{letter}^*"
@@ -186,17 +196,17 @@ def _plain_line(line: str, ranks: Ranks) -> str:
     line = re.sub(r"(\w)_\{([^{}]*)\}", lambda m: m[0] if m[1] == "Σ" else f"{m[1]}[{m[2]}]", line)
     line = re.sub(r"[₀-₉]+", lambda m: "_" + m[0].translate(BELOW), line)
     line = re.sub(r"[⁻⁰¹²³⁴-⁹]+", lambda m: "^" + m[0].translate(SUPERSCRIPTS), line)
-    return _spaced(_sums(line)) + over
+    return _spaced(_sums(line))
 
 
-def _range(line: str) -> tuple[str, str]:
-    """`… (t = 1, …, T)` behind an equation as `for t in 1..T`; it may run downwards."""
+def _range(line: str) -> tuple[str, str, str]:
+    """`… (t = 1, …, T)` behind an equation as `for t in 1..T`, and what stands after it; it may run downwards."""
     match = re.search(r"  \((\w) = ([^,()]+), …, ([^()]+)\)(.*)", line)
-    if match is None or "=" in match[4]:
-        return line.split("  (")[0], ""
-    name, one, two, _ = match.groups()
+    if match is None:
+        return line.split("  (")[0], "", ""
+    name, one, two, further = match.groups()
     lo, hi = (two, one) if two.strip().isdigit() and not one.strip().isdigit() else (one, two)
-    return line[: match.start()], f" for {name} in {lo}..{hi}"
+    return line[: match.start()], f" for {name} in {lo}..{hi}", further.strip(" ,") if "=" in further else ""
 
 
 def _indices(below: str) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from symgrad.core.draft import Claim, Declaration
-from symgrad.core.errors import Source, SymgradError
+from symgrad.core.errors import Source, Span, SymgradError
 from symgrad.core.program import Program
 from symgrad.core.resolve import resolve
 from symgrad.core.tree import Binder, Compare, Deriv, Name, Tree
@@ -96,12 +96,21 @@ def looks_like_latex(text: str) -> bool:
 
 
 def claims(latex: str, name: str = "<latex>") -> tuple[Claim, ...]:
-    r"""The equations of a text whose left side is a derivative; other equations are left out.
+    r"""The equations of a text whose left side is a derivative; `others` gives the rest.
 
     >>> claims(r"y = x^2, \quad \frac{dJ}{dx} = \frac{dJ}{dy} \cdot 2x")[0].span.text
     '\\frac{dJ}{dx} = \\frac{dJ}{dy} \\cdot 2x'
     """
     return tuple(_read(latex, name)[1])
+
+
+def others(latex: str, name: str = "<latex>") -> tuple[Span, ...]:
+    r"""The equations of a text that are no claims.
+
+    >>> others(r"y = x^2, \quad \frac{dJ}{dx} = \frac{dJ}{dy} \cdot 2x")[0].text
+    'y = x^2'
+    """
+    return tuple(_read(latex, name)[0].whole)
 
 
 def _read(latex: str, name: str) -> tuple[Lines, list[Claim], list[str], Known]:
@@ -288,6 +297,7 @@ class StatementParser(LatexParser):
             if isinstance(node, Deriv):
                 hint = r"write \operatorname{grad}(f, x_k) for a derivative that is a part of a model"
                 raise SymgradError("SG140", "a derivative stands in an equation of the model", node.span, hint)
+        out.lines.whole.append(span_of(left).to(span_of(right)))
         add_equation(out.lines, left, op.text, right, loops)
         if isinstance(left, Name):
             self.known.quantities.add(left.name)

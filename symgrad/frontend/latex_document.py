@@ -34,7 +34,16 @@ def equations(source: Source, known: Known) -> list[list[Token]]:
     for start, end in displays(source, known):
         for row in rows(tokenize(source, start, end)[:-1]):
             out += pieces(row)
-    return [[*found, Token("end", "", after(found[-1]))] for found in map(trimmed, out) if found]
+    found = [piece for piece in map(trimmed, out) if piece and not _heading(piece, known)]
+    return [[*piece, Token("end", "", after(piece[-1]))] for piece in found]
+
+
+def _heading(piece: Sequence[Token], known: Known) -> bool:
+    r"""True for words alone, the \text{Forward} above a column."""
+    if any(token.kind != "text" and token.text not in SOFT for token in piece) or keyword(piece[0].text):
+        return False
+    known.note(f"heading ignored: {' '.join(token.text.strip() for token in piece if token.kind == 'text')}")
+    return True
 
 
 def displays(source: Source, known: Known) -> list[tuple[int, int]]:

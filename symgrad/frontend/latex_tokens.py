@@ -26,6 +26,7 @@ TOKEN = re.compile(
 )
 SYMBOLS = 10_000  # of one display; reading takes some seconds for more
 BREAK = re.compile(r"\*?\[-?[0-9.]+[a-z]{2}\]")  # the space after \\\\
+STRETCH = re.compile(r"\s*(?:\{\s*\\arraystretch\s*\}|\\arraystretch)\s*\{\s*[0-9]+(?:\.[0-9]+)?\s*\}")  # of rows: space alone
 # what stands for the same token
 SAME = {
     r"\cdot": "*", r"\times": "*", r"\odot": "*", r"\ast": "*", "·": "*", "×": "*", "−": "-", r"\div": "/",
@@ -117,6 +118,9 @@ class _Scanner:
         if text.endswith("*") and text not in KNOWN:
             text, self.at = text[:-1], self.at - 1
         span = self.source.span(start, self.at)
+        if text == r"\renewcommand" and (stretch := STRETCH.match(self.source.text, self.at, self.end)):
+            self.at = stretch.end()
+            return
         if text in DANGEROUS:
             hint = "paste the equations alone; nothing is defined, included or run"
             raise SymgradError("SG135", f"{text} is not read", span, hint)

@@ -45,6 +45,7 @@ class Lines:
     """All statements of a text, still as trees."""
 
     equations: list[Line] = field(default_factory=list)
+    whole: list[Span] = field(default_factory=list)  # the text of each equation, in order
     functions: dict[str, Definition] = field(default_factory=dict)
     function_spans: dict[str, Span] = field(default_factory=dict)
     binders: list[Binder] = field(default_factory=list)
