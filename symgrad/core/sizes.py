@@ -15,8 +15,7 @@ import sympy as sp
 
 from symgrad.core.affine import solved_sizes
 from symgrad.core.errors import SymgradError
-from symgrad.core.expr import free_indices
-from symgrad.core.program import Program, Statement, is_count
+from symgrad.core.program import Program, is_count
 
 Sizes = dict[Any, Any]
 
@@ -36,22 +35,9 @@ def sizes_of(program: Program, shapes: Mapping[str, Sequence[int]]) -> Sizes:
     return sizes
 
 
-def needed_sizes(program: Program) -> list[tuple[Any, Statement]]:
-    """Every symbol of an extent that a statement uses, with the first that does."""
-    out: dict[Any, Statement] = {}
-    for statement in program.statements:
-        indices = {index.symbol for index in statement.domain}
-        ends = [end for index in statement.domain for end in (index.lo, index.hi)]
-        for expr in (*ends, statement.value, statement.target):
-            for symbol in free_indices(expr):
-                if symbol not in indices:
-                    out.setdefault(symbol, statement)
-    return list(out.items())
-
-
 def check_known(program: Program, known: Collection[Any]) -> None:
     """SG311 where an extent is neither a number nor read off an array."""
-    for symbol, user in needed_sizes(program):
+    for symbol, user in program.needed_sizes.items():
         if symbol not in known:
             shown = str(symbol).strip("|").partition("_")[0] if is_count(symbol) else str(symbol)
             what = f"the range of the index {shown}" if is_count(symbol) else f"the extent {shown}"
