@@ -115,6 +115,10 @@ FOUND = {
         "index i, j in 1..N\ng(u) = sum(u*c[i] for i)\ny[i] = g(x[i])\nJ = sum(g(g(y[j])) for j) + g(sum(x[i] for i))",
         ("reverse", "explain", "kernel", "text"),
     ),
+    "a comparison whose letters are chosen stays as it is": (
+        "index i in 1..N\ninput x[i]\nJ = sum(where(min(max(x[i], c), mean(x[j] for j)) > 0.3, c*x[i]^2, 0.5) for i)^2",
+        ("modes", "explain"),
+    ),
 }
 
 
