@@ -11,7 +11,7 @@ from random import Random
 # names that passes choose for what they add, and letters that they choose for bound indices
 OURS = (
     "u", "t", "u_1", "J_bar", "x_bar", "a_bar", "n", "l", "y_sum", "y_logsumexp", "_c1", "J_each", "J_sum", "J_sum_2", "y_prod",
-    "m", "p", "q", "x_dot", "y_max", "l1", "n_1", "_1", "x_bar_2", "i_1", "y_bar", "J_dot", "k1", "s_1", "_t", "_n",
+    "m", "p", "q", "x_dot", "y_max", "l1", "n_1", "_1", "x_bar_2", "i_1", "y_bar", "J_dot", "k1", "s_1", "_t", "_n", "w_bar",
 )  # fmt: skip
 INDICES = ("i", "j", "k", "l", "m", "n", "p", "q", "u", "t", "u_1", "l1", "n_1", "i_1", "k1", "s_1")
 BODIES = (
@@ -48,19 +48,12 @@ class Capture:
         return "\n".join(self.lines)
 
 
-def capture(seed: int) -> Capture:
-    """A vector {z} from {x} and {A}, a second one {y} from {z}, and a loss, under names that collide where they may."""
+def capture(seed: int, pairs: int = 1) -> Capture:
+    """Vectors {z} from {x} and {A}, {y} from {z}, and a loss of them, in pairs that share names and letters."""
     rng = Random(seed)
     letters = rng.sample(INDICES, rng.choice((3, 3, 4, 5)))
     names = [name for name in (*OURS, "x", "y", "A", "w") if name not in letters]
-    x, z, y, a, f, g = rng.sample(names, 6)
-
-    def filled(form: str, **given: str) -> str:
-        i, j, k = rng.sample(letters, 3)
-        return form.format(**{"i": i, "j": j, "k": k, "l": i, "m": i, "A": a, "f": f, "g": g, **given})
-
-    one, two = rng.sample(BODIES, 2)
-    left, again = rng.choice(letters), rng.choice(letters)
+    x, a, f, g, *others = rng.sample(names, 4 + 2 * pairs)
     parameters = rng.sample([*letters[:2], "u", "x", "t", "v"], 4)
     u, v = list(dict.fromkeys(parameters))[:2]
     bound = next(c for c in letters[::-1] if c not in (u, v))
@@ -68,14 +61,22 @@ def capture(seed: int) -> Capture:
         f"index {', '.join(letters)} in 1..N",
         f"{f}({u}, {v}) = {u}*sin({v})",
         f"{g}({u}) = sum({u}*{x}[{bound}] for {bound})",
-        f"{z}[{left}] = {targeted(one, left, letters, rng, x=x, y=x, A=a, f=f, g=g)}",
-        f"{y}[{again}] = {targeted(two, again, letters, rng, x=z, y=x, A=a, f=f, g=g)}",
-        f"J = {filled(rng.choice(LOSSES), x=x, y=y)}",
     ]
-    return Capture(seed, (*lines, "minimize J"))
+    losses = []
+    for z, y in zip(others[::2], others[1::2], strict=True):
+        one, two = rng.sample(BODIES, 2)
+        left, again = rng.choice(letters), rng.choice(letters)
+        lines.append(f"{z}[{left}] = {targeted(one, left, letters, rng, x=x, y=x, A=a, f=f, g=g)}")
+        lines.append(f"{y}[{again}] = {targeted(two, again, letters, rng, x=z, y=x, A=a, f=f, g=g)}")
+        losses.append(looped(rng.choice(LOSSES), letters, rng, x=x, y=y, A=a))
+    return Capture(seed, (*lines, f"J = {' + '.join(losses)}", "minimize J"))
+
+
+def looped(form: str, letters: list[str], rng: Random, **names: str) -> str:
+    i, j, k = rng.sample(letters, 3)
+    return form.format(i=i, j=j, k=k, l=i, m=i, **names)
 
 
 def targeted(form: str, left: str, letters: list[str], rng: Random, **names: str) -> str:
-    others = [letter for letter in letters if letter != left]
-    j, k = rng.sample(others, 2)
+    j, k = rng.sample([letter for letter in letters if letter != left], 2)
     return form.format(i=left, j=j, k=k, **names)

@@ -10,7 +10,7 @@ mpf('9.5')
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import mpmath
@@ -19,31 +19,14 @@ import sympy as sp
 from sympy import Expr
 
 from symgrad.core.errors import SymgradError
-from symgrad.core.expr import (
-    indices_of,
-    is_access,
-    is_call,
-    is_index,
-    is_reduction,
-    name_of,
-    position,
-    split_call,
-    split_reduction,
-    where,
-)  # fmt: skip
-from symgrad.core.functions import BY_HEAD
+from symgrad.core.expr import indices_of, position
 from symgrad.core.graph import components, tensor_needs
-from symgrad.core.program import Index, Program, Statement
+from symgrad.core.meaning import Env, Place, Watch, compiled, ranging
+from symgrad.core.program import Program, Statement
 from symgrad.core.reductions import REDUCTIONS
 from symgrad.core.sizes import check_fits, check_known, sizes_of
 
-Env = dict[Any, Any]  # indices, extents and parameters of functions
-Cell = tuple[str, tuple[int, ...]]
-Watch = Callable[[Expr, Env, Any], None]  # an expression with cases, where, and what decides
-COMPARE: dict[Any, Callable[[Any, Any], bool]] = {
-    sp.Eq: lambda a, b: a == b, sp.Ne: lambda a, b: a != b, sp.Lt: lambda a, b: a < b,
-    sp.Le: lambda a, b: a <= b, sp.Gt: lambda a, b: a > b, sp.Ge: lambda a, b: a >= b,
-}  # fmt: skip
+Cell = tuple[str, Place]
 
 
 def evaluate(
@@ -69,7 +52,7 @@ def valuer(
 
     def value(expr: Expr, env: Env) -> Any:
         with mpmath.workdps(digits):
-            return evaluator.value(expr, {**evaluator.sizes, **env})
+            return compiled(expr)(evaluator, {**evaluator.sizes, **env})
 
     return value
 
@@ -85,8 +68,9 @@ class _Waits(Exception):
 class _Evaluator:
     def __init__(self, program: Program, arrays: Mapping[str, Any], sizes: Env, watch: Watch | None = None):
         self.program = program
-        self.watch = watch or _unwatched
+        self.watch = watch
         self.cells: dict[str, Any] = {}
+        self.found: dict[Any, Any] = {}
         self.pending: dict[Cell, dict[int, tuple[Statement, list[Env]]]] = {}
         for name in program.free:
             if name not in arrays:
@@ -95,11 +79,13 @@ class _Evaluator:
         self.sizes = {**sizes, **sizes_of(program, {name: np.shape(arrays[name]) for name in program.free})}
         check_known(program, self.sizes)
         check_fits(program, self.sizes)
+        self.functions = program.functions
+        self.lowest = {name: tuple(int(self.extent(a.lo)) for a in t.axes) for name, t in program.tensors.items()}
 
     def run(self) -> dict[str, Any]:
         for group in components(tensor_needs(self.program)):
             for name in group:
-                shape = tuple(int(self.value(axis.extent, self.sizes)) for axis in self.program.tensors[name].axes)
+                shape = tuple(int(self.extent(axis.extent)) for axis in self.program.tensors[name].axes)
                 self.cells[name] = _full(shape, mpmath.mpf(0))
             self.define([statement for name in group for statement in self.program.definitions[name]])
         return {name: self.cells[name][()] for name in self.program.defined}
@@ -107,15 +93,14 @@ class _Evaluator:
     def define(self, statements: Sequence[Statement]) -> None:
         """The cells of quantities that may need each other: one that waits for another is tried again after it."""
         for number, statement in enumerate(statements):
-            for env in self.points(statement.domain, dict(self.sizes)):
-                cell = statement.name, self.cell(statement.target, env)
-                self.pending.setdefault(cell, {}).setdefault(number, (statement, []))[1].append(env)
+            cell = self.cell_of(statement)
+            for env in ranging([index.limit for index in statement.domain])(self, self.sizes):
+                self.pending.setdefault(cell(env), {}).setdefault(number, (statement, []))[1].append(env)
             if statement.op in (None, "sum") or statement.moving:
                 continue  # a sum starts at 0 anyway
-            for env in self.points(statement.outer, dict(self.sizes)):
+            for env in ranging([index.limit for index in statement.outer])(self, self.sizes):
                 # where nothing is reduced, the cell is the identity
-                cell = statement.name, self.cell(statement.target, env)
-                self.pending.setdefault(cell, {}).setdefault(number, (statement, []))
+                self.pending.setdefault(cell(env), {}).setdefault(number, (statement, []))
         for first in list(self.pending):
             stack = [first]
             while stack:
@@ -133,91 +118,32 @@ class _Evaluator:
             return
         total = mpmath.mpf(0)
         for statement, points in self.pending[cell].values():
-            place = position([index.limit for index in statement.reduced]) if statement.reduced else sp.S.Zero
-            values = [(self.value(place, env), self.value(statement.value, env)) for env in points]
-            if statement.op:
+            place = compiled(position([index.limit for index in statement.reduced]) if statement.reduced else sp.S.Zero)
+            value = compiled(statement.value)
+            values = [(place(self, env), value(self, env)) for env in points]
+            if self.watch is not None and statement.op:
                 self.watch(statement.target, {**self.sizes, "cell": cell[1]}, (statement.op, values))
             result = mpmath.mpmathify(REDUCTIONS[statement.op].of(values) if statement.op else values[-1][1])
             total = total + result if statement.op == "sum" else result
         del self.pending[cell]
         self.cells[cell[0]][cell[1]] = total
 
-    def points(self, domain: Sequence[Index], env: Env) -> Iterator[Env]:
-        if not domain:
-            yield env
-            return
-        first, *rest = domain
-        lo, hi = int(self.value(first.lo, env)), int(self.value(first.hi, env))
-        for here in range(lo, hi + 1):
-            yield from self.points(rest, {**env, first.symbol: here})
+    def extent(self, expr: Expr) -> Any:
+        return compiled(expr)(self, self.sizes)
 
-    def cell(self, read: Expr, env: Env) -> tuple[int, ...]:
-        """The 0-based place of an access in its array."""
-        axes = self.program.tensors[name_of(read)].axes
-        return tuple(int(self.value(i - axis.lo, env)) for i, axis in zip(indices_of(read), axes, strict=True))
+    def cell_of(self, statement: Statement) -> Callable[[Env], Cell]:
+        """The 0-based place of the target in its array, as a function of the indices."""
+        name = statement.name
+        indices = [(compiled(i), low) for i, low in zip(indices_of(statement.target), self.lowest[name], strict=True)]
+        return lambda env: (name, tuple(int(index(self, env) - low) for index, low in indices))
 
-    def value(self, expr: Any, env: Env) -> Any:
-        if is_index(expr):
-            if expr not in env:
-                raise SymgradError("SG311", f"the extent {expr} cannot be read off the arrays that are given")
-            return env[expr]
-        if expr in env:
-            return env[expr]  # a parameter of a function
-        if is_access(expr):
-            place = self.cell(expr, env)
-            if self.pending and (name_of(expr), place) in self.pending:
-                raise _Waits(name_of(expr), place)
-            if any(not 0 <= k < n for k, n in zip(place, np.shape(self.cells[name_of(expr)]), strict=True)):
-                raise SymgradError("SG605", f"{expr} leaves its array")
-            return self.cells[name_of(expr)][place]
-        if is_reduction(expr):
-            op, body, limits = split_reduction(expr)
-            domain = [Index(*limit) for limit in limits]
-            found = [(self.value(position(limits), e), self.value(body, e)) for e in self.points(domain, env)]
-            self.watch(expr, env, (op, found))
-            return REDUCTIONS[op].of(found)
-        if is_call(expr):
-            return self.call(*split_call(expr), env)
-        if expr.func == where:
-            holds = bool(self.value(expr.args[0], env))
-            self.watch(expr, env, holds)
-            return self.value(expr.args[1 if holds else 2], env)
-        if expr.is_Rational:
-            return expr.p if expr.q == 1 else mpmath.mpf(expr.p) / expr.q
-        if expr in (sp.oo, -sp.oo):
-            return mpmath.inf if expr is sp.oo else -mpmath.inf
-        if expr.is_Number or expr in (sp.pi, sp.E):
-            return mpmath.mpf(sp.N(expr, mpmath.mp.dps)._mpf_)
-        args = [self.value(arg, env) for arg in expr.args]
-        if type(expr) in COMPARE:
-            return COMPARE[type(expr)](*args)
-        if expr.is_Function:
-            self.watch(expr, env, args)
-        return self.apply(expr, args)
-
-    def call(self, name: str, args: Sequence[Expr], env: Env) -> Any:
-        """A function that the user defined."""
-        function = self.program.functions[name]
-        values = [self.value(arg, env) for arg in args]
-        return self.value(function.body, dict(zip(function.parameters, values, strict=True)))
-
-    def apply(self, expr: Any, args: list[Any]) -> Any:
-        if expr.is_Add:
-            return mpmath.fsum(args)
-        if expr.is_Mul:
-            return mpmath.fprod(args)
-        if expr.is_Pow:
-            return _power(mpmath.mpf(args[0]), args[1])
-        return BY_HEAD[expr.func].reference(*(mpmath.mpf(a) if isinstance(a, int) else a for a in args))
-
-
-def _unwatched(expr: Expr, env: Env, by: Any) -> None:
-    pass
-
-
-def _power(base: Any, exponent: Any) -> Any:
-    """As in floating point, 1/0 is inf: a mean over nothing is 0/0, nan."""
-    return mpmath.inf if base == 0 and exponent < 0 else base**exponent
+    def read(self, name: str, place: Place, read: Expr) -> Any:
+        if self.pending and (name, place) in self.pending:
+            raise _Waits(name, place)
+        cells = self.cells[name]
+        if any(not 0 <= k < n for k, n in zip(place, cells.shape, strict=True)):
+            raise SymgradError("SG605", f"{read} leaves its array")
+        return cells[place]
 
 
 def _full(shape: tuple[int, ...], value: Any) -> Any:

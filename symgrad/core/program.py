@@ -21,7 +21,7 @@ import sympy as sp
 from sympy import Expr, Symbol
 
 from symgrad.core.errors import Span, SymgradError, did_you_mean
-from symgrad.core.expr import accesses, gathers, indices_of, name_of
+from symgrad.core.expr import accesses, free_indices, gathers, indices_of, name_of
 from symgrad.core.tree import Tree
 
 
@@ -261,6 +261,19 @@ class Program:
             for name in statement.read_names:
                 out.setdefault(name, []).append(statement)
         return {name: tuple(found) for name, found in out.items()}
+
+    @cached_property
+    def needed_sizes(self) -> Mapping[Symbol, Statement]:
+        """Every symbol of an extent that a statement uses, with the first that does."""
+        out: dict[Symbol, Statement] = {}
+        for statement in self.statements:
+            indices = {index.symbol for index in statement.domain}
+            ends = [end for index in statement.domain for end in (index.lo, index.hi)]
+            for expr in dict.fromkeys((*ends, statement.value, statement.target)):
+                for symbol in free_indices(expr):
+                    if symbol not in indices:
+                        out.setdefault(symbol, statement)
+        return out
 
     @cached_property
     def facts(self) -> tuple[Expr, ...]:

@@ -15,8 +15,7 @@ import sympy as sp
 
 from symgrad.core.affine import solved_sizes
 from symgrad.core.errors import SymgradError
-from symgrad.core.expr import free_indices
-from symgrad.core.program import Program, Statement, is_count
+from symgrad.core.program import Index, Program, Statement, is_count
 
 Sizes = dict[Any, Any]
 
@@ -36,22 +35,9 @@ def sizes_of(program: Program, shapes: Mapping[str, Sequence[int]]) -> Sizes:
     return sizes
 
 
-def needed_sizes(program: Program) -> list[tuple[Any, Statement]]:
-    """Every symbol of an extent that a statement uses, with the first that does."""
-    out: dict[Any, Statement] = {}
-    for statement in program.statements:
-        indices = {index.symbol for index in statement.domain}
-        ends = [end for index in statement.domain for end in (index.lo, index.hi)]
-        for expr in (*ends, statement.value, statement.target):
-            for symbol in free_indices(expr):
-                if symbol not in indices:
-                    out.setdefault(symbol, statement)
-    return list(out.items())
-
-
 def check_known(program: Program, known: Collection[Any]) -> None:
     """SG311 where an extent is neither a number nor read off an array."""
-    for symbol, user in needed_sizes(program):
+    for symbol, user in program.needed_sizes.items():
         if symbol not in known:
             shown = str(symbol).strip("|").partition("_")[0] if is_count(symbol) else str(symbol)
             what = f"the range of the index {shown}" if is_count(symbol) else f"the extent {shown}"
@@ -62,10 +48,21 @@ def check_known(program: Program, known: Collection[Any]) -> None:
 
 def check_fits(program: Program, sizes: Mapping[Any, Any]) -> None:
     """SG606 where a range would end before it starts by more than one: a range may be empty, and no more."""
+    for extent, (index, statement) in _outer_extents(program).items():
+        if extent.subs(sizes) < 0:
+            message = f"the arrays are too small, {index.symbol} would have {extent.subs(sizes)} values"
+            raise SymgradError("SG606", message, statement.origin.span)
+
+
+def _outer_extents(program: Program) -> dict[Any, tuple[Index, Statement]]:
+    """The extents that use no index and read no array, each with the first range that has it."""
+    found: dict[Any, tuple[Index, Statement]] = {}
+    expanded: dict[tuple[Any, Any], Any] = {}
     for statement in program.statements:
         inner = {index.symbol for index in statement.domain}
         for index in statement.domain:
-            extent = sp.expand(index.extent)
-            if inner.isdisjoint(extent.free_symbols) and not extent.has(sp.Function) and extent.subs(sizes) < 0:
-                message = f"the arrays are too small, {index.symbol} would have {extent.subs(sizes)} values"
-                raise SymgradError("SG606", message, statement.origin.span)
+            ends = index.lo, index.hi
+            extent = expanded[ends] = expanded[ends] if ends in expanded else sp.expand(index.extent)
+            if inner.isdisjoint(extent.free_symbols) and not extent.has(sp.Function):
+                found.setdefault(extent, (index, statement))
+    return found

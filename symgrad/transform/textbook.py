@@ -39,6 +39,7 @@ from symgrad.core.expr import (
     reduction,
     rename_bound,
     split_reduction,
+    substitute,
     where,
 )  # fmt: skip
 from symgrad.core.layout import Layout
@@ -321,7 +322,7 @@ def rule_notes(book: Textbook, program: Program) -> tuple[Note, ...]:
         for use in book.uses[rule.name]:
             names = _around(use, program)
             before, after = (
-                layout.tree(lettered(side, Tensor("", ()), program, names).xreplace(names)) for side in (use.before, use.after)
+                layout.tree(substitute(lettered(side, Tensor("", ()), program, names), names)) for side in (use.before, use.after)
             )
             if before != after:
                 notes.append((f"{rule.name}: ", Line(before, "=", after), f" ({rule.why})"))
@@ -378,8 +379,8 @@ def lettered(expr: Any, tensor: Tensor, program: Program, names: Mapping[Any, An
             new = index_symbol(free[0]) if free else free_name(index_symbol(known[0] if known else "l"), used | inside)
             mapping[symbol] = new
             used = used | {new.name}
-        body = body.xreplace(mapping) if mapping else body
-        return reduction(op, walk(body, used), [(mapping[s], lo.xreplace(mapping), hi.xreplace(mapping)) for s, lo, hi in limits])
+        body = substitute(body, mapping)
+        return reduction(op, walk(body, used), [(mapping[s], *(substitute(end, mapping) for end in ends)) for s, *ends in limits])
 
     return walk(by_depth(expr), around | {str(s) for s in free_indices(expr)})
 
