@@ -69,13 +69,18 @@ class Named:
 
 
 def definitions(program: Program) -> tuple[Named, ...]:
-    """What may stand for an expression: the quantities with one equation over all their cells, the largest first."""
+    """What may stand for an expression: the quantities with one equation over all their cells, the largest first.
+
+    Not a scalar that nothing else uses: that is the loss, and 1 - J is no derivative that anyone would write.
+    """
     found = []
     for name, statements in program.definitions.items():
         statement = statements[0]
-        adjoint = program.tensors[name].adjoint_of or statement.origin.invented or name == program.loss
-        if len(statements) == 1 and not adjoint and statement.op in (None, "sum") and covers(statement, program.tensors[name]):
-            ends = tuple((axis.lo, axis.hi) for axis in program.tensors[name].axes)
+        tensor = program.tensors[name]
+        loss = name == program.loss or not (tensor.axes or name in program.users)
+        hidden = tensor.adjoint_of or statement.origin.invented or loss
+        if len(statements) == 1 and not hidden and statement.op in (None, "sum") and covers(statement, tensor):
+            ends = tuple((axis.lo, axis.hi) for axis in tensor.axes)
             found += [Named(statement.target, value, ends) for value in _forms(statement) if not _plain(value)]
     return tuple(sorted(found, key=lambda one: -len(list(sp.preorder_traversal(one.value)))))
 

@@ -4,6 +4,7 @@ Each rule looks at one node, after its arguments, and gives its replacement or t
 expression until nothing changes. A rule is exact in the reals, and one that reorders is taken only where the result has
 no more operations. Quantities that the model names are found in an expression and stand for it again.
 
+>>> from symgrad.core.expr import access
 >>> from symgrad.frontend.text import parse
 >>> model = parse("index i in 1..m; mu = mean(x[i] for i); J = sum((x[i] - mu)^2*c[i] for i)")
 >>> book = Textbook(model)
