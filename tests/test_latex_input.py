@@ -195,7 +195,7 @@ def test_notes_say_how_it_was_read() -> None:
 
 
 TEXTS = {name: model.text for name, model in MODELS.items()}
-TEXTS |= {path.stem: path.read_text("utf-8") for path in sorted((Path(__file__).parent.parent / "examples").glob("*.sg"))}
+TEXTS |= {path.stem: path.read_text("utf-8") for path in sorted((Path(__file__).parent.parent / "examples").rglob("*.sg"))}
 
 
 @pytest.mark.parametrize("name", TEXTS)

@@ -70,10 +70,10 @@ def statement_text(statement: Statement, program: Program, layout: Layout) -> st
         if declared != index and (index.lo, index.hi) != whole_axis(str(index.symbol)):
             ranges.append(f" for {SOURCE.binder(layout.binder(index.limit))}")
     op = "+=" if adds_up(statement, program) else "="
-    return f"{left} {op} {SOURCE.show(_right_source(statement, program, layout))}{''.join(ranges)}"
+    return f"{left} {op} {SOURCE.show(right_source(statement, program, layout))}{''.join(ranges)}"
 
 
-def _right_source(statement: Statement, program: Program, layout: Layout) -> Tree:
+def right_source(statement: Statement, program: Program, layout: Layout) -> Tree:
     """As `right_side`, but with functions that use more than their parameters put in: the program does not keep those."""
     tree = right_side(statement, layout)
     return tree if all(_kept(name, program) for name in _called(tree)) else layout.tree(_whole(statement))

@@ -15,7 +15,7 @@ import re
 from symgrad.core.greek import LETTERS
 from symgrad.core.layout import Layout
 from symgrad.core.program import Program, Statement, Tensor, whole_axis
-from symgrad.core.source import adds_up, right_side
+from symgrad.core.source import adds_up, right_source
 from symgrad.core.tree import ATOM, POW, Binder, Call, Name, Num, Pow, Reduce, Rendered, Tree
 from symgrad.printers.latex import LatexFormat
 
@@ -170,4 +170,4 @@ def _statement(statement: Statement, program: Program, layout: Layout, fmt: Mode
             ranges.append(fmt.binder(layout.binder(index.limit)))
     every = rf" \quad \forall {', '.join(ranges)}" if ranges else ""
     op = r"\mathrel{+}=" if adds_up(statement, program) else "="
-    return f"{fmt.show(layout.access(statement.target))} &{op} {fmt.show(right_side(statement, layout))}{every}"
+    return f"{fmt.show(layout.access(statement.target))} &{op} {fmt.show(right_source(statement, program, layout))}{every}"
