@@ -22,7 +22,15 @@ from sympy import Expr, Function, Indexed, IndexedBase, Symbol
 from sympy.core.function import AppliedUndef
 
 REDUCE, CALL = "reduce_", "call_"  # prefixes of heads, so that no name of a user is a head of ours
-where, gradient = Function("where"), Function("gradient")
+
+
+@lru_cache
+def head(name: str) -> Any:
+    """The function `name`; said to commute, or SymPy keeps a product's factors in the order they came in."""
+    return Function(name, commutative=True)
+
+
+where, gradient = head("where"), head("gradient")
 
 
 def index_symbol(name: str) -> Symbol:
@@ -70,7 +78,7 @@ def gathers(index: Any) -> tuple[Expr, ...]:
 
 def reduction(op: str, body: Expr, limits: Sequence[Sequence[Any]]) -> Expr:
     """`op` over `body`; each limit is (index, lo, hi), or (index,) while its range is not known."""
-    return Function(REDUCE + op)(body, *(sp.Tuple(*limit) for limit in limits))
+    return head(REDUCE + op)(body, *(sp.Tuple(*limit) for limit in limits))
 
 
 def mean(body: Expr, limits: Sequence[Sequence[Any]]) -> Expr:
@@ -89,7 +97,7 @@ def split_reduction(node: Expr) -> tuple[str, Expr, tuple[Any, ...]]:
 
 def call(name: str, *args: Expr) -> Expr:
     """A call of a function that the user defined."""
-    return Function(CALL + name)(*args)
+    return head(CALL + name)(*args)
 
 
 def is_call(expr: Any) -> bool:

@@ -314,7 +314,7 @@ ROWS: tuple[ScalarFunction, ...] = (
         _selu,
         "_selu({0})",
     ),
-    _row("gelu", _undefined("gelu"), lambda u, y: Function("erfc")(-u / _SQRT2) / 2 + u * _phi(u), _gelu, "_gelu({0})"),
+    _row("gelu", _undefined("gelu"), lambda u, y: Function("erfc")(-1 / _SQRT2 * u) / 2 + u * _phi(u), _gelu, "_gelu({0})"),
     _row(
         "silu",
         _undefined("silu"),

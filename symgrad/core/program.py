@@ -56,22 +56,33 @@ def whole_axis(name: str) -> tuple[Expr, Expr]:
     return sp.S.Zero, Symbol(f"|{name}|", integer=True) - 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Tensor:
     """A named quantity; `axes` empty for a scalar. `adjoint_of` is (loss, primal) for dJ/dprimal; the first
     `rows` axes are then those of the loss, where that is no scalar.
 
     `role` is input, param, const or defined. `values` are the ends of an integer array's values, None for reals.
+    Two are equal by name, role, and the ends of axes and values: by which letter an axis is known does not count.
     """
 
     name: str
     axes: tuple[Index, ...] = ()
     role: str = "input"
     values: tuple[Expr, Expr] | None = None
-    adjoint_of: tuple[str, str] | None = field(default=None, compare=False)
-    rows: int = field(default=0, compare=False)
-    span: Span | None = field(default=None, compare=False)
-    declared: bool = field(default=False, compare=False)
+    adjoint_of: tuple[str, str] | None = None
+    rows: int = 0
+    span: Span | None = field(default=None, repr=False)
+    declared: bool = False
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Tensor) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    @property
+    def _key(self) -> tuple[Any, ...]:
+        return self.name, self.role, self.values, tuple((axis.lo, axis.hi) for axis in self.axes)
 
     @property
     def extents(self) -> tuple[Expr, ...]:
@@ -109,7 +120,7 @@ class Contribution:
 class Origin:
     """Where a statement comes from: the user's equation, or a chain-rule term of a primal statement."""
 
-    span: Span | None = None
+    span: Span | None = field(default=None, repr=False)
     written: tuple[Expr, Tree] | None = None  # the right-hand side as converted, and as typed
     spans: Mapping[Any, Span] = field(default_factory=dict)  # accesses to their places
     contributions: tuple[Contribution, ...] = ()
@@ -125,7 +136,7 @@ class Statement:
     value: Expr
     domain: tuple[Index, ...] = ()
     op: str | None = None
-    origin: Origin = field(default=Origin(), compare=False)
+    origin: Origin = field(default=Origin(), compare=False, repr=False)
 
     @property
     def name(self) -> str:
