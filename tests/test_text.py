@@ -89,6 +89,7 @@ REFUSED = [
     ("y: x", "SG111", 1, 2),
     # names
     ("y = foo(x)", "SG201", 1, 5),
+    ("p[k] = softmax(a[k])", "SG201", 1, 8),
     ("y = x\n  y = 2", "SG202", 2, 3),
     ("input x, x; y = x", "SG202", 1, 10),
     ("input y; y = 2", "SG202", 1, 10),

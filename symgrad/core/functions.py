@@ -10,7 +10,7 @@ min goes to the first; clip counts u strictly between its ends, and an end where
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ import mpmath
 import sympy as sp
 from sympy import Expr, Function
 
+from symgrad.core.errors import did_you_mean
 from symgrad.core.expr import where
 
 Args = tuple[Expr, ...]
@@ -355,3 +356,23 @@ ROWS: tuple[ScalarFunction, ...] = (
 
 FUNCTIONS: dict[str, ScalarFunction] = {spelling: row for row in ROWS for spelling in (row.name, *row.spellings)}
 BY_HEAD: dict[Any, ScalarFunction] = {row.head: row for row in ROWS}
+
+# functions of whole arrays, and what is written for them with indices: as text, as LaTeX
+WHOLE_ARRAYS: dict[str, tuple[str, str]] = {
+    "softmax": ("p[k] = exp(a[k])/sum(exp(a[l]) for l)", r"p_k = \frac{e^{a_k}}{\sum_l e^{a_l}}"),
+    "norm": ("sqrt(sum(x[i]^2 for i))", r"\sqrt{\sum_i x_i^2}"),
+    "dot": ("sum(x[i]*y[i] for i)", r"\sum_i x_i y_i"),
+    "matmul": ("y[i] = sum(A[i,j]*x[j] for j)", r"y_i = \sum_j A_{ij} x_j"),
+    "trace": ("sum(A[i,i] for i)", r"\sum_i A_{ii}"),
+    "transpose": ("B[i,j] = A[j,i]", r"B_{ij} = A_{ji}"),
+    "std": ("sqrt(mean((x[i] - m)^2 for i))", r"\sqrt{\frac{1}{N} \sum_{i=1}^N (x_i - m)^2}"),
+    "var": ("mean((x[i] - m)^2 for i)", r"\frac{1}{N} \sum_{i=1}^N (x_i - m)^2"),
+}
+
+
+def function_hint(name: str, known: Iterable[str], otherwise: str, latex: bool = False) -> str:
+    """What to write where no function `name` is known."""
+    whole = WHOLE_ARRAYS.get(name.lower())
+    if whole:
+        return f"with indices: {whole[latex]}"
+    return did_you_mean(name, [*FUNCTIONS, *known]) or otherwise

@@ -13,9 +13,9 @@ from typing import Any
 import sympy as sp
 from sympy import Expr
 
-from symgrad.core.errors import Span, SymgradError, did_you_mean
+from symgrad.core.errors import Span, SymgradError
 from symgrad.core.expr import access, call, gradient, index_symbol, nodes, reduction, where
-from symgrad.core.functions import FUNCTIONS
+from symgrad.core.functions import FUNCTIONS, function_hint
 from symgrad.core.graph import components
 from symgrad.core.layout import shape
 from symgrad.core.program import Function
@@ -160,10 +160,9 @@ class Converter:
             return sp.sqrt(args[0])
         row = FUNCTIONS.get(tree.function)
         if row is None:
-            known = [*FUNCTIONS, *self.functions, "where", "sqrt", "sum", "prod", "mean", "logsumexp"]
-            hint = (
-                did_you_mean(tree.function, known) or f"for a product write {tree.function}*(…); or define {tree.function}(u) = …"
-            )
+            known = [*self.functions, "where", "sqrt", "sum", "prod", "mean", "logsumexp"]
+            otherwise = f"for a product write {tree.function}*(…); or define {tree.function}(u) = …"
+            hint = function_hint(tree.function, known, otherwise)
             raise SymgradError("SG201", f"there is no function {tree.function}", span(tree), hint)
         if (row.arity is not None and len(args) != row.arity) or (row.arity is None and len(args) < 2):
             wanted = row.arity if row.arity is not None else "at least 2"

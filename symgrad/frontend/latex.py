@@ -23,6 +23,7 @@ from symgrad.frontend.latex_document import RELATIONS, WORDS, equations, keyword
 from symgrad.frontend.latex_expressions import LatexParser
 from symgrad.frontend.latex_grammar import COMPARISONS
 from symgrad.frontend.latex_names import Known
+from symgrad.frontend.latex_reductions import index_names
 from symgrad.frontend.lines import Lines, add_equation, check_free_name, draft
 from symgrad.frontend.sympy import declarations, goal_of, roles_of
 from symgrad.frontend.syntax import Token, describe, span_of
@@ -285,6 +286,7 @@ class StatementParser(LatexParser):
         op = self.relation()
         if self.token.kind == "end":
             raise SymgradError("SG104", "an operand is missing: nothing stands right of =", op.span)
+        self.scope = index_names(left)
         right = self.expression(10)
         if self.token.kind == "op" and self.token.text in COMPARISONS:
             hint = "write one = in an equation, and a further equation on its own line"

@@ -16,7 +16,10 @@ from symgrad.frontend.syntax import JUXTAPOSED, Parser, Token, describe, join, s
 OPENERS = {"(": ")", "[": "]", r"\{": r"\}", r"\lvert": r"\rvert", r"\lfloor": r"\rfloor", r"\lceil": r"\rceil"}
 FENCES = {r"\lvert": "abs", r"\lfloor": "floor", r"\lceil": "ceil"}
 COMPARISONS = ("=", "<", ">", "<=", ">=", "!=")
-BY_WORD = {name: name for name in (*FUNCTIONS, "sqrt", "grad")}
+BY_WORD = {name: name for name in (*FUNCTIONS, "sqrt", "grad")} | {
+    "ReLU": "relu", "LeakyReLU": "leaky_relu", "ELU": "elu", "SELU": "selu", "GELU": "gelu", "SiLU": "silu", "Swish": "silu",
+    "Softplus": "softplus", "Sigmoid": "sigmoid", "Tanh": "tanh",
+}  # fmt: skip
 BIG_WORDS = {**{name: name for name in REDUCERS}, "LSE": "logsumexp"}
 QUALIFIERS = (
     "for",
@@ -54,6 +57,7 @@ class Grammar(Parser):
         super().__init__(_without_spaces(tokens))
         self.known, self.bars, self.indexing = known, 0, 0
         self.slashed: Tree | None = None
+        self.scope: frozenset[str] = frozenset()  # indices bound around what is read
         self.calls = True  # whether a name with brackets after it may be a call
 
     # what may follow side by side
@@ -78,7 +82,7 @@ class Grammar(Parser):
     def juxtaposed(self, left: Tree) -> bool:
         if not self.starts():
             return False
-        if left is self.slashed:
+        if left is self.slashed and self.token.text not in BIG:  # 1/N \sum_i … can mean one thing only
             raise SymgradError("SG108", "what is divided by is not clear here", self.token.span, r"write \frac{a}{b} or brackets")
         if isinstance(left, Num) and self.token.kind == "number":
             raise SymgradError("SG112", "two numbers stand side by side", self.token.span, r"put \cdot between them, or write one")

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from symgrad.core.errors import SymgradError
 from symgrad.core.tree import Binder, Call, Compare, Name, Num, Pow, Prod, Reduce, Sum, Tree
+from symgrad.frontend.convert import all_nodes
 from symgrad.frontend.latex_grammar import (
     BODY,
     BY_WORD,
@@ -90,10 +91,23 @@ class Reductions(Symbols):
             else:
                 self.next()
                 top = self.exponent()
-        binders = self.finished(binders, top, token)
+        around = self.scope
+        compared = _plain_names(guards)
+        self.scope = around | {b.name for b in binders} | compared
         body = self.expression(BODY)
+        self.scope = around
+        binders = binders or self.implied(compared & index_names(body) - around, guards)
+        binders = self.finished(binders, top, token)
         tree = Reduce(op, body, tuple(binders), guards[0] if guards else None, token.span.to(span_of(body)))
         return self.guarded(tree, guards) if len(guards) > 1 else tree
+
+    def implied(self, names: frozenset[str], guards: list[Tree]) -> list[Binder]:
+        r"""\sum_{i<j}, \sum_{i \ne j}: over those of the names that nothing around it binds, and that are indices in its body."""
+        found = {node.name: Binder(node.name, span=node.span) for guard in guards for node in all_nodes(guard)
+                 if isinstance(node, Name) and node.name in names}  # fmt: skip
+        if found:
+            self.known.note(f"the sum under the condition {span_of(guards[0]).text} runs over {' and '.join(found)}")
+        return list(found.values())
 
     def guarded(self, tree: Reduce, guards: list[Tree]) -> Tree:
         """The language has one guard; others become choices in the body, which only a sum may leave as 0."""
@@ -153,18 +167,31 @@ class Reductions(Symbols):
             raise SymgradError("SG115", f"expected an index, found {span_of(left).text}", span_of(left))
         self.next()
         middle = self.expression(10)
+        if sign in ("<", "<=") and self.sees("<", "<="):
+            self.chained([left, middle], [sign], binders, guards)
+            return
         if sign == "=" and isinstance(left, Name) and not left.indices and left.name not in names:
             if self.sees(",") and self.peek().text == r"\dots":
                 binders.append(self.dotted(left, middle))
                 return
             binders.append(Binder(left.name, middle, None, span_of(left).to(span_of(middle))))
             return
-        if sign in ("<=", "<") and isinstance(middle, Name) and self.sees("<=", "<") and middle.name not in names:
-            above = self.next().text
-            right = self.expression(10)
-            binders.append(Binder(middle.name, shifted(left, sign, 1), shifted(right, above, -1), join(left, right)))
-            return
         guards.append(Compare(sign, left, middle, join(left, middle)))
+
+    def chained(self, ends: list[Tree], signs: list[str], binders: list[Binder], guards: list[Tree]) -> None:
+        r"""0 \le i \le D, 1 \le i < j \le N: each name between the ends runs from the one before it."""
+        while self.sees("<", "<="):
+            signs.append(self.next().text)
+            ends.append(self.expression(10))
+        names = {b.name for b in binders}
+        inner = [e.name if isinstance(e, Name) and not e.indices and e.name not in names else "" for e in ends[1:-1]]
+        if not all(inner):
+            pairs = zip(signs, ends, ends[1:], strict=False)
+            guards += [Compare(sign, low, high, join(low, high)) for sign, low, high in pairs]
+            return
+        hi = shifted(ends[-1], signs[-1], -1)
+        for low, sign, name in zip(ends, signs, inner, strict=False):
+            binders.append(Binder(name, shifted(low, sign, 1), hi, join(ends[0], ends[-1])))
 
     def range_of(self, left: Tree) -> Binder:
         r"""i \in \{1, \dots, K\}."""
@@ -227,3 +254,12 @@ class Reductions(Symbols):
         condition = self.single_condition()
         self.take(",")
         return value, condition
+
+
+def _plain_names(trees: list[Tree]) -> frozenset[str]:
+    return frozenset(node.name for tree in trees for node in all_nodes(tree) if isinstance(node, Name) and not node.indices)
+
+
+def index_names(tree: Tree) -> frozenset[str]:
+    """The names that stand in indices."""
+    return _plain_names([index for node in all_nodes(tree) if isinstance(node, Name) for index in node.indices])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from symgrad.core.errors import Span, SymgradError
+from symgrad.core.functions import function_hint
 from symgrad.core.tree import Call, Deriv, Name, Num, Pow, Tree
 from symgrad.frontend.latex_grammar import (
     BIG_WORDS,
@@ -228,7 +229,8 @@ class Symbols(Grammar):
             return self.powers(Call(function, tuple(args), span_of(tree).to(end)))
         if tree.name not in known.quantities and known.final:
             shown = span_of(tree).text
-            hint = rf"write {shown} \cdot (…) for the product, or define {shown}(u) = …"
+            otherwise = rf"write {shown} \cdot (…) for the product, or define {shown}(u) = …"
+            hint = function_hint(tree.name, (), otherwise, latex=True) if len(tree.name) > 1 else otherwise
             raise SymgradError("SG137", f"{shown}(…) may be a call of a function or a product", span_of(tree), hint)
         known.note(f"{span_of(tree).text}(…) read as a product, since {tree.name} is a quantity")
         return tree

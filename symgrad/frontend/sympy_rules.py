@@ -18,7 +18,7 @@ from sympy.functions.elementary.piecewise import ExprCondPair
 from sympy.logic.boolalg import BooleanTrue
 
 from symgrad.core.affine import Ends
-from symgrad.core.errors import SymgradError, did_you_mean
+from symgrad.core.errors import SymgradError
 from symgrad.core.expr import (
     access,
     accesses,
@@ -31,7 +31,7 @@ from symgrad.core.expr import (
     split_reduction,
     where,
 )  # fmt: skip
-from symgrad.core.functions import BY_HEAD, FUNCTIONS
+from symgrad.core.functions import BY_HEAD, FUNCTIONS, function_hint
 from symgrad.core.program import Function
 from symgrad.core.reductions import REDUCTIONS
 from symgrad.frontend.convert import LARGEST, number, written_out
@@ -266,7 +266,7 @@ def _named_function(reader: Reader, node: Any, args: list[Any]) -> Any:
         return _own(reader, reader.functions[name], args)
     row = FUNCTIONS.get(name)
     if row is None:
-        hint = did_you_mean(name, [*FUNCTIONS, *reader.functions]) or "define it: Eq(f(u), …)"
+        hint = function_hint(name, reader.functions, "define it: Eq(f(u), …)")
         raise SymgradError("SG201", f"there is no function {shown(node.func.__name__)}", hint=hint)
     if len(args) != row.arity and (row.arity is not None or len(args) < 2):
         raise SymgradError("SG118", f"{name} takes {row.arity or 'at least 2'} argument(s), here it has {len(args)}")
