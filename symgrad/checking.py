@@ -15,7 +15,7 @@ A claim with other derivatives on its right side is judged on its own: they coun
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -80,11 +80,19 @@ def _loss(program: Program, loss: str | None) -> str | None:
 def _read(text: str, steps: Program, name: str) -> tuple[Claim, ...]:
     if "\\" not in text:
         return text_claims.claims(text, {n: len(t.axes) for n, t in steps.tensors.items()}, name)
-    found = latex.claims(text, name)
+    found = latex.claims(text, name, {n: len(t.axes) for n, t in steps.tensors.items()}, _function_names(steps))
     if not found:
         hint = r"write one, such as \frac{dJ}{dx} = 2x; its left side is a derivative"
         raise SymgradError("SG120", f"{name} holds no claim", hint=hint)
     return found
+
+
+def _function_names(steps: Program) -> Iterator[str]:
+    """The user's functions and their derivatives: g, g′; f, f₁′, f₂′."""
+    for name, function in steps.functions.items():
+        yield name
+        yield f"{name}_prime"
+        yield from (f"{name}_{place}_prime" for place in range(1, len(function.parameters) + 1))
 
 
 def _set_aside(text: str, name: str) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from sympy import Expr
 
 from symgrad.answers.branches import Trace
 from symgrad.answers.truth import Key, Point, Truth, points_of, size_symbols
+from symgrad.core.affine import whole
 from symgrad.core.draft import Claim
 from symgrad.core.errors import Span, SymgradError, did_you_mean
 from symgrad.core.evaluate import valuer
@@ -32,7 +33,7 @@ from symgrad.core.expr import (
 )
 from symgrad.core.layout import Layout
 from symgrad.core.program import Index, Program
-from symgrad.core.tree import Bracket, Call, Compare, Deriv, Name, Num, Tree, map_tree, names_in_order
+from symgrad.core.tree import Bracket, Call, Compare, Deriv, Name, Num, Prod, Tree, map_tree, names_in_order
 from symgrad.frontend.convert import Converter, Definition, with_closed
 
 
@@ -67,9 +68,10 @@ class Reading:
     def cells(self, truth: Truth, point: Point) -> Iterator[tuple[tuple[int, ...], dict[Any, int]]]:
         """(cell of the derivative's array, values of the indices) for every point of the domain."""
         axes = truth.tensor(self.key, "").axes
-        shape = [int(axis.extent.subs(point.sizes)) for axis in axes]
+        lowest = [whole(axis.lo, point.sizes) for axis in axes]
+        shape = [whole(axis.extent, point.sizes) for axis in axes]
         for env in points_of(self.domain, dict(point.sizes)):
-            cell = tuple(int((i - lo).subs(env)) for i, lo in zip(self.left, (a.lo for a in axes), strict=True))
+            cell = tuple(whole(i, env) - low for i, low in zip(self.left, lowest, strict=True))
             if self.everywhere or all(0 <= k < n for k, n in zip(cell, shape, strict=True)):
                 yield cell, env
 
@@ -87,6 +89,31 @@ def _brackets(conditions: Sequence[Tree]) -> Tree:
             out = Call("where", (condition.right, out, Num("0")))
             condition = Compare(condition.op, condition.left, condition.right.left)
         out = Call("where", (condition, out, Num("0")))
+    return out
+
+
+def _is_bracket(tree: Tree) -> bool:
+    if not (isinstance(tree, Call) and tree.function == "where" and tree.args[2] == Num("0")):
+        return False
+    return tree.args[1] == Num("1") or _is_bracket(tree.args[1])
+
+
+def _under(bracket: Tree, body: Tree) -> Tree:
+    """`body` in the place of a bracket's 1."""
+    assert isinstance(bracket, Call)
+    test, one, zero = bracket.args
+    return replace(bracket, args=(test, body if one == Num("1") else _under(one, body), zero))
+
+
+def _guarded(product: Prod) -> Tree:
+    """Iverson's bracket in a product is a strong 0: what stands beside it need not exist where it is 0."""
+    brackets = [factor for op, factor in product.factors if op != "/" and _is_bracket(factor)]
+    rest = tuple((op, factor) for op, factor in product.factors if op == "/" or not _is_bracket(factor))
+    if not brackets or not rest:
+        return product
+    out: Tree = replace(product, factors=(("*", Num("1")), *rest) if rest[0][0] == "/" else rest)
+    for bracket in reversed(brackets):
+        out = _under(bracket, out)
     return out
 
 
@@ -158,6 +185,8 @@ class _Reader:
                 tree = Deriv(Name(self.truth.loss), replace(tree, name=primal), None, tree.span)
         if isinstance(tree, Name) and tree.name in self.program.tensors:
             self.rank(tree)
+        if isinstance(tree, Prod):
+            return _guarded(tree)
         if isinstance(tree, Bracket):
             return _brackets(tree.conditions)
         if isinstance(tree, Name) and tree.name == "delta" and len(tree.indices) == 2 and "delta" not in self.program.tensors:

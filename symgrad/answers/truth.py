@@ -19,6 +19,7 @@ import sympy as sp
 from sympy import Expr
 
 from symgrad.answers.branches import Met, Place, Trace
+from symgrad.core.affine import whole
 from symgrad.core.errors import SymgradError
 from symgrad.core.evaluate import evaluate
 from symgrad.core.expr import access, accesses, indices_of, name_of, nodes, reduction, replace_nodes
@@ -176,12 +177,12 @@ class Truth:
         axes = self.steps.tensors[statement.name].axes
         for env in points_of(statement.outer, dict(point.sizes)):
             place = zip(indices_of(statement.target), axes, strict=True)
-            inside[tuple(int((i - axis.lo).subs(env)) for i, axis in place)] = True
+            inside[tuple(whole(i, env) - whole(axis.lo, env) for i, axis in place)] = True
         array[~inside] = None
         return array[()]
 
     def shape(self, name: str, point: Point) -> tuple[int, ...]:
-        return tuple(int(extent.subs(point.sizes)) for extent in self.steps.tensors[name].extents)
+        return tuple(whole(extent, point.sizes) for extent in self.steps.tensors[name].extents)
 
     def contributions(self, name: str, point: Point) -> list[Any]:
         """What each equation of the model adds to the adjoint of `name`, as arrays of its shape."""
@@ -284,7 +285,7 @@ class Truth:
         found: list[dict[Any, int]] = []
         for numbers in itertools.islice(itertools.permutations(pool, len(symbols)), 2000):
             sizes = dict(zip(symbols, numbers, strict=True))
-            if all(fact.subs(sizes) >= 2 for fact in self.steps.facts):
+            if all(whole(fact, sizes) >= 2 for fact in self.steps.facts):
                 found.append(sizes)
             if len(found) == 40:
                 break
@@ -321,10 +322,10 @@ class Truth:
 
     def _random(self, name: str, sizes: Mapping[Any, int], rng: random.Random, low: float, high: float) -> Any:
         tensor = self.steps.tensors[name]
-        out = np.empty(tuple(int(extent.subs(sizes)) for extent in tensor.extents), dtype=object)
+        out = np.empty(tuple(whole(extent, sizes) for extent in tensor.extents), dtype=object)
         for cell in np.ndindex(out.shape):
             if tensor.values is not None:
-                out[cell] = rng.randint(*(int(end.subs(sizes)) for end in tensor.values))
+                out[cell] = rng.randint(*(whole(end, sizes) for end in tensor.values))
             else:
                 out[cell] = mpmath.mpf(rng.uniform(low, high))
         return out[()]
@@ -410,7 +411,7 @@ def points_of(domain: Sequence[Index], env: dict[Any, int]) -> Iterator[dict[Any
     if not domain:
         yield env
         return
-    lo, hi = (int(end.subs(env)) for end in (domain[0].lo, domain[0].hi))
+    lo, hi = (whole(end, env) for end in (domain[0].lo, domain[0].hi))
     for here in range(lo, hi + 1):
         yield from points_of(domain[1:], {**env, domain[0].symbol: here})
 

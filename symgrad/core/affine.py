@@ -11,7 +11,9 @@ True
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import sympy as sp
@@ -36,6 +38,33 @@ def coefficients(expr: Expr, symbols: Collection[Symbol] | Ranges) -> dict[Symbo
                 return None
             out[found[0]] = out.get(found[0], sp.S.Zero) + coefficient
     return out
+
+
+def whole(expr: Any, env: Mapping[Any, int]) -> int:
+    """The value of an index or an end; `env` gives its symbols.
+
+    >>> whole(2 * sp.Symbol("i", integer=True) + 1, {sp.Symbol("i", integer=True): 3})
+    7
+    """
+    return _whole(expr)(env)
+
+
+FOLDS: dict[Any, Callable[[Iterable[int]], int]] = {
+    sp.Add: sum, sp.Mul: math.prod, sp.Max: max, sp.Min: min, MAXIMUM: max, MINIMUM: min,
+}  # fmt: skip
+
+
+@lru_cache(maxsize=1 << 12)
+def _whole(expr: Any) -> Callable[[Mapping[Any, int]], int]:
+    if expr.is_Integer:
+        number = int(expr)
+        return lambda env: number
+    if expr.is_Symbol:
+        return lambda env: env[expr]
+    if expr.func not in FOLDS:
+        return lambda env: int(expr.subs(env))
+    fold, parts = FOLDS[expr.func], [_whole(arg) for arg in expr.args]
+    return lambda env: fold(part(env) for part in parts)
 
 
 def greatest_of(*parts: Any) -> Expr:

@@ -10,7 +10,7 @@ decides by that what alone could mean two things. Nothing of it is executed, no 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from symgrad.core.draft import Claim, Declaration
@@ -96,13 +96,17 @@ def looks_like_latex(text: str) -> bool:
     return any(mark in line.partition("#")[0] for line in text.split("\n") for mark in ("\\", "$", "{"))
 
 
-def claims(latex: str, name: str = "<latex>") -> tuple[Claim, ...]:
+def claims(
+    latex: str, name: str = "<latex>", quantities: Mapping[str, int] | None = None, functions: Iterable[str] = ()
+) -> tuple[Claim, ...]:
     r"""The equations of a text whose left side is a derivative; `others` gives the rest.
+
+    `quantities` of the model, with their number of indices, and its `functions` decide what could mean two things.
 
     >>> claims(r"y = x^2, \quad \frac{dJ}{dx} = \frac{dJ}{dy} \cdot 2x")[0].span.text
     '\\frac{dJ}{dx} = \\frac{dJ}{dy} \\cdot 2x'
     """
-    return tuple(_read(latex, name)[1])
+    return tuple(_read(latex, name, Known.of_model(quantities or {}, functions))[1])
 
 
 def others(latex: str, name: str = "<latex>") -> tuple[Span, ...]:
@@ -114,11 +118,11 @@ def others(latex: str, name: str = "<latex>") -> tuple[Span, ...]:
     return tuple(_read(latex, name)[0].whole)
 
 
-def _read(latex: str, name: str) -> tuple[Lines, list[Claim], list[str], Known]:
+def _read(latex: str, name: str, known: Known | None = None) -> tuple[Lines, list[Claim], list[str], Known]:
     if not isinstance(latex, str):
         raise SymgradError("SG119", f"a model is a text, not {type(latex).__name__}", hint="use sg.from_sympy for SymPy equations")
     source = Source(latex, name)
-    first = Known()
+    first = known or Known()
     _defined(equations(source, first), first)
     _Statements(first).all(equations(source, first))
     known = first.again()

@@ -67,10 +67,13 @@ class LatexParser(Reductions):
         """A group in brackets, or Iverson's bracket where it holds a condition."""
         opening = self.next()
         inner = self.condition()
+        conditions = [inner] if isinstance(inner, Compare) else []
+        while conditions and opening.text == "[" and self.take(","):
+            conditions.append(self.single_condition())
         end = self.close_fence(opening)
         span = opening.span.to(end.span)
-        if isinstance(inner, Compare):
-            return self.iverson(inner, span)
+        if conditions:
+            return self.iverson(conditions, span)
         tree: Tree = Call(FENCES[opening.text], (inner,), span) if opening.text in FENCES else replace(inner, span=span)  # type: ignore[arg-type]
         return self.powers(tree)
 

@@ -2,7 +2,7 @@ r"""What all LaTeX grammar rests on: tokens side by side, arguments, exponents, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from symgrad.core.errors import Span, SymgradError
@@ -207,9 +207,10 @@ class Grammar(Parser):
             raise SymgradError("SG116", "a condition must be a comparison", span_of(tree), "for instance x > 0")
         return tree
 
-    def iverson(self, condition: Compare, span: Span) -> Tree:
+    def iverson(self, conditions: Sequence[Compare], span: Span) -> Tree:
+        """1 where all of them hold, else 0."""
         tree: Tree = Num("1", span)
-        for one in reversed(conjuncts(condition)):
+        for one in reversed([one for condition in conditions for one in conjuncts(condition)]):
             tree = Call("where", (one, tree, Num("0", span)), span)
         return tree
 

@@ -9,6 +9,7 @@ What may be read in two ways is decided by how the same name is used elsewhere (
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from symgrad.core.errors import Span, SymgradError
@@ -18,7 +19,10 @@ from symgrad.core.tree import Name, Num, Prod, Tree
 
 @dataclass
 class Known:
-    """What a first reading found; the second (`final`) relies on it. `notes` says how rules were applied, in order."""
+    """What a first reading found; the second (`final`) relies on it. `notes` says how rules were applied, in order.
+
+    `model`: the quantities of the model that a claim is about, with their number of indices.
+    """
 
     final: bool = False
     functions: set[str] = field(default_factory=set)
@@ -26,6 +30,13 @@ class Known:
     ranks: dict[str, set[int]] = field(default_factory=dict)
     spellings: dict[str, dict[str, Span]] = field(default_factory=dict)
     notes: dict[str, None] = field(default_factory=dict)
+    model: Mapping[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def of_model(cls, quantities: Mapping[str, int], functions: Iterable[str]) -> Known:
+        """What is known before a claim about a model is read."""
+        ranks = {name: {rank} for name, rank in quantities.items()}
+        return cls(functions=set(functions), quantities=set(quantities), ranks=ranks, model=quantities)
 
     def note(self, text: str) -> None:
         if self.final:
@@ -33,7 +44,7 @@ class Known:
 
     def again(self) -> Known:
         """For the second reading."""
-        return Known(True, self.functions, self.quantities, self.ranks)
+        return Known(True, self.functions, self.quantities, self.ranks, model=self.model)
 
     def spelled(self, name: str, form: str, span: Span) -> None:
         """SG138 where two notations would become one name."""
@@ -66,6 +77,10 @@ def resolved(base: str, elements: tuple[Element, ...], known: Known) -> tuple[st
     base += words
     if not plain:
         return base, ()
+    if known.model:
+        base, plain = _named(base, plain, known.model)
+        if not plain:
+            return base, ()
     ranks = known.ranks.get(base, set())
     if len(plain) == 1 and plain[0].lone_number:
         return _number(base, plain[0], ranks, known)
@@ -77,6 +92,18 @@ def resolved(base: str, elements: tuple[Element, ...], known: Known) -> tuple[st
     if certain:
         known.ranks.setdefault(base, set()).add(len(indices))
     return base, tuple(indices)
+
+
+def _named(base: str, elements: tuple[Element, ...], model: Mapping[str, int]) -> tuple[str, tuple[Element, ...]]:
+    """W_{K,dc} is W_K[d,c] where the model has W_K, and no W with as many indices."""
+    first, *others = elements
+    atom = first.atoms[0] if len(first.atoms) == 1 else None
+    letter = atom.name if isinstance(atom, Name) and not atom.indices else first.lone_number
+    longer = f"{base}_{letter}"
+    count = sum(len(element.atoms) for element in others)
+    if letter and model.get(longer) == count and model.get(base) != count + 1:
+        return longer, tuple(others)
+    return base, elements
 
 
 def _number(base: str, element: Element, ranks: set[int], known: Known) -> tuple[str, tuple[Tree, ...]]:

@@ -144,7 +144,7 @@ class Symbols(Grammar):
             self.next()
             condition = self.single_condition()
             end = self.need({**OPENERS, "{": "}"}[opening.text], "after the condition")
-        return self.iverson(condition, span.to(end.span))
+        return self.iverson([condition], span.to(end.span))
 
     def accent(self, command: Token) -> Tree:
         r"""\bar{x}_i is x_bar[i]."""
