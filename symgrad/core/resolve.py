@@ -89,6 +89,7 @@ def _check_names(draft: Draft) -> None:
         clash = declared.get(name) or first.get(name)
         if clash:
             raise SymgradError("SG205", f"{name} is an index and a quantity", span, "rename one of them")
+    _check_index_names(draft, {*declared, *first})
     for name in _size_names(draft):
         if name in declared or name in first:
             raise SymgradError(
@@ -99,12 +100,39 @@ def _check_names(draft: Draft) -> None:
             )
 
 
+def _check_index_names(draft: Draft, quantities: Collection[str]) -> None:
+    """SG205: no index, one of a sum alone neither, has the name of a quantity or of an extent.
+
+    `k*x[k]` would mean two things in what is printed, and loops have no scope of their own in emitted code.
+    """
+    bound = [(equation, dict.fromkeys([*equation.every, *_bound(equation)])) for equation in draft.equations]
+    taken = dict.fromkeys([*quantities, *(name_of(read) for e in draft.equations for read in accesses(e.value))], "a quantity")
+    outer = {index_symbol(name) for name in draft.ranges}
+    ends = [(outer, end) for lo, hi, _ in draft.ranges.values() for end in (lo, hi)]
+    ends += [({*indices}, end) for e, indices in bound for end in _ends(e)]
+    for indices, end in ends:
+        taken |= dict.fromkeys((str(s) for s in sorted(end.free_symbols - indices, key=str)), "the end of a range")
+    for equation, indices in bound:
+        for symbol in indices:
+            if str(symbol) in taken:
+                message = f"{symbol} is an index here and {taken[str(symbol)]} elsewhere"
+                raise SymgradError("SG205", message, equation.origin.place(symbol), f"give the index {symbol} another letter")
+
+
+def _bound(equation: Equation) -> list[Symbol]:
+    return [limit[0] for limit in limits(equation.value)]
+
+
+def _ends(equation: Equation) -> list[Expr]:
+    bound = [end for limit in limits(equation.value) for end in limit[1:]]
+    return [*(end for ends in equation.ranges.values() for end in ends), *bound]
+
+
 def _size_names(draft: Draft) -> tuple[str, ...]:
     """The names in the ends of all ranges, declared or given in place, in their order."""
-    ends = [(lo, hi) for lo, hi, _ in draft.ranges.values()]
-    for equation in draft.equations:
-        ends += [*equation.ranges.values(), *((limit[1], limit[2]) for limit in limits(equation.value) if len(limit) == 3)]
-    return tuple(dict.fromkeys(str(s) for lo, hi in ends for s in sorted((lo + hi).free_symbols, key=str)))
+    ends = [end for lo, hi, _ in draft.ranges.values() for end in (lo, hi)]
+    ends += [end for equation in draft.equations for end in _ends(equation)]
+    return tuple(dict.fromkeys(str(s) for end in ends for s in sorted(end.free_symbols, key=str)))
 
 
 def _check_ending(name: str, span: Span | None) -> None:
