@@ -14,8 +14,9 @@ from typing import Any
 import sympy as sp
 
 from symgrad.backends.pycode import Code, affine, python_name
-from symgrad.core.expr import indices_of, is_access, is_index, name_of, nodes, position, substitute, where
+from symgrad.core.expr import gathers, indices_of, is_access, is_index, name_of, nodes, position, substitute, where
 from symgrad.core.layout import Layout
+from symgrad.core.parts import never_outside, stays
 from symgrad.core.program import Index, outer_first
 from symgrad.core.source import statement_text
 from symgrad.schedule.kernels import Contract, Kernel, Map, Scan, Schedule
@@ -137,7 +138,7 @@ class _Nest:
         """Parts that do not change along the innermost loop become locals."""
         if not loops:
             return value, []
-        symbol, lines, known = loops[-1].symbol, [], {}
+        symbol, lines, known, inner = loops[-1].symbol, [], {}, self.only_inside(loops[-1])
 
         def local(part: Any) -> Any:
             if part not in known:
@@ -148,19 +149,34 @@ class _Nest:
         def walk(node: Any) -> Any:
             if not _worth(node) or self.is_scalar(node):
                 return node
-            if not node.has(symbol):
+            if not node.has(symbol) and not node.has(*inner):
                 return local(node)
             if node.func == where or is_access(node):
                 return node
             if node.is_Mul or node.is_Add:
-                fixed = [a for a in node.args if not a.has(symbol)]
-                moving = [walk(a) for a in node.args if a.has(symbol)]
+                fixed = [a for a in node.args if not a.has(symbol, *inner)]
+                moving = [walk(a) for a in node.args if a.has(symbol, *inner)]
                 part = node.func(*fixed)
                 part = local(part) if fixed and _worth(part) and not self.is_scalar(part) else part
                 return node.func(part, *moving)
             return node.func(*(walk(a) for a in node.args)) if isinstance(node, sp.Expr) else node
 
         return walk(value), lines
+
+    def only_inside(self, innermost: Index) -> list[Any]:
+        """Reads that do not change along a loop and leave their arrays where it has no step: x[i-1] above j in 1..i-1."""
+        statement, program = self.kernel.statement, self.names.schedule.program
+        around = {s: ends for s, ends in statement.ranges.items() if s != innermost.symbol}
+        return [
+            substitute(read, self.shift)
+            for read in statement.reads
+            if not read.has(innermost.symbol)
+            for index, axis in zip(indices_of(read), program.tensors[name_of(read)].axes, strict=True)
+            if not gathers(index)
+            and not stays(index, axis, around, program.facts)
+            and not never_outside(index, axis, around, program.facts)
+            and never_outside(index, axis, statement.ranges, program.facts)
+        ]
 
     def is_scalar(self, node: Any) -> bool:
         return isinstance(node, sp.Symbol) and (is_index(node) or name_of(node) not in self.names.cells)
