@@ -114,7 +114,7 @@ REFUSED = {
         ["N is the end of a range and a quantity"],
         "rename",
     ),
-    "no order": ("index t in 1..T\nh[0] = 1\nh[t] = w*h[t]\nJ = h[T]", "SG401", 3, ["h → h"], "needs an order"),
+    "no order": ("index t in 1..T\nh[0] = 1\nh[t] = w*h[t]\nJ = h[T]", "SG401", 3, ["h[t] needs its own value"], "h[t - 1]"),
 }
 
 

@@ -9,7 +9,7 @@ kernel runs: rank, type, and every axis against the equation that uses it.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 

@@ -105,7 +105,9 @@ class _Array:
         statement = self.kernel.statement
         name = python_name(statement.name)
         if self.scatters:
-            places = (self.place(statement.target, i, axis) for i, axis in zip(self.targets, self.axes(statement.name), strict=True))
+            places = (
+                self.place(statement.target, i, axis) for i, axis in zip(self.targets, self.axes(statement.name), strict=True)
+            )
             cells = ", ".join(map(self.broadcast, places))
             value = self.broadcast(self.code()(statement.value))
             return [f"np.add.at({name}, ({cells},), {value})"]

@@ -36,7 +36,7 @@ def check(program: Program) -> Program:
         _check_shadow(statement, statement.value, frozenset(symbols))
         for symbol in free_indices(statement.value):
             if symbol not in symbols and symbol not in sizes:
-                raise _free_index(statement, symbol)
+                raise _free_index(statement, symbol, program)
         for read, scope, guarded in scoped(statement.value, statement.ranges):
             tensor = program.tensors[name_of(read)]
             if len(indices_of(read)) != len(tensor.axes):
@@ -125,15 +125,13 @@ def _sizes(program: Program) -> set[Any]:
     return {symbol for end in ends for symbol in end.free_symbols} - indices
 
 
-def _free_index(statement: Statement, symbol: Symbol) -> SymgradError:
+def _free_index(statement: Statement, symbol: Symbol, program: Program) -> SymgradError:
     where = next((read for read in statement.reads if symbol in read.free_symbols), None)
     left = str(statement.target)
-    return SymgradError(
-        "SG301",
-        f"the index {symbol} is free on the right, but {left} on the left does not have it",
-        statement.origin.place(where),
-        f"sum over it: sum(… for {symbol}), or write {statement.name}[…,{symbol}] on the left",
-    )
+    hint = f"sum over it: sum(… for {symbol}), or write {statement.name}[…,{symbol}] on the left"
+    given = "" if str(symbol) in program.ranges else f", or declare it, if it is a given whole number: input {symbol} in 1..N"
+    message = f"the index {symbol} is free on the right, but {left} on the left does not have it"
+    return SymgradError("SG301", message, statement.origin.place(where), hint + given)
 
 
 def _check_bounds(

@@ -18,7 +18,7 @@ from sympy import Expr, Symbol
 
 from symgrad.core.affine import Ends, greatest_of, least_of, nonnegative
 from symgrad.core.errors import SymgradError
-from symgrad.core.expr import fresh_index, index_symbol, indices_of, is_index, name_of, substitute
+from symgrad.core.expr import access, fresh_index, index_symbol, indices_of, is_index, name_of, substitute
 from symgrad.core.graph import components
 from symgrad.core.parts import hull
 from symgrad.core.program import Index, Program, Statement
@@ -135,11 +135,13 @@ def _loop(steps: Sequence[Step], edges: Sequence[_Edge], program: Program) -> Lo
         found = _timed(steps, edges, clock, program)
         if found is not None:
             return found
-    raise _without_order([step.statement for step in steps])
+    raise _without_order([step.statement for step in steps], edges)
 
 
-def _without_order(statements: Sequence[Statement]) -> SymgradError:
-    """The quantities in the order in which they need each other, from the one that is written first."""
+def _without_order(statements: Sequence[Statement], edges: Sequence[_Edge]) -> SymgradError:
+    """The quantities in the order in which they need each other, from the one that is written first; of one, its cells."""
+    if len({statement.name for statement in statements}) == 1 and indices_of(statements[0].target):
+        return _cells_without_order(statements, edges)
     names = list(dict.fromkeys(statement.name for statement in reversed(statements)))
     spans = [(s.origin.span.start, s) for s in statements if s.origin.span]
     first = min(spans, key=lambda pair: pair[0])[1] if spans else statements[0]
@@ -152,6 +154,30 @@ def _without_order(statements: Sequence[Statement]) -> SymgradError:
         first.origin.span,
         hint if indices_of(first.target) else None,
     )
+
+
+def _cells_without_order(statements: Sequence[Statement], edges: Sequence[_Edge]) -> SymgradError:
+    """A quantity that reads itself: the cell that needs itself, or else what the first of its equations reads of it."""
+    itself = next((e for e in edges if e.read == statements[e.user].target), None)
+    if itself is not None:
+        user = statements[itself.user]
+        earlier = sp.expand(indices_of(itself.read)[0] - 1)
+        hint = f"read an earlier cell, such as {access(user.name, earlier, *indices_of(itself.read)[1:])}, and define the first one"
+        return SymgradError("SG401", f"{itself.read} needs its own value", user.origin.place(itself.read), hint)
+    user = statements[edges[0].user]
+    own = {e.read: e for e in edges if statements[e.user] is user}
+    place = user.origin.place
+    reads = sorted(own, key=lambda read: span.start if (span := place(read)) else 0)
+    shown = " and ".join(_with_ranges(own[read], user) for read in reads)
+    message = f"no order is found in which {user.name} can be computed: {user.target} needs {shown}"
+    hint = "along some index all that it reads must be earlier, or all of it later: split the equation, or guard the sum"
+    return SymgradError("SG401", message, place(reads[0]), hint)
+
+
+def _with_ranges(edge: _Edge, user: Statement) -> str:
+    """h[s] for s in 0..t, where s is no index of the equation."""
+    inner = [f"{s} in {lo}..{hi}" for s, (lo, hi) in edge.ranges.items() if edge.read.has(s) and not user.target.has(s)]
+    return f"{edge.read} for {', '.join(inner)}" if inner else str(edge.read)
 
 
 # the search for a clock

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -105,22 +105,33 @@ def _check_index_names(draft: Draft, quantities: Collection[str]) -> None:
 
     `k*x[k]` would mean two things in what is printed, and loops have no scope of their own in emitted code.
     """
-    bound = [(equation, dict.fromkeys([*equation.every, *_bound(equation)])) for equation in draft.equations]
     taken = dict.fromkeys([*quantities, *(name_of(read) for e in draft.equations for read in accesses(e.value))], "a quantity")
-    outer = {index_symbol(name) for name in draft.ranges}
-    ends = [(outer, end) for lo, hi, _ in draft.ranges.values() for end in (lo, hi)]
-    ends += [({*indices}, end) for e, indices in bound for end in _ends(e)]
-    for indices, end in ends:
-        taken |= dict.fromkeys((str(s) for s in sorted(end.free_symbols - indices, key=str)), "the end of a range")
-    for equation, indices in bound:
-        for symbol in indices:
+    declared = {index_symbol(name) for name in draft.ranges}
+    ends = [s for lo, hi, _ in draft.ranges.values() for s in sorted((lo + hi).free_symbols - declared, key=str)]
+    ends += [symbol for equation in draft.equations for symbol in _free_in_ends(equation)]
+    taken |= dict.fromkeys(map(str, ends), "the end of a range")
+    for equation in draft.equations:
+        for symbol in (*equation.every, *(limit[0] for limit in limits(equation.value))):
             if str(symbol) in taken:
                 message = f"{symbol} is an index here and {taken[str(symbol)]} elsewhere"
                 raise SymgradError("SG205", message, equation.origin.place(symbol), f"give the index {symbol} another letter")
 
 
-def _bound(equation: Equation) -> list[Symbol]:
-    return [limit[0] for limit in limits(equation.value)]
+def _free_in_ends(equation: Equation) -> Iterator[Symbol]:
+    """What the ends of an equation's ranges use but indices around them: extents."""
+    outer = frozenset(equation.every)
+    own = [s for ends in equation.ranges.values() for end in ends for s in sorted(end.free_symbols - outer, key=str)]
+    yield from own
+    stack = [(equation.value, outer)]
+    while stack:
+        node, around = stack.pop()
+        if is_reduction(node):
+            _, body, limits = split_reduction(node)
+            around = around | {limit[0] for limit in limits}
+            yield from (s for limit in limits for end in limit[1:] for s in sorted(end.free_symbols - around, key=str))
+            stack.append((body, around))
+        elif not is_access(node):
+            stack += [(arg, around) for arg in node.args]
 
 
 def _ends(equation: Equation) -> list[Expr]:

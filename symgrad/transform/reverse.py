@@ -21,7 +21,7 @@ from symgrad.core.parts import around_points
 from symgrad.core.program import Contribution, Index, Origin, Program, Statement, Tensor, outer_first
 from symgrad.transform.functions import complete
 from symgrad.transform.gather import free_name
-from symgrad.transform.linearize import linearize
+from symgrad.transform.linearize import linearize, reals_of
 
 
 @dataclass(frozen=True)
@@ -63,12 +63,7 @@ def jacobian(program: Program, of: str, wrt: Iterable[str]) -> Program:
 
 
 def _reverse(program: Program, wrt: Iterable[str], seed: _Seed) -> Program:
-    wrt = tuple(program.known(name) for name in wrt)
-    for name in wrt:
-        if program.tensors[name].values is not None:
-            raise SymgradError(
-                "SG405", f"{name} holds whole numbers, so nothing has a derivative by it", program.tensors[name].span
-            )
+    wrt = reals_of(program, wrt)
     active = ancestors(program, [seed.of]) & descendants(program, wrt)
     if not active - {seed.of}:
         raise SymgradError(
@@ -121,7 +116,9 @@ def _reached(program: Program, seed: _Seed, names: dict[str, str]) -> dict[int, 
     return found
 
 
-def _adjoints(statement: Statement, seed: _Seed, names: dict[str, str], active: frozenset[str], program: Program) -> Iterable[Statement]:
+def _adjoints(
+    statement: Statement, seed: _Seed, names: dict[str, str], active: frozenset[str], program: Program
+) -> Iterable[Statement]:
     domain: tuple[Index, ...] = ()
     if statement.name == seed.of and not seed.within:
         outer, cotangent = seed.start(statement)
