@@ -158,7 +158,15 @@ REFUSED = {
         "h[t] needs h[t - 1] and h[t + 1]",
         "earlier",
     ),
-    "mirrored": (T + "h[0] = 1; h[t] = h[T-t]; J = h[T]", None, "SG401", 1, "h[T-t]", "h[t] needs h[T - t]", "earlier"),
+    "mirrored": (
+        T + "h[0] = 1; h[t] = h[T-t]; J = h[T]",
+        None,
+        "SG401",
+        1,
+        "h[T-t]",
+        "h[t] needs h[T - t], and that may be h[t] itself",
+        "earlier cells only",
+    ),
     "in a ring": (T + "h[0] = 1\nh[t] = h[t-1] + g[t]; g[t] = h[t]; J = h[T]", None, "SG401", 2, "h[t]", "h → g → h", "order"),
     "one before the first": (
         X + "J = sum(x[i-1]*x[i] for i)",

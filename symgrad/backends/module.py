@@ -285,8 +285,8 @@ def size_lines(schedule: Schedule, layout: Layout, model: Program) -> list[str]:
     """
     program, placed = schedule.program, _placed(model)
     given = {axis.extent for name in schedule.arguments for axis in program.tensors[name].axes}
-    stored = [(program.definitions[name][0], axis) for name in program.defined for axis in program.tensors[name].axes]
-    asked = {sp.expand(extent) for extent in model.facts} | {sp.expand(axis.extent) for _, axis in stored}
+    stored = [(program.definitions[n][0], axis) for n in program.defined if n in model.tensors for axis in program.tensors[n].axes]
+    asked = {sp.expand(extent) for extent in model.facts}
     out: dict[str, None] = {}
     for statement, index in [*((s, i) for s in program.statements for i in s.domain), *stored]:
         extent = sp.expand(index.extent)
