@@ -128,10 +128,11 @@ def _sizes(program: Program) -> set[Any]:
 def _free_index(statement: Statement, symbol: Symbol, program: Program) -> SymgradError:
     where = next((read for read in statement.reads if symbol in read.free_symbols), None)
     left = str(statement.target)
-    hint = f"sum over it: sum(… for {symbol}), or write {statement.name}[…,{symbol}] on the left"
-    given = "" if str(symbol) in program.ranges else f", or declare it, if it is a given whole number: input {symbol} in 1..N"
+    other = f"or write {statement.name}[…,{symbol}] on the left"
+    if not indices_of(statement.target) and str(symbol) not in program.ranges:
+        other = f"or declare it, if it is a given whole number: input {symbol} in 1..N"
     message = f"the index {symbol} is free on the right, but {left} on the left does not have it"
-    return SymgradError("SG301", message, statement.origin.place(where), hint + given)
+    return SymgradError("SG301", message, statement.origin.place(where), f"sum over it: sum(… for {symbol}), {other}")
 
 
 def _check_bounds(
