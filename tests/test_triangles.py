@@ -41,6 +41,57 @@ def test_values_and_gradients(backend: str, name: str) -> None:
             assert error(slopes[each], wanted) < 1e-15
 
 
+CHOLESKY = {
+    "row by row": """
+        L[i,i] = sqrt(A[i,i] - sum(L[i,k]^2 for k in 1..i-1))
+        L[i,j] = (A[i,j] - sum(L[i,k]*L[j,k] for k in 1..j-1))/L[j,j] for j in 1..i-1
+        """,
+    "column by column": """
+        L[i,j] = (A[i,j] - sum(L[i,k]*L[j,k] for k in 1..j-1))/L[j,j] for i in j+1..N
+        L[j,j] = sqrt(A[j,j] - sum(L[j,k]^2 for k in 1..j-1))
+        """,
+}
+LIKELIHOOD = """
+    z[i] = (y[i] - m - sum(L[i,k]*z[k] for k in 1..i-1))/L[i,i]
+    J = sum(log(L[i,i]) for i) + sum(z[i]^2 for i)/2
+    """
+
+
+@pytest.mark.parametrize(("backend", "name"), [*(("numpy", name) for name in CHOLESKY), ("numba", "row by row")])
+def test_a_factor_and_its_diagonal(backend: str, name: str) -> None:
+    """A row before its diagonal, each of which needs the other's earlier cells: the likelihood of a Gaussian process."""
+    program = sg.parse("index i, j in 1..N; input A[i,j], y[i]; param m\n" + CHOLESKY[name] + LIKELIHOOD)
+    assert sg.parse(str(program)) == program
+    kernel = sg.compile(program, "J", wrt=["A", "y", "m"], backend=backend)
+    for n in (0, 1, 2, 5):
+        rng = np.random.default_rng(n)
+        B, y = rng.normal(size=(n, n)), rng.normal(size=n)
+        A, r = B @ B.T + n * np.eye(n), y - 0.3
+        loss, slopes = kernel(A=A, y=y, m=0.3)
+        z = np.linalg.solve(A, r)
+        assert np.isclose(loss, np.linalg.slogdet(A)[1] / 2 + r @ z / 2)
+        assert np.allclose(kernel.forward(A=A, y=y, m=0.3)["L"], np.linalg.cholesky(A))
+        # of A only the lower triangle is read: what the upper one has by symmetry is added below
+        whole = (np.linalg.inv(A) - np.outer(z, z)) / 2
+        assert np.allclose(slopes["A"], np.tril(2 * whole, -1) + np.diag(np.diag(whole)))
+        assert np.allclose(slopes["y"], z)
+        assert np.isclose(slopes["m"], -z.sum())
+    arrays = {"A": np.array([[2.0, 0.5], [0.5, 1.0]]), "y": np.array([0.2, -0.4]), "m": 0.1}
+    for form in ("one", "parts"):
+        found = adjoints(program, arrays, "J", form)
+        for each in reals(program):
+            assert error(found[each], differences(program, arrays, "J", each)) < 1e-15
+
+
+def test_the_factor_is_printed_backwards() -> None:
+    """The adjoint of a triangle in an order that goes with it, or without the bracket that keeps the diagonal apart."""
+    program = sg.parse("index i, j in 1..N; input A[i,j], y[i]; param m\n" + CHOLESKY["row by row"] + LIKELIHOOD)
+    text = sg.derive(program, wrt=["A"]).text()
+    assert "dL_ii/dA_ij = δ_ji/(2L_ii)" in text
+    assert "dL_ij/dA_ij = [j ≤ i − 1]/L_jj" in text
+    assert text.rstrip().endswith("(i = N − 1, …, 1)")
+
+
 REFUSED = {
     "a cell and a range": (
         "index t in 1..T\nh[0] = 1\nh[1] = 2\nh[t] = w*h[t-1]\nJ = h[T]",
@@ -114,7 +165,7 @@ REFUSED = {
         ["N is the end of a range and a quantity"],
         "rename",
     ),
-    "no order": ("index t in 1..T\nh[0] = 1\nh[t] = w*h[t]\nJ = h[T]", "SG401", 3, ["h → h"], "needs an order"),
+    "no order": ("index t in 1..T\nh[0] = 1\nh[t] = w*h[t]\nJ = h[T]", "SG401", 3, ["h[t] needs its own value"], "h[t - 1]"),
 }
 
 

@@ -9,7 +9,7 @@ kernel runs: rank, type, and every axis against the equation that uses it.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,10 +17,11 @@ import sympy as sp
 
 from symgrad.backends import numba, numpy
 from symgrad.backends.pycode import affine, helpers, python_name
-from symgrad.core.affine import bounds, nonnegative
+from symgrad.core.affine import bounds
 from symgrad.core.expr import gathers, indices_of, is_reduction, name_of, nodes, split_reduction
 from symgrad.core.layout import Layout
-from symgrad.core.program import Index, Program, Statement
+from symgrad.core.parts import never_outside, stays
+from symgrad.core.program import Index, Program, Statement, scatters
 from symgrad.core.ranges import scoped
 from symgrad.core.source import statement_text, written_name
 from symgrad.schedule.kernels import Schedule, Size
@@ -227,7 +228,7 @@ def check_lines(schedule: Schedule, model: Program) -> list[str]:
         if (values := program.tensors[name].values) is not None:
             ends = ", ".join(affine(end) for end in values)
             lines.append(f'_values("{written_name(name)}", {python_name(name)}, {ends}, {where_used(program, name, layout)!r})')
-    return lines + size_lines(schedule, layout, _placed(model)) + bound_lines(schedule, layout)
+    return lines + size_lines(schedule, layout, model) + bound_lines(schedule, layout)
 
 
 def size_line(size: Size) -> str:
@@ -277,20 +278,25 @@ def _placed(program: Program) -> set[tuple[str, Any]]:
     return out
 
 
-def size_lines(schedule: Schedule, layout: Layout, placed: Collection[tuple[str, Any]]) -> list[str]:
-    """Run-time checks that an argmax which the model asks for is of something and that no extent is negative."""
-    program = schedule.program
+def size_lines(schedule: Schedule, layout: Layout, model: Program) -> list[str]:
+    """Run-time checks that an argmax which the model asks for is of something and that no extent of the model is negative.
+
+    A range that only a derivative has may end early: it then has no point.
+    """
+    program, placed = schedule.program, _placed(model)
     given = {axis.extent for name in schedule.arguments for axis in program.tensors[name].axes}
+    stored = [(program.definitions[n][0], axis) for n in program.defined if n in model.tensors for axis in program.tensors[n].axes]
+    asked = {sp.expand(extent) for extent in model.facts}
     out: dict[str, None] = {}
-    for statement in program.statements:
+    for statement, index in [*((s, i) for s in program.statements for i in s.domain), *stored]:
+        extent = sp.expand(index.extent)
+        least = int((statement.op, extent) in placed and index in statement.reduced)
+        known = extent.is_Integer and extent >= least
         inner = {index.symbol for index in statement.domain}
-        for index in statement.domain:
-            extent = sp.expand(index.extent)
-            least = int((statement.op, extent) in placed and index in statement.reduced)
-            known = extent.is_Integer and extent >= least
-            if not (known or extent.free_symbols & inner or (least == 0 and index.extent in given)):
-                text = _readable_equation(statement, program, layout)
-                out[f"_enough({str(index.symbol)!r}, {affine(extent)}, {least}, {text!r})"] = None
+        if known or extent.free_symbols & inner or (least == 0 and (index.extent in given or extent not in asked)):
+            continue
+        text = _readable_equation(statement, program, layout)
+        out[f"_enough({str(index.symbol)!r}, {affine(extent)}, {least}, {text!r})"] = None
     return list(out)
 
 
@@ -300,11 +306,13 @@ def bound_lines(schedule: Schedule, layout: Layout) -> list[str]:
     out: dict[str, None] = {}
     for statement in program.statements:
         reads = [(read, scope) for read, scope, _ in scoped(statement.value, statement.ranges)]
-        for read, scope in (*reads, (statement.target, statement.ranges)):
+        # a cell is written also where nothing is reduced, if not point by point
+        kept = {s: ends for s, ends in statement.ranges.items() if statement.target.has(s) or scatters(statement)}
+        for read, scope in (*reads, (statement.target, kept)):
             for index, axis in zip(indices_of(read), program.tensors[name_of(read)].axes, strict=True):
                 around = {s: ends for s, ends in scope.items() if ends is not None}
                 plain, around = _with_values(index, around, program)
-                if nonnegative(plain - axis.lo, around, program.facts) and nonnegative(axis.hi - plain, around, program.facts):
+                if stays(plain, axis, around, program.facts) or never_outside(plain, axis, around, program.facts):
                     continue
                 places = ", ".join(affine(end - axis.lo) for end in bounds(plain, around)) + f", {affine(axis.extent)}"
                 text = _readable_equation(statement, program, layout)

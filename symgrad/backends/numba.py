@@ -7,15 +7,17 @@ Values that do not change in the innermost loop are computed before it. Sums may
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import sympy as sp
 
 from symgrad.backends.pycode import Code, affine, python_name
-from symgrad.core.expr import indices_of, is_access, is_index, name_of, nodes, position, substitute, where
+from symgrad.core.affine import Ends
+from symgrad.core.expr import gathers, indices_of, is_access, is_index, name_of, nodes, position, substitute, where
 from symgrad.core.layout import Layout
+from symgrad.core.parts import never_outside, stays
 from symgrad.core.program import Index, outer_first
 from symgrad.core.source import statement_text
 from symgrad.schedule.kernels import Contract, Kernel, Map, Scan, Schedule
@@ -67,16 +69,25 @@ def body(schedule: Schedule, dtype: str, cells: frozenset[str] = frozenset()) ->
     return "\n".join(lines)
 
 
-def _kernels(kernels: Sequence[Kernel], names: Names, code: Code, layout: Layout) -> Iterator[str]:
+def _kernels(
+    kernels: Sequence[Kernel], names: Names, code: Code, layout: Layout, around: Mapping[Any, Ends] | None = None
+) -> Iterator[str]:
+    """`around`: the indices of the scans that these are in, with their ends."""
+    around = dict(around or {})
     for kernel in kernels:
         if isinstance(kernel, Scan):
             yield scan_head(kernel)
-            yield from indent(list(_kernels(kernel.body, names, code, layout)))
+            yield from indent(list(_kernels(kernel.body, names, code, layout, within_scan(around, kernel.index))))
             continue
         yield f"# {statement_text(kernel.statement, names.schedule.program, layout)}"
-        lines = _Nest(kernel, names, code).lines()
+        lines = _Nest(kernel, names, code, within_scan(around, *kernel.times)).lines()
         test = times_test(kernel.times)
         yield from [f"if {test}:", *indent(lines)] if test else lines
+
+
+def within_scan(around: Mapping[Any, Ends], *indices: Index) -> dict[Any, Ends]:
+    """The ends of the indices of scans, with those of further ones or of a part of them."""
+    return {**around, **{index.symbol: (index.lo, index.hi) for index in indices}}
 
 
 def scan_head(scan: Scan) -> str:
@@ -98,8 +109,8 @@ def times_test(times: Sequence[Index]) -> str:
 
 
 class _Nest:
-    def __init__(self, kernel: Map | Contract, names: Names, code: Code):
-        self.kernel, self.names, self.code = kernel, names, code
+    def __init__(self, kernel: Map | Contract, names: Names, code: Code, around: Mapping[Any, Ends]):
+        self.kernel, self.names, self.code, self.around = kernel, names, code, around
         # loops run over places in the arrays, from 0; an end may use outer indices, which are shifted too
         shift: dict[Any, Any] = {}
         for index in outer_first(kernel.loops):
@@ -137,7 +148,7 @@ class _Nest:
         """Parts that do not change along the innermost loop become locals."""
         if not loops:
             return value, []
-        symbol, lines, known = loops[-1].symbol, [], {}
+        symbol, lines, known, inner = loops[-1].symbol, [], {}, self.only_inside(loops[-1])
 
         def local(part: Any) -> Any:
             if part not in known:
@@ -148,19 +159,35 @@ class _Nest:
         def walk(node: Any) -> Any:
             if not _worth(node) or self.is_scalar(node):
                 return node
-            if not node.has(symbol):
+            if not node.has(symbol) and not node.has(*inner):
                 return local(node)
             if node.func == where or is_access(node):
                 return node
             if node.is_Mul or node.is_Add:
-                fixed = [a for a in node.args if not a.has(symbol)]
-                moving = [walk(a) for a in node.args if a.has(symbol)]
+                fixed = [a for a in node.args if not a.has(symbol, *inner)]
+                moving = [walk(a) for a in node.args if a.has(symbol, *inner)]
                 part = node.func(*fixed)
                 part = local(part) if fixed and _worth(part) and not self.is_scalar(part) else part
                 return node.func(part, *moving)
             return node.func(*(walk(a) for a in node.args)) if isinstance(node, sp.Expr) else node
 
         return walk(value), lines
+
+    def only_inside(self, innermost: Index) -> list[Any]:
+        """Reads that do not change along a loop and leave their arrays where it has no step: x[i-1] above j in 1..i-1."""
+        statement, program = self.kernel.statement, self.names.schedule.program
+        ranges = {**self.around, **statement.ranges}
+        around = {s: ends for s, ends in ranges.items() if s != innermost.symbol}
+        return [
+            substitute(read, self.shift)
+            for read in statement.reads
+            if not read.has(innermost.symbol)
+            for index, axis in zip(indices_of(read), program.tensors[name_of(read)].axes, strict=True)
+            if not gathers(index)
+            and not stays(index, axis, around, program.facts)
+            and not never_outside(index, axis, around, program.facts)
+            and never_outside(index, axis, ranges, program.facts)
+        ]
 
     def is_scalar(self, node: Any) -> bool:
         return isinstance(node, sp.Symbol) and (is_index(node) or name_of(node) not in self.names.cells)

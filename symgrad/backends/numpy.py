@@ -7,7 +7,7 @@ loops and reduced. Shifted accesses become index grids.
 from __future__ import annotations
 
 import string
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,11 +15,12 @@ from typing import Any
 import sympy as sp
 from sympy import Symbol
 
-from symgrad.backends.numba import indent, scan_head, times_test
+from symgrad.backends.numba import indent, scan_head, times_test, within_scan
 from symgrad.backends.pycode import Code, affine, python_name
-from symgrad.core.affine import nonnegative
-from symgrad.core.expr import accesses, indices_of, is_access, name_of, powers
+from symgrad.core.affine import Ends, nonnegative
+from symgrad.core.expr import accesses, gathers, indices_of, is_access, name_of, powers
 from symgrad.core.layout import Layout
+from symgrad.core.parts import stays
 from symgrad.core.program import Index, covers
 from symgrad.core.ranges import scoped
 from symgrad.core.source import statement_text
@@ -61,20 +62,31 @@ def cell_type(schedule: Schedule, name: str) -> str:
     return "np.int64" if ops & {"argmax", "argmin"} or schedule.program.tensors[name].values else "F"
 
 
-def _kernels(kernels: Sequence[Kernel], schedule: Schedule, dtype: str, layout: Layout) -> Iterator[str]:
+def _kernels(
+    kernels: Sequence[Kernel], schedule: Schedule, dtype: str, layout: Layout, around: Mapping[Symbol, Ends] | None = None
+) -> Iterator[str]:
+    """`around`: the indices of the scans that these are in, with their ends."""
+    around = dict(around or {})
     for kernel in kernels:
         if isinstance(kernel, Scan):
             yield scan_head(kernel)
-            yield from indent(list(_kernels(kernel.body, schedule, dtype, layout)))
+            yield from indent(list(_kernels(kernel.body, schedule, dtype, layout, within_scan(around, kernel.index))))
             continue
         yield f"# {statement_text(kernel.statement, schedule.program, layout)}"
-        lines = _Array(schedule, kernel, dtype).lines()
+        lines = _Array(schedule, kernel, dtype, within_scan(around, *kernel.times)).lines()
         test = times_test(kernel.times)
         yield from [f"if {test}:", *indent(lines)] if test else lines
 
 
 def shape(schedule: Schedule, name: str) -> str:
-    extents = [affine(axis.extent) for axis in schedule.program.tensors[name].axes]
+    """The extents of an array; of what is stored on the way one may be below 0, which is none."""
+    program = schedule.program
+    facts = [e for n in schedule.arguments for e in program.tensors[n].extents]
+    stored = name in program.definitions and any(s.origin.invented or s.origin.contributions for s in program.definitions[name])
+    extents = []
+    for extent in program.tensors[name].extents:
+        known = not stored or nonnegative(extent, None, facts)
+        extents.append(affine(extent) if known else f"max({affine(extent)}, 0)")
     return ", ".join(extents) + "," * (len(extents) == 1)
 
 
@@ -83,6 +95,7 @@ class _Array:
     schedule: Schedule
     kernel: Map | Contract
     dtype: str
+    around: Mapping[Symbol, Ends]
 
     def __post_init__(self) -> None:
         self.in_part = not covers(self.kernel.statement, self.schedule.program.tensors[self.kernel.statement.name])
@@ -105,7 +118,9 @@ class _Array:
         statement = self.kernel.statement
         name = python_name(statement.name)
         if self.scatters:
-            places = (self.grid(i - axis.lo) for i, axis in zip(self.targets, self.axes(statement.name), strict=True))
+            places = (
+                self.place(statement.target, i, axis) for i, axis in zip(self.targets, self.axes(statement.name), strict=True)
+            )
             cells = ", ".join(map(self.broadcast, places))
             value = self.broadcast(self.code()(statement.value))
             return [f"np.add.at({name}, ({cells},), {value})"]
@@ -224,7 +239,14 @@ class _Array:
     def place(self, read: Any, index: Any, axis: Index) -> str:
         """Where a read goes along one axis of its array."""
         place = self.grid(index - axis.lo)
-        return f"np.clip({place}, 0, {affine(axis.extent - 1)})" if read in self.protected or self.ragged else place
+        return f"np.clip({place}, 0, {affine(axis.extent - 1)})" if self.leaves(read, index, axis) else place
+
+    def leaves(self, read: Any, index: Any, axis: Index) -> bool:
+        """True where a place that is computed may be outside: by a condition, or where an inner range is empty, nothing is read."""
+        if read in self.protected or self.ragged:
+            return True
+        ranges = {**self.around, **self.kernel.statement.ranges}
+        return bool(self.around) and not gathers(index) and not stays(index, axis, ranges, self.schedule.program.facts)
 
     def read(self, read: Any) -> str:
         """The array with its axes placed along the kernel's loops."""

@@ -11,11 +11,11 @@ from typing import Any
 import sympy as sp
 from sympy import Dummy, Expr, Symbol
 
-from symgrad.core.affine import bounds
+from symgrad.core.affine import bounds, nonnegative
 from symgrad.core.dependence import order
 from symgrad.core.errors import SymgradError
 from symgrad.core.expr import free_indices, gathers, index_symbol, indices_of, is_access, is_reduction, name_of, split_reduction
-from symgrad.core.parts import conditions, crooked, gap, overlap, region, uncovered, within
+from symgrad.core.parts import conditions, crooked, gap, never_outside, overlap, region, uncovered, within
 from symgrad.core.program import Index, Program, Statement
 from symgrad.core.ranges import also, count, limits, scoped
 
@@ -36,7 +36,7 @@ def check(program: Program) -> Program:
         _check_shadow(statement, statement.value, frozenset(symbols))
         for symbol in free_indices(statement.value):
             if symbol not in symbols and symbol not in sizes:
-                raise _free_index(statement, symbol)
+                raise _free_index(statement, symbol, program)
         for read, scope, guarded in scoped(statement.value, statement.ranges):
             tensor = program.tensors[name_of(read)]
             if len(indices_of(read)) != len(tensor.axes):
@@ -125,15 +125,14 @@ def _sizes(program: Program) -> set[Any]:
     return {symbol for end in ends for symbol in end.free_symbols} - indices
 
 
-def _free_index(statement: Statement, symbol: Symbol) -> SymgradError:
+def _free_index(statement: Statement, symbol: Symbol, program: Program) -> SymgradError:
     where = next((read for read in statement.reads if symbol in read.free_symbols), None)
     left = str(statement.target)
-    return SymgradError(
-        "SG301",
-        f"the index {symbol} is free on the right, but {left} on the left does not have it",
-        statement.origin.place(where),
-        f"sum over it: sum(… for {symbol}), or write {statement.name}[…,{symbol}] on the left",
-    )
+    other = f"or write {statement.name}[…,{symbol}] on the left"
+    if not indices_of(statement.target) and str(symbol) not in program.ranges:
+        other = f"or declare it, if it is a given whole number: input {symbol} in 1..N"
+    message = f"the index {symbol} is free on the right, but {left} on the left does not have it"
+    return SymgradError("SG301", message, statement.origin.place(where), f"sum over it: sum(… for {symbol}), {other}")
 
 
 def _check_bounds(
@@ -146,21 +145,30 @@ def _check_bounds(
         if values is None:
             raise SymgradError("SG391", f"{gather} stands as an index and holds real numbers", statement.origin.place(read))
         ranges[symbol] = values
-    low, high = bounds(index.xreplace(inside), ranges)
-    if sp.expand(low - axis.lo).is_negative or sp.expand(axis.hi - high).is_negative:
-        raise _outside(read, index, (low, high), axis, statement, program)
+    plain = index.xreplace(inside)
+    low, high = bounds(plain, ranges)
+    below, above = (_negative(room, program.facts) for room in (low - axis.lo, axis.hi - high))
+    if (below or above) and not never_outside(plain, axis, ranges, program.facts):
+        raise _outside(read, index, (low, high), axis, below, statement)
 
 
-def _outside(read: Expr, index: Expr, ends: tuple[Any, Any], axis: Index, statement: Statement, program: Program) -> SymgradError:
+def _negative(expr: Any, facts: Sequence[Expr]) -> bool:
+    """True where expr < 0 is certain."""
+    return bool(sp.expand(expr).is_negative) or nonnegative(-expr - 1, None, facts)
+
+
+def _outside(read: Expr, index: Expr, ends: tuple[Any, Any], axis: Index, below: bool, statement: Statement) -> SymgradError:
     name, place = name_of(read), statement.origin.place(read)
-    start = sp.expand(ends[0] - axis.lo).is_negative
     if name == statement.name:
-        cell = read.xreplace({index: ends[0] if start else ends[1]})
+        cell = read.xreplace({index: ends[0] if below else ends[1]})
         return SymgradError(
             "SG309", f"{statement.target} needs {cell}, and no equation defines it", place,
-            f"give the recurrence its {'start' if start else 'end'}: {cell} = …",
+            f"give the recurrence its {'start' if below else 'end'}: {cell} = …",
         )  # fmt: skip
+    if ends[0] == ends[1]:
+        message = f"the index {index} of {read} is outside of {axis.lo}..{axis.hi}"
+        return SymgradError("SG309", message, place, f"{name} has cells {axis.lo}..{axis.hi} along that axis")
     message = f"the index {index} of {read} runs over {ends[0]}..{ends[1]}, outside of {axis.lo}..{axis.hi}"
-    inside = f"{index} >= {axis.lo}" if start else f"{index} <= {axis.hi}"
+    inside = f"{index} >= {axis.lo}" if below else f"{index} <= {axis.hi}"
     hint = f"let the index run over less, or guard the read: where({inside}, {read}, 0)"
     return SymgradError("SG309", message, place, hint)

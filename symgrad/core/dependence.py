@@ -18,9 +18,9 @@ from sympy import Expr, Symbol
 
 from symgrad.core.affine import Ends, greatest_of, least_of, nonnegative
 from symgrad.core.errors import SymgradError
-from symgrad.core.expr import fresh_index, index_symbol, indices_of, is_index, name_of, substitute
+from symgrad.core.expr import access, fresh_index, index_symbol, indices_of, is_index, name_of, substitute
 from symgrad.core.graph import components
-from symgrad.core.parts import hull
+from symgrad.core.parts import conditions, contradict, hull, within
 from symgrad.core.program import Index, Program, Statement
 from symgrad.core.ranges import scoped
 
@@ -121,7 +121,7 @@ def _sequence(
         members = [place for name in names for place in places[name]]
         items += [steps[place] for place in members if place not in moving]
         if moving:
-            items.append(_loop([steps[p] for p in members if p in moving], _renumbered(found, members, moving), program))
+            items += _ordered([steps[p] for p in members if p in moving], _renumbered(found, members, moving), program)
     return tuple(items)
 
 
@@ -130,16 +130,38 @@ def _renumbered(edges: Sequence[_Edge], members: Sequence[int], moving: Collecti
     return [replace(edge, user=places[edge.user]) for edge in edges]
 
 
-def _loop(steps: Sequence[Step], edges: Sequence[_Edge], program: Program) -> Loop:
+def _ordered(steps: Sequence[Step], edges: Sequence[_Edge], program: Program) -> tuple[Item, ...]:
+    """A loop over all of a group; where none has an order, its parts one after the other: a row, then its diagonal."""
     for clock in _clocks(steps, edges, program):
         found = _timed(steps, edges, clock, program)
         if found is not None:
-            return found
-    raise _without_order([step.statement for step in steps])
+            return (found,)
+    feeds = [(edge, [p for p, step in enumerate(steps) if _feeds(step.statement, edge, program)]) for edge in edges]
+    needs = {str(place): [str(p) for edge, places in feeds if edge.user == place for p in places] for place in range(len(steps))}
+    groups = [sorted(map(int, group)) for group in components(needs)]
+    if len(groups) == 1:
+        raise _without_order([step.statement for step in steps], edges, program.facts)
+    items: list[Item] = []
+    for group in groups:
+        inner = [edge for edge, places in feeds if edge.user in group and not set(group).isdisjoint(places)]
+        here = [steps[place] for place in group]
+        items += _ordered(here, _renumbered(inner, group, group), program) if inner else here
+    return tuple(items)
 
 
-def _without_order(statements: Sequence[Statement]) -> SymgradError:
-    """The quantities in the order in which they need each other, from the one that is written first."""
+def _feeds(statement: Statement, edge: _Edge, program: Program) -> bool:
+    """False where the statement certainly defines none of the cells that an edge reads."""
+    if name_of(edge.read) != statement.name:
+        return False
+    points = tuple(e for s, (lo, hi) in edge.ranges.items() for e in within(s, lo, hi))
+    cells = conditions(statement, indices_of(edge.read))
+    return not contradict((*points, *cells), list(reversed(edge.ranges)), program.facts)
+
+
+def _without_order(statements: Sequence[Statement], edges: Sequence[_Edge], facts: Collection[Expr]) -> SymgradError:
+    """The quantities in the order in which they need each other, from the one that is written first; of one, its cells."""
+    if len({statement.name for statement in statements}) == 1 and indices_of(statements[0].target):
+        return _cells_without_order(statements, edges, facts)
     names = list(dict.fromkeys(statement.name for statement in reversed(statements)))
     spans = [(s.origin.span.start, s) for s in statements if s.origin.span]
     first = min(spans, key=lambda pair: pair[0])[1] if spans else statements[0]
@@ -154,15 +176,51 @@ def _without_order(statements: Sequence[Statement]) -> SymgradError:
     )
 
 
+def _cells_without_order(statements: Sequence[Statement], edges: Sequence[_Edge], facts: Collection[Expr]) -> SymgradError:
+    """A quantity that reads itself: the cell that may need itself, or else what the first of its equations reads of it."""
+    edge = next((e for e in edges if _own_cell(statements[e.user], e, facts)), edges[0])
+    user = statements[edge.user]
+    place, read = user.origin.place, edge.read
+    if read == user.target:
+        first, *others = indices_of(read)
+        hint = f"read an earlier cell, such as {access(user.name, sp.expand(first - 1), *others)}, and define the first one"
+        return SymgradError("SG401", f"{read} needs its own value", place(read), hint)
+    if _own_cell(user, edge, facts):
+        message = f"{user.target} needs {_with_ranges(edge, user)}, and that may be {user.target} itself"
+        return SymgradError("SG401", message, place(read), "let it read earlier cells only, or later ones only")
+    own = {e.read: e for e in edges if statements[e.user] is user}
+    reads = sorted(own, key=lambda read: span.start if (span := place(read)) else 0)
+    shown = " and ".join(_with_ranges(own[read], user) for read in reads)
+    message = f"no order is found in which {user.name} can be computed: {user.target} needs {shown}"
+    hint = "along some index all that it reads must be earlier, or all of it later"
+    return SymgradError("SG401", message, place(reads[0]), hint)
+
+
+def _own_cell(user: Statement, edge: _Edge, facts: Collection[Expr]) -> bool:
+    """True where an equation may read the very cell that it defines."""
+    same = [e for a, b in zip(indices_of(edge.read), indices_of(user.target), strict=True) for e in within(a, b, b)]
+    points = [e for s, (lo, hi) in edge.ranges.items() for e in within(s, lo, hi)]
+    return name_of(edge.read) == user.name and not contradict((*points, *same), list(reversed(edge.ranges)), facts)
+
+
+def _with_ranges(edge: _Edge, user: Statement) -> str:
+    """h[s] for s in 0..t, where s is no index of the equation."""
+    inner = [f"{s} in {lo}..{hi}" for s, (lo, hi) in edge.ranges.items() if edge.read.has(s) and not user.target.has(s)]
+    return f"{edge.read} for {', '.join(inner)}" if inner else str(edge.read)
+
+
 # the search for a clock
 
 
 def _clocks(steps: Sequence[Step], edges: Sequence[_Edge], program: Program) -> Iterator[_Clock]:
-    first = steps[0].statement
-    for axis in range(len(indices_of(first.target))):
-        axes = _axes(first.name, axis, steps, edges)
-        if axes is None:
+    tried: list[dict[str, int]] = []
+    # a quantity of fewer axes, as the sum beside a diagonal, does not lead to all axes of the others
+    ranks = {step.statement.name: len(indices_of(step.statement.target)) for step in steps}
+    for name, axis in [(name, axis) for name, rank in ranks.items() for axis in range(rank)]:
+        axes = _axes(name, axis, steps, edges)
+        if axes is None or axes in tried:
             continue
+        tried.append(axes)
         for descending in (False, True):
             distances = [_distance(edge, steps, axes, descending, program.facts) for edge in edges]
             clock = _clock(steps, edges, axes, distances, descending)

@@ -22,7 +22,7 @@ from symgrad.core.errors import SymgradError
 from symgrad.core.expr import indices_of, position
 from symgrad.core.graph import components, tensor_needs
 from symgrad.core.meaning import Env, Place, Watch, compiled, ranging
-from symgrad.core.program import Program, Statement
+from symgrad.core.program import Program, Statement, outer_first
 from symgrad.core.reductions import REDUCTIONS
 from symgrad.core.sizes import check_fits, check_known, sizes_of
 
@@ -94,7 +94,7 @@ class _Evaluator:
         """The cells of quantities that may need each other: one that waits for another is tried again after it."""
         for number, statement in enumerate(statements):
             cell = self.cell_of(statement)
-            for env in ranging([index.limit for index in statement.domain])(self, self.sizes):
+            for env in ranging([index.limit for index in outer_first(statement.domain)])(self, self.sizes):
                 self.pending.setdefault(cell(env), {}).setdefault(number, (statement, []))[1].append(env)
             if statement.op in (None, "sum") or statement.moving:
                 continue  # a sum starts at 0 anyway

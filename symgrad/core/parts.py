@@ -13,16 +13,16 @@ True
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import combinations, pairwise
 from typing import Any
 
 import sympy as sp
 from sympy import Expr
 
-from symgrad.core.affine import MAXIMUM, MINIMUM, Ends, bounds, nonnegative
-from symgrad.core.expr import indices_of, substitute
-from symgrad.core.program import Program, Statement
+from symgrad.core.affine import MAXIMUM, MINIMUM, Ends, Ranges, bounds, greatest_of, least_of, nonnegative
+from symgrad.core.expr import gathers, indices_of, name_of, substitute
+from symgrad.core.program import Index, Program, Statement
 
 Region = tuple[Ends, ...]
 Conditions = tuple[Expr, ...]
@@ -76,6 +76,46 @@ def contradict(wanted: Conditions, symbols: Sequence[Any], facts: Facts) -> bool
         joined = [sp.expand(n * lower + m * upper) for lower, m in below for upper, n in above]
         rest = list(dict.fromkeys([*(e for e in rest if not e.has(symbol)), *joined]))
     return any(nonnegative(-e - 1, None, facts) for e in rest)
+
+
+def clipped(domain: Sequence[Index], value: Expr, axis: Index) -> tuple[Index, ...]:
+    """The domain without what puts a value of one of its indices outside of an axis: i in 1..N for i - 1 on 0..N."""
+    found = [index for index in domain if value.has(index.symbol)]
+    if len(found) != 1 or abs(value.coeff(found[0].symbol)) != 1:
+        return tuple(domain)
+    (index,), factor = found, value.coeff(found[0].symbol)
+    ends = [sp.expand(factor * (end - value) + index.symbol) for end in ((axis.lo, axis.hi) if factor > 0 else (axis.hi, axis.lo))]
+    inside = Index(index.symbol, greatest_of(index.lo, ends[0]), least_of(index.hi, ends[1]))
+    return tuple(inside if i is index else i for i in domain)
+
+
+def stays(index: Expr, axis: Index, ranges: Ranges, facts: Facts) -> bool:
+    """True where the index is on the axis for all ranges, outer ones first, empty or not, certainly."""
+    return nonnegative(index - axis.lo, ranges, facts) and nonnegative(axis.hi - index, ranges, facts)
+
+
+def never_outside(index: Expr, axis: Index, ranges: Ranges, facts: Facts) -> bool:
+    """True where no point of the ranges puts the index outside of the axis, certainly.
+
+    i - 1 with i in 0..N and j in 1..i-1 is never -1: at i = 0 there is no j.
+    """
+    points = tuple(e for symbol, (lo, hi) in ranges.items() for e in within(symbol, lo, hi))
+    beyond = (*(end - 1 - index for end in _each(axis.lo, MAXIMUM)), *(index - end - 1 for end in _each(axis.hi, MINIMUM)))
+    return all(contradict((*points, sp.expand(e)), list(reversed(ranges)), facts) for e in beyond)
+
+
+def around_points(domain: Sequence[Index], reads: Iterable[Expr], ranges: Ranges, program: Program) -> tuple[Index, ...]:
+    """The domain without indices around no point of the ranges, where those would put a read outside of its array.
+
+    For what is computed apart from the inner ranges: x[i-1] of a sum over j in 1..i-1 with i in 1..N, not 0..N.
+    """
+    for read in reads:
+        for index, axis in zip(indices_of(read), program.tensors[name_of(read)].axes, strict=True):
+            if ranges.get(index) == (axis.lo, axis.hi) or gathers(index) or stays(index, axis, ranges, program.facts):
+                continue
+            if never_outside(index, axis, ranges, program.facts):
+                domain = clipped(domain, index, axis)
+    return tuple(domain)
 
 
 def uncovered(wanted: Conditions, parts: Sequence[Conditions], symbols: Sequence[Any], facts: Facts) -> bool:

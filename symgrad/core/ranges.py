@@ -186,8 +186,8 @@ class Ranges:
 
     def _widest(self, index: Expr, scope: Scope, span: Span | None) -> Ends:
         """All that an index can be: an end may use outer indices, as in j in i+1..N."""
-        known = {s: ends or self.ends.get(self.root(str(s))) for s, ends in scope.items()}
-        here = bounds(index, {s: ends for s, ends in known.items() if ends is not None})
+        known = outwards({s: ends or self.ends.get(self.root(str(s))) for s, ends in scope.items()}, span)
+        here = bounds(index, {s: ends for s, ends in known if ends is not None})
         open_ = [s for s in scope for end in here if s in end.free_symbols]
         if open_:
             raise SymgradError(
@@ -295,27 +295,30 @@ def scoped(expr: Any, scope: Scope, narrow: bool = True) -> Iterator[tuple[Expr,
 
 
 def narrowed(scope: Scope, condition: Any) -> Scope:
-    """The ranges where a condition on one index holds: i = 0, i <= N - 1."""
+    """The ranges where a condition on one index holds: i = 0, i <= N - 1, n <= i - 1 with i around n."""
     symbol, end = condition.args
     ends = scope.get(symbol) if is_index(symbol) else None
     if ends is None:
         return scope
-    if any(end.has(s) for s in scope):
-        return _equal(scope, symbol, end) if isinstance(condition, sp.Eq) else scope
     lo, hi = ends
     new = {
         sp.Eq: (end, end), sp.Ge: (greatest_of(lo, end), hi), sp.Gt: (greatest_of(lo, end + 1), hi),
         sp.Le: (lo, least_of(hi, end)), sp.Lt: (lo, least_of(hi, end - 1)),
     }.get(type(condition), ends)  # fmt: skip
-    return {**scope, symbol: new}
+    if not any(end.has(s) for s in scope):
+        return {**scope, symbol: new}
+    return _moving(scope, symbol, new) if is_affine(end, scope) else scope
 
 
-def _equal(scope: Scope, symbol: Symbol, end: Expr) -> Scope:
-    """n = 2*t: n has that value where t's range does not need n; it then comes after t."""
-    others = [ends for s, ends in scope.items() if end.has(s)]
-    if end.has(symbol) or not is_affine(end, scope) or any(e is None or (e[0] + e[1]).has(symbol) for e in others):
+def _moving(scope: Scope, symbol: Symbol, ends: Ends) -> Scope:
+    """An index whose ends now use others comes after those, and before what uses it; no other way, no narrower range."""
+    used = [s for s in scope if (ends[0] + ends[1]).has(s)]
+    if any(scope[s] is None for s in used):
         return scope
-    return {**{s: ends for s, ends in scope.items() if s != symbol}, symbol: (end, end)}
+    try:
+        return dict(outwards({**scope, symbol: ends}))
+    except SymgradError:
+        return scope
 
 
 def is_affine(expr: Expr, scope: Scope) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -89,6 +89,7 @@ def _check_names(draft: Draft) -> None:
         clash = declared.get(name) or first.get(name)
         if clash:
             raise SymgradError("SG205", f"{name} is an index and a quantity", span, "rename one of them")
+    _check_index_names(draft, {*declared, *first})
     for name in _size_names(draft):
         if name in declared or name in first:
             raise SymgradError(
@@ -99,12 +100,50 @@ def _check_names(draft: Draft) -> None:
             )
 
 
+def _check_index_names(draft: Draft, quantities: Collection[str]) -> None:
+    """SG205: no index, one of a sum alone neither, has the name of a quantity or of an extent.
+
+    `k*x[k]` would mean two things in what is printed, and loops have no scope of their own in emitted code.
+    """
+    taken = dict.fromkeys([*quantities, *(name_of(read) for e in draft.equations for read in accesses(e.value))], "a quantity")
+    declared = {index_symbol(name) for name in draft.ranges}
+    ends = [s for lo, hi, _ in draft.ranges.values() for s in sorted((lo + hi).free_symbols - declared, key=str)]
+    ends += [symbol for equation in draft.equations for symbol in _free_in_ends(equation)]
+    taken |= dict.fromkeys(map(str, ends), "the end of a range")
+    for equation in draft.equations:
+        for symbol in (*equation.every, *(limit[0] for limit in limits(equation.value))):
+            if str(symbol) in taken:
+                message = f"{symbol} is an index here and {taken[str(symbol)]} elsewhere"
+                raise SymgradError("SG205", message, equation.origin.place(symbol), f"give the index {symbol} another letter")
+
+
+def _free_in_ends(equation: Equation) -> Iterator[Symbol]:
+    """What the ends of an equation's ranges use but indices around them: extents."""
+    outer = frozenset(equation.every)
+    own = [s for ends in equation.ranges.values() for end in ends for s in sorted(end.free_symbols - outer, key=str)]
+    yield from own
+    stack = [(equation.value, outer)]
+    while stack:
+        node, around = stack.pop()
+        if is_reduction(node):
+            _, body, limits = split_reduction(node)
+            around = around | {limit[0] for limit in limits}
+            yield from (s for limit in limits for end in limit[1:] for s in sorted(end.free_symbols - around, key=str))
+            stack.append((body, around))
+        elif not is_access(node):
+            stack += [(arg, around) for arg in node.args]
+
+
+def _ends(equation: Equation) -> list[Expr]:
+    bound = [end for limit in limits(equation.value) for end in limit[1:]]
+    return [*(end for ends in equation.ranges.values() for end in ends), *bound]
+
+
 def _size_names(draft: Draft) -> tuple[str, ...]:
     """The names in the ends of all ranges, declared or given in place, in their order."""
-    ends = [(lo, hi) for lo, hi, _ in draft.ranges.values()]
-    for equation in draft.equations:
-        ends += [*equation.ranges.values(), *((limit[1], limit[2]) for limit in limits(equation.value) if len(limit) == 3)]
-    return tuple(dict.fromkeys(str(s) for lo, hi in ends for s in sorted((lo + hi).free_symbols, key=str)))
+    ends = [end for lo, hi, _ in draft.ranges.values() for end in (lo, hi)]
+    ends += [end for equation in draft.equations for end in _ends(equation)]
+    return tuple(dict.fromkeys(str(s) for end in ends for s in sorted(end.free_symbols, key=str)))
 
 
 def _check_ending(name: str, span: Span | None) -> None:

@@ -55,7 +55,7 @@ def check_fits(program: Program, sizes: Mapping[Any, Any]) -> None:
 
 
 def _outer_extents(program: Program) -> dict[Any, tuple[Index, Statement]]:
-    """The extents that use no index and read no array, each with the first range that has it."""
+    """The extents that use no index and read no array, those of what is defined too, each with the first range that has it."""
     found: dict[Any, tuple[Index, Statement]] = {}
     expanded: dict[tuple[Any, Any], Any] = {}
     for statement in program.statements:
@@ -65,4 +65,7 @@ def _outer_extents(program: Program) -> dict[Any, tuple[Index, Statement]]:
             extent = expanded[ends] = expanded[ends] if ends in expanded else sp.expand(index.extent)
             if inner.isdisjoint(extent.free_symbols) and not extent.has(sp.Function):
                 found.setdefault(extent, (index, statement))
+        for axis in program.tensors[statement.name].axes:
+            if not (extent := sp.expand(axis.extent)).has(sp.Function):
+                found.setdefault(extent, (axis, statement))
     return found

@@ -138,6 +138,17 @@ def names_in_order(tree: Tree) -> Iterator[str]:
         stack.extend(reversed(children(node)))
 
 
+def place_of(tree: Tree, name: str) -> Span | None:
+    """Where a function or a reduction is first called, as typed."""
+    stack: list[Tree] = [tree]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, Call | Reduce) and name == (node.function if isinstance(node, Call) else node.op):
+            return node.span
+        stack.extend(reversed(children(node)))
+    return None
+
+
 def children(tree: Tree) -> list[Tree]:
     match tree:
         case Name():

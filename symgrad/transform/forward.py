@@ -12,7 +12,7 @@ from symgrad.core.expr import access, indices_of, name_of
 from symgrad.core.graph import descendants, tensor_needs, topological
 from symgrad.core.program import Program, Statement, Tensor
 from symgrad.transform.functions import complete
-from symgrad.transform.linearize import inside, linearize
+from symgrad.transform.linearize import inside, linearize, reals_of
 
 
 def forward(program: Program, wrt: Iterable[str]) -> Program:
@@ -28,12 +28,7 @@ def forward(program: Program, wrt: Iterable[str]) -> Program:
 
 def tangent_names(program: Program, wrt: Iterable[str]) -> dict[str, str]:
     """Quantity → its tangent, for all that depends on `wrt`. Raises SG203, SG405."""
-    wrt = tuple(program.known(name) for name in wrt)
-    for name in wrt:
-        if program.tensors[name].values is not None:
-            raise SymgradError(
-                "SG405", f"{name} holds whole numbers, so nothing has a derivative by it", program.tensors[name].span
-            )
+    wrt = reals_of(program, wrt)
     active = descendants(program, wrt)
     return {name: program.unused_name(f"{name}_dot") for name in program.tensors if name in active}
 

@@ -13,7 +13,7 @@ x/y
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,8 +41,9 @@ from symgrad.core.expr import (
     where,
 )  # fmt: skip
 from symgrad.core.functions import BY_HEAD, FUNCTIONS
-from symgrad.core.program import Index, Statement
+from symgrad.core.program import Index, Program, Statement
 from symgrad.core.reductions import REDUCTIONS
+from symgrad.core.tree import place_of
 
 STOP = FUNCTIONS["stop"].head
 
@@ -57,6 +58,29 @@ class Term:
     domain: tuple[Index, ...]
 
 
+class _Constant(SymgradError):
+    """SG405 for a function that steps or an argmax."""
+
+    def __init__(self, function: str, message: str):
+        super().__init__("SG405", message, hint=f"write stop({function}(…)) to treat it as a constant")
+        self.function = function
+
+
+def reals_of(program: Program, names: Iterable[str]) -> tuple[str, ...]:
+    """The names of what a derivative is taken by. Raises SG203 for an unknown one, SG405 for one that holds whole numbers."""
+    names = tuple(program.known(name) for name in names)
+    for name in names:
+        if program.tensors[name].values is not None:
+            others = [n for n in program.free if program.tensors[n].values is None]
+            raise SymgradError(
+                "SG405",
+                f"{name} holds whole numbers, so nothing has a derivative by it",
+                program.tensors[name].span,
+                f"leave {name} out of wrt" + (f"; what is real is {', '.join(others)}" if others else ""),
+            )
+    return names
+
+
 def linearize(statement: Statement, names: frozenset[str], alone: bool = True) -> Iterator[Term]:
     """The triples for the reads of tensors in `names`.
 
@@ -66,7 +90,9 @@ def linearize(statement: Statement, names: frozenset[str], alone: bool = True) -
     try:
         yield from _linearize(statement, names, alone)
     except SymgradError as error:
-        raise SymgradError(error.code, error.message, error.span or statement.origin.span, error.hint) from None
+        written = statement.origin.written
+        place = place_of(written[1], error.function) if written and isinstance(error, _Constant) else None
+        raise SymgradError(error.code, error.message, error.span or place or statement.origin.span, error.hint) from None
 
 
 def _linearize(statement: Statement, names: frozenset[str], alone: bool) -> Iterator[Term]:
@@ -85,7 +111,7 @@ def _linearize(statement: Statement, names: frozenset[str], alone: bool) -> Iter
 def _weight(op: str, body: Expr, limits: list[Any], result: Expr) -> Expr:
     row = REDUCTIONS[op].weight
     if row is None:
-        raise SymgradError("SG405", f"{op} has no derivative", hint=f"write stop({op}(…)) to treat it as a constant")
+        raise _Constant(op, f"{op} has no derivative")
     return row(body, limits, result)
 
 
@@ -207,8 +233,7 @@ def _rule(node: Any, memo: dict[Any, Expr], result: Expr | None) -> Expr:
         return sp.Add(*(_multiply(derivative_call(node, k), d) for k, d in enumerate(inner) if d != 0))
     row = BY_HEAD[node.func]
     if row.partial is None:
-        message = f"{row.name} has no derivative that training could use"
-        raise SymgradError("SG405", message, hint=f"write stop({row.name}(…)) to treat it as a constant")
+        raise _Constant(row.name, f"{row.name} has no derivative that training could use")
     value = node if result is None else result
     return sp.Add(*(_multiply(row.partial(k, node.args, value), d) for k, d in enumerate(inner) if d != 0))
 

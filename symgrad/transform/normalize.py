@@ -20,11 +20,13 @@ from sympy import Expr, Symbol
 from symgrad.core.affine import bounds
 from symgrad.core.expr import (
     access,
+    accesses,
     free_indices,
     index_symbol,
     is_access,
     is_index,
     is_reduction,
+    name_of,
     nodes,
     rebuild,
     reduction,
@@ -33,6 +35,7 @@ from symgrad.core.expr import (
     substitute,
     where,
 )  # fmt: skip
+from symgrad.core.parts import around_points
 from symgrad.core.program import Index, Origin, Program, Statement, Tensor
 from symgrad.core.reductions import REDUCTIONS
 
@@ -93,7 +96,9 @@ class _Lift:
             axes = [ranges[s] if set(free).issuperset(_outer(ranges[s], ranges)) else hulls[s] for s in free]
             self.known[key] = name, tuple(free)
             self.tensors.append(Tensor(name, tuple(hulls.values()), "defined"))
-            domain = (*axes, *(Index(*limit) for limit in limits))
+            ends = {index.symbol: (index.lo, index.hi) for index in ranges.values()}
+            reads = [read for read in accesses(body) if name_of(read) in self.program.tensors]
+            domain = (*around_points(axes, reads, ends, self.program), *(Index(*limit) for limit in limits))
             self.statements.append(Statement(access(name, *free), body, domain, op, Origin(statement.origin.span, invented=True)))
         return access(self.known[key][0], *free)
 

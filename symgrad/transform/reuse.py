@@ -31,6 +31,7 @@ from symgrad.core.expr import (
 )  # fmt: skip
 from symgrad.core.functions import BY_HEAD
 from symgrad.core.graph import ancestors, tensor_needs, topological
+from symgrad.core.parts import around_points
 from symgrad.core.program import Index, Origin, Program, Statement, Tensor, covers
 
 CHEAP = {"abs", "sign", "relu", "max", "min"}
@@ -61,7 +62,9 @@ def reuse(program: Program) -> Program:
                 known[key] = name = _unused(program, numbers, BY_HEAD[call.func].name)
                 axes = tuple(_index(s, statement) for s in free)
                 tensors.append(Tensor(name, axes, "defined"))
-                statements.append(Statement(access(name, *free), call, axes, None, Origin(invented=True)))
+                reads = [read for read in accesses(call) if name_of(read) in program.tensors]
+                domain = around_points(axes, reads, statement.ranges, program)
+                statements.append(Statement(access(name, *free), call, domain, None, Origin(invented=True)))
             mapping[call] = access(known[key], *free)
         statements.append(statement.with_value(replace_nodes(statement.value, mapping)) if mapping else statement)
     return program.with_statements(statements, tensors)

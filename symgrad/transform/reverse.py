@@ -17,10 +17,11 @@ from sympy import Expr
 from symgrad.core.errors import SymgradError
 from symgrad.core.expr import access, fresh_index, indices_of, name_of
 from symgrad.core.graph import ancestors, descendants, in_rings, top_down
-from symgrad.core.program import Contribution, Index, Origin, Program, Statement, Tensor
+from symgrad.core.parts import around_points
+from symgrad.core.program import Contribution, Index, Origin, Program, Statement, Tensor, outer_first
 from symgrad.transform.functions import complete
 from symgrad.transform.gather import free_name
-from symgrad.transform.linearize import linearize
+from symgrad.transform.linearize import linearize, reals_of
 
 
 @dataclass(frozen=True)
@@ -62,12 +63,7 @@ def jacobian(program: Program, of: str, wrt: Iterable[str]) -> Program:
 
 
 def _reverse(program: Program, wrt: Iterable[str], seed: _Seed) -> Program:
-    wrt = tuple(program.known(name) for name in wrt)
-    for name in wrt:
-        if program.tensors[name].values is not None:
-            raise SymgradError(
-                "SG405", f"{name} holds whole numbers, so nothing has a derivative by it", program.tensors[name].span
-            )
+    wrt = reals_of(program, wrt)
     active = ancestors(program, [seed.of]) & descendants(program, wrt)
     if not active - {seed.of}:
         raise SymgradError(
@@ -112,7 +108,7 @@ def _reached(program: Program, seed: _Seed, names: dict[str, str]) -> dict[int, 
     waiting, reached, active = [seed.of], {seed.of}, frozenset(names)
     while waiting:
         for statement in program.definitions.get(waiting.pop(), ()):
-            adjoints = list(_adjoints(statement, seed, names, active, program.alone(statement)))
+            adjoints = list(_adjoints(statement, seed, names, active, program))
             found[id(statement)] = adjoints
             new = {name_of(part.read): None for adjoint in adjoints for part in adjoint.origin.contributions}
             waiting += [name for name in new if name not in reached]
@@ -120,20 +116,24 @@ def _reached(program: Program, seed: _Seed, names: dict[str, str]) -> dict[int, 
     return found
 
 
-def _adjoints(statement: Statement, seed: _Seed, names: dict[str, str], active: frozenset[str], alone: bool) -> Iterable[Statement]:
+def _adjoints(
+    statement: Statement, seed: _Seed, names: dict[str, str], active: frozenset[str], program: Program
+) -> Iterable[Statement]:
     domain: tuple[Index, ...] = ()
     if statement.name == seed.of and not seed.within:
         outer, cotangent = seed.start(statement)
     else:
         domain, outer = seed.outer, tuple(index.symbol for index in seed.outer)
         cotangent = access(names[statement.name], *outer, *indices_of(statement.target))
-    for term in linearize(statement, active, alone):
+    for term in linearize(statement, active, program.alone(statement)):
         target = access(names[name_of(term.read)], *outer, *indices_of(term.read))
         kept = target.free_symbols
-        reduced = tuple(index for index in term.domain if index.symbol not in kept)
+        ranges = {index.symbol: (index.lo, index.hi) for index in outer_first(term.domain)}
+        within = around_points(term.domain, [term.read], ranges, program)
+        reduced = tuple(index for index in within if index.symbol not in kept)
         part = Contribution(statement, term.read, statement.target, target, cotangent, term.partial, reduced)
         origin = Origin(statement.origin.span, contributions=(part,))
-        yield Statement(target, cotangent * term.partial, (*domain, *term.domain), "sum", origin)
+        yield Statement(target, cotangent * term.partial, (*domain, *within), "sum", origin)
 
 
 def adjoint_names(program: Program, loss: str) -> dict[str, str]:
