@@ -17,8 +17,9 @@ import sympy as sp
 
 from symgrad.backends import numba, numpy
 from symgrad.backends.pycode import affine, helpers, python_name
-from symgrad.core.affine import bounds, nonnegative
+from symgrad.core.affine import bounds
 from symgrad.core.expr import gathers, indices_of, is_reduction, name_of, nodes, split_reduction
+from symgrad.core.guards import on_places, stays
 from symgrad.core.layout import Layout
 from symgrad.core.program import Index, Program, Statement
 from symgrad.core.ranges import scoped
@@ -299,16 +300,15 @@ def bound_lines(schedule: Schedule, layout: Layout) -> list[str]:
     program = schedule.program
     out: dict[str, None] = {}
     for statement in program.statements:
-        reads = [(read, scope) for read, scope, _ in scoped(statement.value, statement.ranges)]
-        for read, scope in (*reads, (statement.target, statement.ranges)):
+        written = (statement.target, statement.ranges, on_places(statement, program))
+        for read, scope, guards in (*scoped(statement.value, statement.ranges), written):
+            around = {s: ends for s, ends in scope.items() if ends is not None}
             for index, axis in zip(indices_of(read), program.tensors[name_of(read)].axes, strict=True):
-                around = {s: ends for s, ends in scope.items() if ends is not None}
-                plain, around = _with_values(index, around, program)
-                if nonnegative(plain - axis.lo, around, program.facts) and nonnegative(axis.hi - plain, around, program.facts):
+                if stays(index, (axis.lo, axis.hi), around, guards, program):
                     continue
-                places = ", ".join(affine(end - axis.lo) for end in bounds(plain, around)) + f", {affine(axis.extent)}"
+                places = ", ".join(affine(end - axis.lo) for end in bounds(*_with_values(index, around, program)))
                 text = _readable_equation(statement, program, layout)
-                out[f"_inside({written_name(name_of(read))!r}, {places}, {text!r})"] = None
+                out[f"_inside({written_name(name_of(read))!r}, {places}, {affine(axis.extent)}, {text!r})"] = None
     return list(out)
 
 

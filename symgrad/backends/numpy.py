@@ -6,6 +6,7 @@ loops and reduced. Shifted accesses become index grids.
 
 from __future__ import annotations
 
+import re
 import string
 from collections.abc import Iterator, Sequence
 from copy import copy
@@ -19,6 +20,7 @@ from symgrad.backends.numba import indent, scan_head, times_test
 from symgrad.backends.pycode import Code, affine, python_name
 from symgrad.core.affine import nonnegative
 from symgrad.core.expr import accesses, indices_of, is_access, name_of, powers
+from symgrad.core.guards import needed
 from symgrad.core.layout import Layout
 from symgrad.core.program import Index, covers
 from symgrad.core.ranges import scoped
@@ -88,8 +90,9 @@ class _Array:
         self.in_part = not covers(self.kernel.statement, self.schedule.program.tensors[self.kernel.statement.name])
         # reads that a condition on indices protects are computed all the same, at places inside the array
         scopes = scoped(self.kernel.statement.value, self.kernel.statement.ranges)
-        self.protected = {read for read, _, guarded in scopes if guarded}
+        self.protected = {read for read, _, guards in scopes if guards}
         statement = rectangular(self.kernel.statement)
+        self.guards = needed(statement, self.schedule.program)
         self.ragged, self.moving = statement != self.kernel.statement, self.kernel.statement.moving
         self.kernel = replace(self.kernel, statement=statement)
         self.scatters = isinstance(self.kernel, Map) and self.kernel.scatters
@@ -105,17 +108,25 @@ class _Array:
         statement = self.kernel.statement
         name = python_name(statement.name)
         if self.scatters:
-            places = (self.grid(i - axis.lo) for i, axis in zip(self.targets, self.axes(statement.name), strict=True))
-            cells = ", ".join(map(self.broadcast, places))
-            value = self.broadcast(self.code()(statement.value))
-            return [f"np.add.at({name}, ({cells},), {value})"]
+            return [self.scattered(self.code()(statement.value))]
         value = self.reduce() if isinstance(self.kernel, Contract) else self.elementwise()
+        if self.guards:
+            return [replace_order(self, self.kept).scattered(value)]
         if self.in_part:
             # a part that is no box is written as one: beside it, where other parts may be, it adds 0
             value = self.inside(value)
             adds = self.kernel.adds or self.ragged
             return [f"{name}[{self.cells()}] {'+=' if adds else '='} {value}"]
         return [f"{name} = {name} + {value}" if self.kernel.adds else f"{name} = {value}"]
+
+    def scattered(self, value: str) -> str:
+        """The value added to cells in any order; what guards keep outside of the array is 0, and added at its edge."""
+        name, axes = self.kernel.statement.name, self.axes(self.kernel.statement.name)
+        places = [self.grid(i - axis.lo) for i, axis in zip(self.targets, axes, strict=True)]
+        if self.guards:
+            places = [f"np.clip({place}, 0, {affine(axis.extent - 1)})" for place, axis in zip(places, axes, strict=True)]
+        cells = ", ".join(map(self.broadcast, places))
+        return f"{'_add_at' if self.guards else 'np.add.at'}({python_name(name)}, ({cells},), {self.broadcast(value)})"
 
     def inside(self, value: str) -> str:
         """The value of a reduction with an identity of its own, 0 beside the cells that the statement defines."""
@@ -294,6 +305,9 @@ _AT = """def _at(array, *places):
     if array.size == 0:
         return np.zeros(np.broadcast_shapes(*map(np.shape, places)), F)
     return array[places]"""
+_ADD_AT = """def _add_at(array, places, values):
+    if array.size:
+        np.add.at(array, places, values)"""
 _PLACE = """def _place(find, values):
     if values.shape[-1] == 0:
         return np.full(values.shape[:-1], -1)
@@ -306,5 +320,5 @@ _LOGSUMEXP = """def _logsumexp(values, axis):
 
 def own_helpers(used: str) -> str:
     """The definitions of this backend's reductions that a text uses."""
-    found = {"_at(": _AT, "_logsumexp(": _LOGSUMEXP, "_place(": _PLACE}
-    return "\n\n\n".join(text for name, text in found.items() if name in used)
+    found = {"_at(": _AT, "_add_at(": _ADD_AT, "_logsumexp(": _LOGSUMEXP, "_place(": _PLACE}
+    return "\n\n\n".join(text for name, text in found.items() if re.search(rf"\b{re.escape(name)}", used))

@@ -19,8 +19,9 @@ import sympy as sp
 from sympy import Expr
 
 from symgrad.core.errors import SymgradError
-from symgrad.core.expr import indices_of, position
+from symgrad.core.expr import indices_of, position, where
 from symgrad.core.graph import components, tensor_needs
+from symgrad.core.guards import on_places
 from symgrad.core.meaning import Env, Place, Watch, compiled, ranging
 from symgrad.core.program import Program, Statement
 from symgrad.core.reductions import REDUCTIONS
@@ -93,9 +94,12 @@ class _Evaluator:
     def define(self, statements: Sequence[Statement]) -> None:
         """The cells of quantities that may need each other: one that waits for another is tried again after it."""
         for number, statement in enumerate(statements):
-            cell = self.cell_of(statement)
+            cell, guards = self.cell_of(statement), [compiled(where(c, 1, 0)) for c in on_places(statement, self.program)]
             for env in ranging([index.limit for index in statement.domain])(self, self.sizes):
-                self.pending.setdefault(cell(env), {}).setdefault(number, (statement, []))[1].append(env)
+                if self.has(cell(env)):
+                    self.pending.setdefault(cell(env), {}).setdefault(number, (statement, []))[1].append(env)
+                elif all(guard(self, env) for guard in guards):
+                    raise SymgradError("SG605", f"{statement.target} leaves its array", statement.origin.span)
             if statement.op in (None, "sum") or statement.moving:
                 continue  # a sum starts at 0 anyway
             for env in ranging([index.limit for index in statement.outer])(self, self.sizes):
@@ -137,13 +141,16 @@ class _Evaluator:
         indices = [(compiled(i), low) for i, low in zip(indices_of(statement.target), self.lowest[name], strict=True)]
         return lambda env: (name, tuple(int(index(self, env) - low) for index, low in indices))
 
+    def has(self, cell: Cell) -> bool:
+        name, place = cell
+        return all(0 <= k < n for k, n in zip(place, self.cells[name].shape, strict=True))
+
     def read(self, name: str, place: Place, read: Expr) -> Any:
         if self.pending and (name, place) in self.pending:
             raise _Waits(name, place)
-        cells = self.cells[name]
-        if any(not 0 <= k < n for k, n in zip(place, cells.shape, strict=True)):
+        if not self.has((name, place)):
             raise SymgradError("SG605", f"{read} leaves its array")
-        return cells[place]
+        return self.cells[name][place]
 
 
 def _full(shape: tuple[int, ...], value: Any) -> Any:
