@@ -9,7 +9,7 @@ kernel runs: rank, type, and every axis against the equation that uses it.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -300,16 +300,31 @@ def bound_lines(schedule: Schedule, layout: Layout) -> list[str]:
     program = schedule.program
     out: dict[str, None] = {}
     for statement in program.statements:
-        written = (statement.target, statement.ranges, on_places(statement, program))
-        for read, scope, guards in (*scoped(statement.value, statement.ranges), written):
-            around = {s: ends for s, ends in scope.items() if ends is not None}
-            for index, axis in zip(indices_of(read), program.tensors[name_of(read)].axes, strict=True):
-                if stays(index, (axis.lo, axis.hi), around, guards, program):
-                    continue
-                places = ", ".join(affine(end - axis.lo) for end in bounds(*_with_values(index, around, program)))
-                text = _readable_equation(statement, program, layout)
-                out[f"_inside({written_name(name_of(read))!r}, {places}, {affine(axis.extent)}, {text!r})"] = None
+        found = list(_uncertain(statement, program))
+        text = _readable_equation(statement, program, layout) if found else ""
+        out |= dict.fromkeys(f"_inside({place}, {text!r})" for place in found)
     return list(out)
+
+
+def _uncertain(statement: Statement, program: Program) -> Iterator[str]:
+    """The quantity, the ends and the extent of every place that may lie outside of its axis."""
+    for read, scope, narrow, guards in _touched(statement, program):
+        for index, axis in zip(indices_of(read), program.tensors[name_of(read)].axes, strict=True):
+            if not any(stays(index, (axis.lo, axis.hi), around, guards, program) for around in (narrow, scope)):
+                ends = ", ".join(affine(end - axis.lo) for end in bounds(*_with_values(index, narrow, program)))
+                yield f"{written_name(name_of(read))!r}, {ends}, {affine(axis.extent)}"
+
+
+def _touched(statement: Statement, program: Program) -> Iterator[tuple[Any, Mapping[Any, Any], Mapping[Any, Any], Sequence[Any]]]:
+    """(access, ranges around it, the same narrowed by its guards, guards) of all reads and of the target."""
+    plain, narrowed = (scoped(statement.value, statement.ranges, narrow) for narrow in (False, True))
+    for (read, scope, guards), (_, narrow, _) in zip(plain, narrowed, strict=True):
+        yield read, _known(scope), _known(narrow), guards
+    yield statement.target, statement.ranges, statement.ranges, on_places(statement, program)
+
+
+def _known(scope: Mapping[Any, Any]) -> dict[Any, Any]:
+    return {symbol: ends for symbol, ends in scope.items() if ends is not None}
 
 
 def _with_values(index: Any, ranges: Mapping[Any, Any], program: Program) -> tuple[Any, dict[Any, Any]]:
