@@ -322,11 +322,11 @@ def held(value: Node) -> Node:
     return Node("2*tanh(({})/2)", (value,))
 
 
-def program(seed: int, most: int = 8) -> Model:
-    """The model of a seed, with 1 to `most` statements beside the loss."""
+def program(seed: int, most: int = 8, least: int = 1) -> Model:
+    """The model of a seed, with `least` to `most` quantities, the loss among them."""
     writer = Writer(Random(seed), seed % 5 == 4)
     lines: list[Line] = []
-    for number in range(1, writer.rng.randint(1, most) + 1):
+    for number in range(1, writer.rng.randint(least, most) + 1):
         lines += writer.statement(f"e{number}")
     lines.append(Line("J", Node("{} + {} + " + ANCHOR, (writer.reads_all(lines), writer.expr((), 3)))))
     writer.rng.shuffle(lines)

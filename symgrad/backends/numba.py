@@ -127,7 +127,8 @@ class _Nest:
     def guarded(self, lines: list[str]) -> list[str]:
         """What is done only where the target is a cell of its array."""
         for guard in reversed(self.guards):
-            lines = [f"if {self.code(guard)}:", *indent(lines)]
+            left, right = (affine(side, None, self.names.read) for side in guard.args)  # exact in every dtype
+            lines = [f"if {left} {guard.rel_op} {right}:", *indent(lines)]
         return lines
 
     def nest(self, loops: tuple[Index, ...], lines: list[str], inner: int = 0) -> list[str]:

@@ -235,7 +235,7 @@ class _Array:
     def place(self, read: Any, index: Any, axis: Index) -> str:
         """Where a read goes along one axis of its array."""
         place = self.grid(index - axis.lo)
-        return f"np.clip({place}, 0, {affine(axis.extent - 1)})" if read in self.protected or self.ragged else place
+        return f"np.clip({place}, 0, {affine(axis.extent - 1)})" if read in self.protected or self.ragged or self.guards else place
 
     def read(self, read: Any) -> str:
         """The array with its axes placed along the kernel's loops."""
@@ -271,8 +271,9 @@ class _Array:
     def gathered(self, read: Any) -> str:
         """An integer array at the places of the loops."""
         axes = self.axes(name_of(read))
-        cells = ", ".join(self.grid(i - axis.lo) for i, axis in zip(indices_of(read), axes, strict=True))
-        return f"{python_name(name_of(read))}[{cells}]" if cells else python_name(name_of(read))
+        cells = ", ".join(self.place(read, i, axis) for i, axis in zip(indices_of(read), axes, strict=True))
+        name = python_name(name_of(read))
+        return f"_at({name}, {cells})" if "np.clip" in cells else f"{name}[{cells}]" if cells else name
 
     def sizes(self, indices: Sequence[Index]) -> str:
         return "".join(f"{self.extent(i)}, " for i in indices)
@@ -303,7 +304,7 @@ class _ArrayCode(Code):
 
 _AT = """def _at(array, *places):
     if array.size == 0:
-        return np.zeros(np.broadcast_shapes(*map(np.shape, places)), F)
+        return np.zeros(np.broadcast_shapes(*map(np.shape, places)), array.dtype)
     return array[places]"""
 _ADD_AT = """def _add_at(array, places, values):
     if array.size:

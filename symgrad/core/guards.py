@@ -47,11 +47,12 @@ def on_places(statement: Statement, program: Program) -> tuple[Any, ...]:
 
 
 def needed(statement: Statement, program: Program) -> tuple[Any, ...]:
-    """`on_places` where the target may leave its array without it; else nothing."""
+    """`on_places` where the target, or what its indices read, may leave its array without it; else nothing."""
     conditions = on_places(statement, program)
     if not conditions:
         return ()
-    places = zip(indices_of(statement.target), program.tensors[statement.name].axes, strict=True)
+    reads = (statement.target, *(gather for index in indices_of(statement.target) for gather in accesses(index)))
+    places = [p for read in reads for p in zip(indices_of(read), program.tensors[name_of(read)].axes, strict=True)]
     certain = all(stays(place, (axis.lo, axis.hi), statement.ranges, (), program) for place, axis in places)
     return () if certain else conditions
 
@@ -78,13 +79,9 @@ def _certain(expr: Expr, ranges: Mapping[Symbol, Ends], under: Sequence[Expr], f
 
 def _at_least_0(condition: Any) -> tuple[Expr, ...]:
     """A comparison of whole numbers as expressions that are not negative; nothing where it is of another kind."""
-    if not isinstance(condition, Relational):
+    if not _is_whole(condition):
         return ()
     difference = sp.expand(condition.lhs - condition.rhs)
-    symbols = difference.free_symbols
-    whole = all(map(is_index, symbols)) and coefficients(difference, symbols) is not None
-    if not whole or not difference.subs(dict.fromkeys(symbols, 0)).is_Integer:
-        return ()
     match condition:
         case sp.Eq():
             return difference, -difference
@@ -95,8 +92,19 @@ def _at_least_0(condition: Any) -> tuple[Expr, ...]:
     return ()
 
 
+def _is_whole(condition: Any) -> bool:
+    """A comparison of sums of indices with whole factors."""
+    if not isinstance(condition, Relational):
+        return False
+    difference = sp.expand(condition.lhs - condition.rhs)
+    symbols = difference.free_symbols
+    affine = all(map(is_index, symbols)) and coefficients(difference, symbols) is not None
+    return affine and bool(difference.subs(dict.fromkeys(symbols, 0)).is_Integer)
+
+
 def _of_places(condition: Any, program: Program) -> bool:
-    return len(_whole_numbers(condition, program)) == len(accesses(condition))
+    found = _whole_numbers(condition, program)
+    return len(found) == len(accesses(condition)) and _is_whole(condition.xreplace({r: sp.Dummy(integer=True) for r in found}))
 
 
 def _whole_numbers(expr: Any, program: Program) -> tuple[Any, ...]:
