@@ -170,6 +170,10 @@ FOUND = {
         "index i in 1..N\ninput x[i]\nJ = max(y[N-i+1] for i in 2..N)^2 + sum(x[i]*c for i)",
         ("second", "curved"),
     ),
+    "a call that is another kind of value once its argument has a name": (
+        "index t in 1..T, j in 1..N\ninput x[j], q[t]\ne[t] = tanh(exp(-(logsumexp(x[j] for j))^2) - leaky_relu(q[t], 0.1))\nJ = sum(e[t]^2 for t)",
+        ("second", "curved"),
+    ),
     "a block that one form alone sees to be zero": (
         "index l in 0..K, i in 1..N\ninput b[l], x[i], q[i]\nJ = max(b[l] for l)*tanh(logsumexp(x[i] for i)) + sum(b[l]*c for l if b[l] < 0.5)",
         ("second", "hessian", "curved"),
