@@ -28,7 +28,7 @@ from tests.reference import STEP, reals
 
 Arrays = Mapping[str, Any]
 FORMS: tuple[Form, ...] = ("parts", "one", "apart")
-COLUMNS = 8  # of a Hessian that are compared one by one
+COLUMNS = 3  # of a Hessian that are compared one by one
 TIGHT = 1e-25  # of 50 digits; a difference with STEP is right to about 1e-35
 
 
