@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import mpmath
@@ -24,15 +24,16 @@ import numpy as np
 from sympy import Expr
 
 from symgrad.answers import expected
-from symgrad.answers.branches import SIGNED, Met, Trace, above_zero, apart
+from symgrad.answers.arrays import Misfit, between_arrays, in_indices, left_in_indices
+from symgrad.answers.comparing import Case, Comparing
 from symgrad.answers.reading import Reading, read
 from symgrad.answers.report import Check, Expected
 from symgrad.answers.slips import Edit, edits
-from symgrad.answers.truth import TOLERANCE, Point, Truth, targets_sum_to_one
-from symgrad.answers.words import claim_text, log_likelihood_warning, same_in_symbols, shown, test_text, tree_text
+from symgrad.answers.truth import TOLERANCE, Point, Truth, size_symbols
+from symgrad.answers.words import claim_text, log_likelihood_warning, same_in_symbols, shown, tree_text
 from symgrad.core.draft import Claim
-from symgrad.core.errors import SymgradError
-from symgrad.core.expr import accesses, name_of, nodes
+from symgrad.core.errors import Span, SymgradError
+from symgrad.core.expr import accesses, name_of
 from symgrad.core.graph import find_loss
 from symgrad.core.program import Program
 from symgrad.core.tree import Deriv, Name, Prod, Sum, Tree, children, map_tree
@@ -40,7 +41,6 @@ from symgrad.frontend import claims as text_claims
 from symgrad.frontend import latex
 from symgrad.printers.text import TEXT
 from symgrad.transform.gradients import expand_gradients
-from symgrad.transform.simplify import plain_bound
 from symgrad.transform.steps import take_apart
 
 POINTS, POINTS_WITH_CASES = 6, 24  # each case of a where or relu must be met
@@ -61,9 +61,15 @@ def check(program: Program, claims: str, loss: str | None = None, name: str = "<
         raise SymgradError("SG119", f"claims are a text, not {type(claims).__name__}", hint="for instance: dJ/dx = 2*x")
     steps = take_apart(expand_gradients(program))
     truth = Truth(steps, _loss(program, loss))
-    found = _read(claims, steps, name)
-    out = _Checker(truth).check(found)
-    out[0] = replace(out[0], warnings=(*out[0].warnings, *_set_aside(claims, name)))
+    found, others = _read(claims, steps, name)
+    inner = [_inner(claim, steps) for claim in found]
+    fitting = [claim for claim in inner if isinstance(claim, Claim)]
+    judged = iter(_Checker(truth).check(fitting) if fitting else ())
+    out = [
+        _between_arrays(claim, next(judged) if isinstance(one, Claim) else _misfit(claim, one, truth), truth)
+        for claim, one in zip(found, inner, strict=True)
+    ]
+    out[0] = replace(out[0], warnings=(*out[0].warnings, *_set_aside(others)))
     return out
 
 
@@ -77,59 +83,62 @@ def _loss(program: Program, loss: str | None) -> str | None:
         return None
 
 
-def _read(text: str, steps: Program, name: str) -> tuple[Claim, ...]:
+def _read(text: str, steps: Program, name: str) -> tuple[tuple[Claim, ...], tuple[Span, ...]]:
+    """The claims of a text, and the places of its other equations."""
+    ranks = {**{str(size): 0 for size in size_symbols(steps)}, **{n: len(t.axes) for n, t in steps.tensors.items()}}
     if "\\" not in text:
-        return text_claims.claims(text, {n: len(t.axes) for n, t in steps.tensors.items()}, name)
-    found = latex.claims(text, name, {n: len(t.axes) for n, t in steps.tensors.items()}, _function_names(steps))
-    if not found:
+        return text_claims.claims(text, ranks, name), ()
+    found = latex.claims(text, name, ranks, _function_names(steps))
+    if not found.claims:
         hint = r"write one, such as \frac{dJ}{dx} = 2x; its left side is a derivative"
         raise SymgradError("SG120", f"{name} holds no claim", hint=hint)
-    return found
+    return found.claims, found.others
+
+
+def _inner(claim: Claim, steps: Program) -> Claim | Misfit:
+    """The claim in indices."""
+    try:
+        return in_indices(claim, steps) if between_arrays(claim, steps) else claim
+    except Misfit as misfit:
+        return misfit
+
+
+def _misfit(claim: Claim, misfit: Misfit, truth: Truth) -> Check:
+    inner = left_in_indices(claim, truth.steps)
+    line = Expected(expected.line(truth, inner, read(inner, truth)))
+    return Check(claim_text(claim), "wrong", line, "shape", misfit.why, tree_text(misfit.term), span=claim.span)
+
+
+def _between_arrays(claim: Claim, check: Check, truth: Truth) -> Check:
+    """The right line between whole arrays too, where the claim is."""
+    line = expected.array_line(truth, claim) if between_arrays(claim, truth.steps) else None
+    return check if line is None else replace(check, expected=Expected(line))
 
 
 def _function_names(steps: Program) -> Iterator[str]:
     """The user's functions and their derivatives: g, g′; f, f₁′, f₂′."""
+    yield "diag"
     for name, function in steps.functions.items():
         yield name
         yield f"{name}_prime"
         yield from (f"{name}_{place}_prime" for place in range(1, len(function.parameters) + 1))
 
 
-def _set_aside(text: str, name: str) -> tuple[str, ...]:
+def _set_aside(others: Sequence[Span]) -> tuple[str, ...]:
     """A warning for the equations of a LaTeX page that are no claims: its forward column is not judged."""
-    shown = [" ".join(span.text.split()) for span in latex.others(text, name)] if "\\" in text else []
+    shown = [" ".join(span.text.split()) for span in others]
     if not shown:
         return ()
     count = f"{len(shown)} equations are no claims" if len(shown) > 1 else "one equation is no claim"
     return (f"{count}, so not judged: {'; '.join(shown)}",)
 
 
-@dataclass
-class _Case:
-    """A claim being judged: it is right if it equals one of `wanted` at all points."""
-
-    claim: Claim
-    reading: Reading
-    wanted: list[Wanted]
-    points: list[Point]
-    alone: bool = False
-    met: Met | None = None
-    traces: dict[int, tuple[Point, Trace]] = field(default_factory=dict)
-
-
-class _Checker:
-    def __init__(self, truth: Truth):
-        self.truth = truth
-        self.count = POINTS_WITH_CASES if truth.branches else POINTS
-        self.places = truth.points(self.count)
-        self.edges: dict[Any, list[Point]] = {}
-        self.under: dict[tuple[tuple[Expr, Expr], ...], list[Point]] = {}
-        if len(self.places) < 3:
-            raise SymgradError("SG616", "the model has no finite value at any of the random points that were tried")
+class _Checker(Comparing):
+    """Verdicts, and what is wrong."""
 
     def check(self, claims: Sequence[Claim]) -> list[Check]:
         out: list[Check] = []
-        cases: list[_Case] = []
+        cases: list[Case] = []
         for place, claim in enumerate(claims):
             cases.append(self.case(claim, local=_contribution_of(claims, place) is not None))
         steps = {k: self.judge(case) for k, case in enumerate(cases) if case.alone}
@@ -144,32 +153,7 @@ class _Checker:
             out[0] = replace(out[0], warnings=(*warnings, *out[0].warnings))
         return out
 
-    def case(self, claim: Claim, local: bool = False) -> _Case:
-        """What a claim is compared with; `local`: beside a contribution, where it may speak of one of several equations."""
-        reading = read(claim, self.truth)
-        wanted: list[Wanted] = [lambda point: self.truth.values(reading.key, point)]
-        if not any(True for point in self.places for _ in reading.cells(self.truth, point)):
-            raise SymgradError("SG309", "no cell of the left side exists at the extents that are tried", claim.span)
-        top, bottom, total = reading.key
-        if claim.op == "+=" and top == self.truth.loss:
-            count = len(self.truth.contributions(bottom, self.places[0]))
-            wanted += [lambda point, k=k: self.contribution(bottom, k, point) for k in range(count)]  # type: ignore[misc]
-        elif top != self.truth.loss and top != bottom and not total:
-            wanted.append(lambda point: self.truth.values((top, bottom, True), point))
-        alone = self.truth.equations(top, bottom) if local and not total else []
-        wanted += [lambda point, s=s: self.truth.of_equation(s, bottom, point) for s in alone]  # type: ignore[misc]
-        return _Case(claim, reading, wanted, self.places, bool(alone))
-
-    def contribution(self, name: str, place: int, point: Point) -> Array:
-        key = (f"+{place}", name, False)
-        if key not in point.derivatives:
-            for k, array in enumerate(self.truth.contributions(name, point)):
-                point.derivatives[f"+{k}", name, False] = array
-        return point.derivatives[key]
-
-    # verdicts
-
-    def judge(self, case: _Case) -> Check:
+    def judge(self, case: Case) -> Check:
         line = Expected(expected.line(self.truth, case.claim, case.reading))
         base = Check(claim_text(case.claim), "right", line, span=case.claim.span)
         if case.reading.free:
@@ -186,7 +170,7 @@ class _Checker:
             return replace(base, verdict="assumes", assumption=shown(given, self.truth.steps), proof="numeric")
         return self.wrong(case, base)
 
-    def outside(self, case: _Case, base: Check, error: SymgradError) -> Check:
+    def outside(self, case: Case, base: Check, error: SymgradError) -> Check:
         """An index leaves its array: exchanged ones do, where another axis is shorter; else there is nothing to compare."""
         edit = self.slip(case, self.places) if error.code == "SG605" else None
         if edit is None:
@@ -194,94 +178,7 @@ class _Checker:
             raise SymgradError("SG309" if error.code == "SG605" else error.code, message, case.claim.span, error.hint)
         return replace(base, verdict="wrong", slip=edit.slip, why=edit.why, term=tree_text(edit.term))
 
-    def equal(self, reading: Reading, wanted: Wanted, points: Sequence[Point]) -> bool:
-        return all(self.difference(reading, wanted, point) is None for point in points)
-
-    def surely(self, reading: Reading, wanted: Wanted, points: Sequence[Point]) -> bool:
-        """As `equal`, where a difference has to be one with more digits too."""
-        for point in points:
-            if self.difference(reading, wanted, point) and self.difference(reading, wanted, self.truth.sharper(point)):
-                return False
-        return True
-
-    def difference(self, reading: Reading, wanted: Wanted, point: Point) -> tuple[Any, Any, Any] | None:
-        """(cell, claimed, true) of the first cell where they differ."""
-        array = np.asarray(wanted(point), dtype=object)
-        scale = max([abs(v) for v in array.flat if v is not None] + [mpmath.mpf(10) ** -10])
-        compared = False
-        for cell, value in reading.claimed(self.truth, point):
-            if any(not 0 <= k < n for k, n in zip(cell, array.shape, strict=True)):
-                raise SymgradError("SG605", f"the left side leaves the array: cell {cell} of {array.shape}")
-            true = array[cell]
-            if true is None:
-                continue
-            compared = True
-            if value is None or isinstance(value, mpmath.mpc) or not abs(value - true) <= TOLERANCE * max(scale, abs(value)):
-                return cell, value, true
-        return None if compared or not any(v is None for v in array.flat) else ((), None, None)
-
-    # cases
-
-    def traced(self, case: _Case, point: Point) -> Trace:
-        """The cases that a point lies in, of the model and of the claim."""
-        if id(point) not in case.traces:
-            trace = Trace(dict(point.trace.cases), dict(point.trace.counts))
-            for _ in case.reading.claimed(self.truth, point, trace):
-                pass
-            case.traces[id(point)] = point, trace  # the point too, so that no other gets its id
-        return case.traces[id(point)][1]
-
-    def has_cases(self, case: _Case) -> bool:
-        return any(self.traced(case, point).cases for point in self.places[:2])
-
-    def beside(self, case: _Case) -> list[Point]:
-        """Points in cases that only the claim has, and on both sides of every boundary, where two tests that differ show it."""
-        if not self.has_cases(case):
-            return []
-        out = self.meeting(case)
-        for test, (one, two, place) in apart((p, self.traced(case, p)) for p in [*self.places, *out]).items():
-            if test not in self.edges:
-                found = self.truth.between(one, two, place, lambda p, at=place: self.traced(case, p).cases.get(at))  # type: ignore[misc]
-                self.edges[test] = found
-            out += self.edges[test]
-        case.points = [*self.places, *out]
-        case.met = self.met(case, case.points)
-        return out
-
-    def met(self, case: _Case, points: Iterable[Point]) -> Met:
-        met = Met()
-        for point in points:
-            met.add(self.traced(case, point))
-        return met
-
-    def meeting(self, case: _Case) -> list[Point]:
-        met = self.met(case, self.places)
-        out: list[Point] = []
-        if not met.complete():
-            for point in self.truth.scattered():
-                if met.add(self.traced(case, point)):
-                    out.append(point)
-        return out
-
-    def unmet(self, case: _Case) -> tuple[str, ...]:
-        """What the verdict says nothing of: cases that no point has met, of the claim or of what it is compared with."""
-        if case.met is None:
-            return ()
-        top, _, total = case.reading.key
-        statements = self.truth.steps.statements if top == self.truth.loss or total else self.truth.steps.definitions.get(top, ())
-        inside = {n for value in (case.reading.value, *(s.value for s in statements)) for n in nodes(value)}
-        tests = {a for n in inside for a in (n, *(above_zero(x) for x in n.args[:1] if n.func.__name__ in SIGNED))}
-        tests |= {s.target for s in statements if s.op}
-        return tuple(self.never(test, cases) for test, cases in case.met.missing() if test in tests)
-
-    def never(self, test: Any, cases: Sequence[Any]) -> str:
-        said = test_text(test, self.truth.steps)
-        if cases in ((True,), (False,)):
-            value = str(cases[0]).lower()
-            return f"{said} was {value} at all points that were tried: the other branch was never reached"
-        return f"of the cases of {said} some were never reached at the points that were tried"
-
-    def assumption(self, case: _Case) -> tuple[tuple[Expr, Expr], ...]:
+    def assumption(self, case: Case) -> tuple[tuple[Expr, Expr], ...]:
         """What the model assumes, or a textbook's targets that sum to 1, under which a claim is right."""
         for given in self.assumptions():
             points = self.satisfying(given)
@@ -289,22 +186,7 @@ class _Checker:
                 return given
         return ()
 
-    def satisfying(self, given: tuple[tuple[Expr, Expr], ...]) -> list[Point]:
-        if given not in self.under:
-            self.under[given] = self.truth.points(self.count, 1, given)
-        return self.under[given]
-
-    def assumptions(self) -> list[tuple[tuple[Expr, Expr], ...]]:
-        stated = tuple(self.truth.steps.assumptions)
-        sets = [*((one,) for one in stated), *([stated] if len(stated) > 1 else [])]
-        sets += [
-            (one,) for one in targets_sum_to_one(self.truth.steps) if plain_bound(one[0]) not in [plain_bound(a) for a, _ in stated]
-        ]
-        return sets
-
-    # what is wrong
-
-    def wrong(self, case: _Case, base: Check) -> Check:
+    def wrong(self, case: Case, base: Check) -> Check:
         edit = self.slip(case, case.points) or self.diagonal(case)
         example = None if case.reading.free else self.example(case)
         if edit is None:
@@ -318,7 +200,7 @@ class _Checker:
             return replace(base, verdict="wrong", slip="free index", why=f"{free} stands on the right side only", term=free)
         return replace(base, verdict="wrong", counterexample=example, **self.unknown(case))
 
-    def slip(self, case: _Case, points: Sequence[Point]) -> Edit | None:
+    def slip(self, case: Case, points: Sequence[Point]) -> Edit | None:
         """The first edit of the table that makes the claim right at these points."""
         if len(points) < 3:
             return None
@@ -338,7 +220,7 @@ class _Checker:
                 continue  # an edit that has no meaning
         return None
 
-    def diagonal(self, case: _Case) -> Edit | None:
+    def diagonal(self, case: Case) -> Edit | None:
         """Of y_l that all depend on b_k, the one with l = k alone: the Σ of the chain rule is missing."""
         left = case.claim.left
         assert isinstance(left, Deriv)
@@ -355,7 +237,7 @@ class _Checker:
                     return Edit("sum", why, case.claim.right, part)
         return None
 
-    def same(self, case: _Case, right: Tree) -> bool:
+    def same(self, case: Case, right: Tree) -> bool:
         try:
             found = read(replace(case.claim, right=right), self.truth)
             return all(_close(self.both(case.reading, p), self.both(found, p)) for p in self.places)
@@ -365,7 +247,7 @@ class _Checker:
     def both(self, reading: Reading, point: Point) -> list[Any]:
         return [value for _, value in reading.claimed(self.truth, point)]
 
-    def unknown(self, case: _Case) -> dict[str, Any]:
+    def unknown(self, case: Case) -> dict[str, Any]:
         """No single edit mends it: a wrong local derivative where the rest of the chain is there, else the first wrong term."""
         top = case.reading.key[0]
         context = expected.context(self.truth, case.claim, case.reading)
@@ -378,7 +260,7 @@ class _Checker:
             }
         return {"slip": "other", "term": tree_text(self.term(case, context.terms))}
 
-    def term(self, case: _Case, right: Sequence[Tree]) -> Tree:
+    def term(self, case: Case, right: Sequence[Tree]) -> Tree:
         """The first term of a claim that is no term of the right line."""
         tree = case.claim.right
         if not isinstance(tree, Sum) or len(tree.terms) < 2:
@@ -391,13 +273,13 @@ class _Checker:
                 return term
         return tree
 
-    def cells(self, case: _Case, tree: Tree, point: Point) -> list[Any] | None:
+    def cells(self, case: Case, tree: Tree, point: Point) -> list[Any] | None:
         try:
             return [value for _, value in read(replace(case.claim, right=tree), self.truth).claimed(self.truth, point)]
         except SymgradError:
             return None
 
-    def example(self, case: _Case) -> dict[str, Any] | None:
+    def example(self, case: Case) -> dict[str, Any] | None:
         """A point where the sides differ: the values that the claim reads, few digits."""
         for point in sorted(case.points, key=lambda p: sum(p.sizes.values())):
             found = self.difference(case.reading, case.wanted[0], point)
@@ -418,7 +300,7 @@ class _Checker:
 
     # several contributions
 
-    def sums(self, cases: Sequence[_Case], out: list[Check]) -> None:
+    def sums(self, cases: Sequence[Case], out: list[Check]) -> None:
         """Several += for one quantity: together they are the whole derivative."""
         groups: dict[Any, list[int]] = {}
         for k, case in enumerate(cases):
@@ -434,7 +316,7 @@ class _Checker:
                 why = "together these lines add up to " + ("too much" if more else "only a part of the derivative")
                 out[last] = replace(out[last], verdict="wrong", slip="extra term" if more else "contribution", why=why, proof=None)
 
-    def complete(self, key: Any, cases: Sequence[_Case]) -> bool:
+    def complete(self, key: Any, cases: Sequence[Case]) -> bool:
         for point in self.places:
             total = np.asarray(self.truth.values(key, point), dtype=object).copy()
             scale = max([abs(v) for v in total.flat] + [mpmath.mpf(10) ** -10])

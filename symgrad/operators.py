@@ -13,9 +13,11 @@ dy_i/dx_k = A_ik (1 − y_i²)
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
+
+import sympy as sp
 
 from symgrad.compiler import lower, operator_kernel
 from symgrad.core.errors import SymgradError
@@ -34,6 +36,7 @@ from symgrad.transform.closed import closed_form, renamed
 from symgrad.transform.collect import collect
 from symgrad.transform.forward import forward, tangent_names
 from symgrad.transform.gradients import expand_gradients
+from symgrad.transform.reuse import prune
 from symgrad.transform.simplify import assume, tidy
 
 
@@ -92,8 +95,7 @@ class Operator:
         return frozenset(self.raw.defined) - frozenset(self.program.defined)
 
     def _pruned(self, program: Program) -> Program:
-        needed = ancestors(program, [self.of, *self.results.values()])
-        return program.with_statements(s for s in program.statements if s.name in needed or s.name in self.program.definitions)
+        return prune(program, [self.of, *self.results.values(), *self.program.defined])
 
     def page(self) -> Page:
         """The chain rule of a Jacobian; else the model and, below it, the equations of the derivative."""
@@ -135,7 +137,7 @@ class Operator:
         """One result in closed form, in quantities of the model that have names. Raises SG203, SG506."""
         if name not in self.results:
             raise SymgradError("SG203", f"there is no derivative by {name}", hint=f"there are {', '.join(self.results)}")
-        whole = self._pruned(collect(self.raw, "one", self._added))
+        whole = collect(self.raw, "one", self._added)
         target = self.results[name]
         invented = [name for name in whole.defined if name not in self.program.definitions]
         value, used = assume(closed_form(target, whole, self.program, invented), self.program.assumptions)
@@ -152,7 +154,19 @@ class Operator:
         primal = lower(self.program, self.of, ())
         built = BUILD[self.kind](primal, self.of, self.wrt)
         added = frozenset(built.raw.defined) - frozenset(primal.defined)
-        return operator_kernel(self.program, primal, collect(built.raw, "apart", added), self.of, built.results, dtype, backend)
+        joint, results = self._with_all(collect(built.raw, "apart", added), built.results)
+        return operator_kernel(self.program, primal, joint, self.of, results, dtype, backend)
+
+    def _with_all(self, joint: Program, found: Mapping[str, str]) -> tuple[Program, dict[str, str]]:
+        """The results that are printed: a block of a Hessian may be seen to be zero in one form and not in another."""
+        results: dict[str, str] = {}
+        for name, own in self.results.items():
+            results[name] = found.get(name) or joint.unused_name(own)
+            if name not in found:
+                zero = replace(self.raw.tensors[own], name=results[name])
+                statement = Statement(access(zero.name, *(axis.symbol for axis in zero.axes)), sp.S.Zero, zero.axes)
+                joint = joint.with_statements([*joint.statements, statement], [zero])
+        return joint, results
 
     def __str__(self) -> str:
         return self.text()

@@ -17,6 +17,7 @@ from symgrad.core.check import check, check_order
 from symgrad.core.errors import SymgradError
 from symgrad.core.evaluate import evaluate, sizes_of
 from symgrad.core.program import Program
+from symgrad.operators import Operator
 from symgrad.transform.collect import Form, collect
 from symgrad.transform.forward import forward, tangent_names
 from symgrad.transform.functions import complete
@@ -27,6 +28,7 @@ from tests.reference import STEP, reals
 
 Arrays = Mapping[str, Any]
 FORMS: tuple[Form, ...] = ("parts", "one", "apart")
+COLUMNS = 3  # of a Hessian that are compared one by one
 TIGHT = 1e-25  # of 50 digits; a difference with STEP is right to about 1e-35
 
 
@@ -178,35 +180,110 @@ def read_back(program: Program, arrays: Arrays) -> None:
 
 
 def second_order(program: Program, arrays: Arrays) -> None:
-    """Hv is the difference of the gradient along v, and <u, Hv> = <v, Hu>."""
+    """Hv is the tangent of the gradient and its difference along v, and <u, Hv> = <v, Hu>."""
     names = reals(program)
-    if "stop(" in str(program):
-        return
-    try:
-        operator = sg.hvp(program, "J", names)
-    except SymgradError as error:
-        if error.code == "SG406":
-            return
-        raise
-    raw = check_order(check(collect(operator.raw, "one", operator._added)))
     u, v = direction(arrays, names, 2), direction(arrays, names, 3)
-
-    def product(by: Arrays) -> dict[str, Any]:
-        given = {name: by[name.removesuffix("_dot")] for name in raw.free if name not in arrays}
-        found = evaluate(raw, {**arrays, **given})
-        return {n: found[operator.results[n]] if n in operator.results else 0 * np.asarray(by[n]) for n in names}
-
-    hu, hv = product(u), product(v)
+    operator = curvature("hvp", program)
+    hu, hv = (times(operator, program, arrays, by) for by in (u, v))
+    close(dot(hu, v), dot(hv, u), TIGHT, largest(hv))
+    same(hv, tangent_of_gradient(program, arrays, v))
+    if "stop(" in str(program):
+        return  # what is stopped is a constant for the derivatives, not for a difference
     with mpmath.workdps(50):
         ends = [gradient(program, moved(arrays, v, step)) for step in (STEP, -STEP)]
         wanted = {n: (np.asarray(ends[0][n], object) - ends[1][n]) / (2 * STEP) for n in names}
     same(hv, wanted)
-    close(dot(hu, v), dot(hv, u), TIGHT, largest(hv))
+
+
+def curvature(kind: str, program: Program) -> Operator | None:
+    """`hvp` or `hessian` by all that is given; None where it says that all second derivatives are 0."""
+    try:
+        return {"hvp": sg.hvp, "hessian": sg.hessian}[kind](program, "J", reals(program))
+    except SymgradError as error:
+        if error.code != "SG406":
+            raise
+        return None
+
+
+def times(operator: Operator | None, program: Program, arrays: Arrays, by: Arrays) -> dict[str, Any]:
+    """The Hessian times a vector, as `hvp` has it before sums are collected."""
+    results = operator.results if operator else {}
+    found = along(operator.raw, arrays, by) if operator else {}
+    return {n: found[results[n]] if n in results else 0 * np.asarray(by[n]) for n in reals(program)}
+
+
+def along(program: Program, arrays: Arrays, by: Arrays) -> dict[str, Any]:
+    """A program evaluated for the tangents `by`."""
+    return evaluate(program, {**arrays, **{n: by[n.removesuffix("_dot")] for n in program.free if n not in arrays}})
+
+
+def tangent_of_gradient(program: Program, arrays: Arrays, by: Arrays) -> dict[str, Any]:
+    """Forward mode over the raw sums of reverse mode: no closed form, nothing collected."""
+    names = reals(program)
+    joint = reverse(program, "J", names)
+    bars, dots, raw = adjoint_names(joint, "J"), tangent_names(joint, names), forward(joint, names)
+    found = along(raw, arrays, by)
+    return {n: found[dots[bars[n]]] if n in bars and dots.get(bars[n]) in found else 0 * np.asarray(by[n]) for n in names}
+
+
+def gradient_of_tangent(program: Program, arrays: Arrays, by: Arrays) -> dict[str, Any]:
+    """Reverse mode over forward mode: the gradient of the slope of J along `by`."""
+    names = reals(program)
+    slope = tangent_names(program, names)["J"]
+    joint = reverse(forward(program, names), slope, names)
+    bars, found = adjoint_names(joint, slope), along(joint, arrays, by)
+    return {n: found[bars[n]] if n in bars else 0 * np.asarray(by[n]) for n in names}
+
+
+def hessian_entries(program: Program, arrays: Arrays) -> None:
+    """Every entry, times v, is the gradient of the slope along v; columns are products with unit vectors."""
+    names = reals(program)
+    operator, product = curvature("hessian", program), curvature("hvp", program)
+    found = evaluate(operator.raw, arrays) if operator else {}
+    blocks = {key: found[name] for key, name in operator.results.items()} if operator else {}
+    v = direction(arrays, names, 3)
+    same(contracted(blocks, v), gradient_of_tangent(program, arrays, v))
+    cells = [(name, cell) for name in names for cell in np.ndindex(np.shape(arrays[name]))]
+    for name, cell in Random(len(cells)).sample(cells, min(COLUMNS, len(cells))):
+        unit = {n: np.zeros(np.shape(arrays[n])) for n in names}
+        unit[name][cell] = 1
+        same(contracted(blocks, unit), times(product, program, arrays, unit))
+
+
+def contracted(blocks: Arrays, by: Arrays) -> dict[str, Any]:
+    """The blocks of a Hessian, "x" and "x,w", times a vector."""
+    out = {n: exact(0 * np.asarray(v)) for n, v in by.items()}
+    with mpmath.workdps(50):
+        for key, block in blocks.items():
+            one, _, two = key.partition(",")
+            block, right = exact(block), exact(by[two or one])
+            out[one] = out[one] + np.tensordot(block, right, np.ndim(right))
+            if two:
+                left = exact(by[one])
+                out[two] = out[two] + np.tensordot(left, block, np.ndim(left))
+    return out
+
+
+def curved_kernels(program: Program, arrays: Arrays, backend: str = "numpy") -> None:
+    """Kernels of `hvp` and `hessian` in float64 give what the oracle gives."""
+    names = reals(program)
+    v = direction(arrays, names, 3)
+    wanted = tangent_of_gradient(program, arrays, v)
+    given = {**arrays, **{f"{n}_dot": v[n] for n in names}}
+    for kind in ("hvp", "hessian"):
+        operator = curvature(kind, program)
+        if operator is None:
+            continue
+        kernel = operator.compile(backend=backend)
+        _, found = kernel(**{name: given[name] for name in kernel._arguments("value_and_grad")})
+        assert list(found) == list(operator.results)
+        zeros = {n: 0 * np.asarray(v[n]) for n in names}
+        same({**zeros, **found} if kind == "hvp" else contracted(found, v), wanted, 1e-11)
 
 
 CHECKS: dict[str, Callable[[Program, Arrays], None]] = {
     "modes": both_modes, "reverse": reverse_mode, "forward": forward_mode, "collect": collected, "kernel": compiled,
-    "explain": explained, "text": read_back, "second": second_order,
+    "explain": explained, "text": read_back, "second": second_order, "hessian": hessian_entries, "curved": curved_kernels,
 }  # fmt: skip
 WHOLE = ("modes", "collect", "kernel", "explain", "text", "second")
 

@@ -35,7 +35,8 @@ BINARY = (
     "stop({})*({})", "({} + {})", "({} - {})", "({})*({})", "({})/(1 + ({})^2)", "max({}, {})", "min({}, {})", "mix({}, {})",
     "where({0} > 0.3, {1}, {0})", "(1.1 + tanh({}))^tanh({})",
 )  # fmt: skip
-ANCHOR = "sum(x[i]*c for i) + sum(b[k]*d for k) + sum(q[t]*c for t)"  # arrays that show every extent
+# arrays that show every extent; a fixed cell of C exists only where all of it is used
+ANCHOR = "sum(x[i]*c for i) + sum(b[k]*d for k) + sum(q[t]*c for t) + sum(C[k,i]*c for k for i)"
 FUNCTIONS = ("sq(u) = u^2 + sin(u)", "mix(u, v) = u*tanh(v) + sq(v)")
 
 
@@ -322,11 +323,11 @@ def held(value: Node) -> Node:
     return Node("2*tanh(({})/2)", (value,))
 
 
-def program(seed: int, most: int = 8) -> Model:
-    """The model of a seed, with 1 to `most` statements beside the loss."""
+def program(seed: int, most: int = 8, least: int = 1) -> Model:
+    """The model of a seed, with `least` to `most` quantities, the loss among them."""
     writer = Writer(Random(seed), seed % 5 == 4)
     lines: list[Line] = []
-    for number in range(1, writer.rng.randint(1, most) + 1):
+    for number in range(1, writer.rng.randint(least, most) + 1):
         lines += writer.statement(f"e{number}")
     lines.append(Line("J", Node("{} + {} + " + ANCHOR, (writer.reads_all(lines), writer.expr((), 3)))))
     writer.rng.shuffle(lines)

@@ -180,7 +180,7 @@ def test_roles_and_goals() -> None:
 
 def test_claims() -> None:
     latex = r"y = x^2, \quad \frac{dJ}{dz_j} = \frac{\partial J}{\partial b} \cdot \beta_j, \quad dJ/dy = 2 dy/da"
-    found = claims(latex)
+    found = claims(latex).claims
     assert [Format().show(c.left) for c in found] == ["dJ/dz[j]", "dJ/dy"]
     assert [Format().show(c.right) for c in found] == ["dJ/db*beta[j]", "2*dy/da"]
     assert isinstance(found[0].left, Deriv)

@@ -30,16 +30,22 @@ from tests.random_programs import program, shrink
 
 COUNT = int(os.environ.get("SYMGRAD_PROGRAMS", "200"))
 CAPTURES = int(os.environ.get("SYMGRAD_CAPTURES", "2000"))
-LOTS, PAIRS = 8, 4
+LOTS, PAIRS, LONG = 8, 4, 8
 
 
 def lane(seed: int, statements: int) -> tuple[str, ...]:
-    """Both modes for every program; second derivatives for a tenth, if small; all checks for a twentieth."""
+    """Both modes for every program; second derivatives for a quarter, of any size; all checks for a twentieth.
+
+    Every entry of a Hessian for a few small ones, and the kernels of second derivatives for one.
+    """
     if seed % 20 == 4:
-        return WHOLE if statements <= 3 else WHOLE[:-1]
+        return WHOLE
     if seed % 20 == 14:
         return ("modes", "collect", "kernel", "text")
-    return ("modes", "second") if seed % 10 == 1 and statements <= 3 else ("modes",)
+    if seed % 5 != 1:
+        return ("modes",)
+    more = ("hessian",) if seed % 80 == 1 and statements <= 3 else ("curved",) if seed % 200 == 61 else ()
+    return ("modes", "second", *more)
 
 
 @pytest.mark.parametrize("lot", range(LOTS))
@@ -52,6 +58,17 @@ def test_random_programs(lot: int) -> None:
         if found is not None:
             smaller = shrink(model, lambda m: fault(m, names) == found, tries=60)  # noqa: B023
             pytest.fail(f"seed {seed}, {found}\n{smaller.text()}")
+
+
+@pytest.mark.parametrize("lot", range(LOTS))
+def test_long_random_programs(lot: int) -> None:
+    """Twenty to forty equations and more, each of which reads those before it."""
+    for seed in range(lot, max(LONG, COUNT // 25), LOTS):
+        model = program(1000 + seed, most=25, least=15)
+        found = fault(model, ("modes",))
+        if found is not None:
+            smaller = shrink(model, lambda m: fault(m, ("modes",)) == found, tries=60)  # noqa: B023
+            pytest.fail(f"seed {1000 + seed}, {found}\n{smaller.text()}")
 
 
 @pytest.mark.parametrize("lot", range(LOTS))
@@ -121,6 +138,46 @@ FOUND = {
         "index i in 1..N\ninput x[i]\nJ = sum(where(min(max(x[i], c), mean(x[j] for j)) > 0.3, c*x[i]^2, 0.5) for i)^2",
         ("modes", "explain"),
     ),
+    "what several points add to one cell is not its value": (
+        "index i in 1..N, k in 0..K\ninput x[i], b[k]\ny[i+k] += tanh(x[i]*b[k])\nJ = sum(y[m]^2 for m in 1..N+K)",
+        ("modes", "kernel", "explain", "second"),
+    ),
+    "a read past the end under a condition": (
+        "index i in 1..N\ninput x[i]\ny[i] = where(i < N, x[i+1]^3, 0)\nJ = sum(y[i]^2 for i)",
+        ("modes", "kernel", "explain", "second", "hessian", "curved"),
+    ),
+    "a strided read under a condition": (
+        "index i in 1..N, k in 0..K\ninput x[i], b[k]\nJ = sum(where(2*k+i <= N, x[2*k+i]^2*b[k], 0) for k, i)",
+        ("modes", "kernel", "explain", "second", "hessian", "curved"),
+    ),
+    "a read by data under a condition on it": (
+        "index i in 1..N, t in 1..T\ninput x[i], w[t] in 1..N\nJ = sum(where(w[t] > 1, x[w[t]-1]^3, 0) for t)",
+        ("modes", "kernel", "second", "hessian", "curved"),
+    ),
+    "a place that is read past its end under a condition": (
+        "index i in 1..N, k in 0..K\ninput x[i], b[k], v[i] in 0..K\nJ = sum(where(i < N, b[v[i+1]]^2*x[i], 0) for i)",
+        ("modes", "kernel", "second", "curved"),
+    ),
+    "a Hessian along a diagonal of cells": (
+        "index i in 1..N, k in 0..K\ninput z[n in 0..N+K], b[k]\ny[k,i] = tanh(z[k+i]*b[k])\nJ = sum(y[k,i]^2 for k, i)",
+        ("second", "hessian", "curved"),
+    ),
+    "a condition on two indices, one of them fixed": (
+        "index i in 1..N, k in 0..K\ninput z[n in 0..N+K], b[k]\ny[i,k] = tanh(where(k == K, z[k+i], b[k]))\nJ = sum(y[i,k]^2 for i, k)",
+        ("second", "hessian", "curved"),
+    ),
+    "the place of a maximum is no end of a range": (
+        "index i in 1..N\ninput x[i]\nJ = max(y[N-i+1] for i in 2..N)^2 + sum(x[i]*c for i)",
+        ("second", "curved"),
+    ),
+    "a call that is another kind of value once its argument has a name": (
+        "index t in 1..T, j in 1..N\ninput x[j], q[t]\ne[t] = tanh(exp(-(logsumexp(x[j] for j))^2) - leaky_relu(q[t], 0.1))\nJ = sum(e[t]^2 for t)",
+        ("second", "curved"),
+    ),
+    "a block that one form alone sees to be zero": (
+        "index l in 0..K, i in 1..N\ninput b[l], x[i], q[i]\nJ = max(b[l] for l)*tanh(logsumexp(x[i] for i)) + sum(b[l]*c for l if b[l] < 0.5)",
+        ("second", "hessian", "curved"),
+    ),
 }
 
 
@@ -132,6 +189,15 @@ def test_found_by_random_programs(name: str) -> None:
     arrays = sample(p)
     for check in checks:
         CHECKS[check](p, arrays)
+
+
+def test_cells_that_a_kernel_does_not_write_are_zero(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of H[i,i] the diagonal alone is written; memory that is not set must not show."""
+    kernel = sg.hessian(sg.parse("index i in 1..N\ninput x[i]\nJ = sum(x[i]^3 for i)")).compile()
+    x = np.array([1.0, 2.0, 3.0])
+    kernel(x=x)  # compiled before memory is spoiled
+    monkeypatch.setattr(np, "empty", lambda shape, dtype=float: np.full(shape, np.nan, dtype))
+    assert np.array_equal(kernel(x=x)[1]["x"], np.diag(6 * x))
 
 
 def test_a_fault_is_seen() -> None:

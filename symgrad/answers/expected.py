@@ -28,6 +28,7 @@ from symgrad.core.page import Line
 from symgrad.core.program import Program
 from symgrad.core.tree import Deriv, Name, Num, Prod, Reduce, Sum, Tree, children
 from symgrad.transform.closed import closed_form
+from symgrad.transform.matrix import NoMatrix, by_result, matrix_line
 from symgrad.transform.simplify import tidy
 
 
@@ -67,6 +68,22 @@ def line(truth: Truth, claim: Claim, reading: Reading) -> Line:
     """The right line, printed as `derive` prints it."""
     program, value = expression(truth, reading, _bound(claim.right))
     return Line(claim.left, "=", Layout.of(program, derivatives=True).tree(value))
+
+
+def array_line(truth: Truth, claim: Claim) -> Line | None:
+    """The right line between whole arrays; None where they cannot say it."""
+    assert isinstance(claim.left, Deriv)
+    assert isinstance(claim.left.top, Name)
+    assert isinstance(claim.left.bottom, Name)
+    found = truth.program((claim.left.top.name, claim.left.bottom.name, False))
+    if found is None or claim.left.top.name != truth.loss:
+        return None
+    program, name = found
+    (statement,) = program.definitions[name]
+    try:
+        return matrix_line(by_result(statement, truth.steps), program, Layout.of(program, derivatives=True))
+    except NoMatrix:
+        return None
 
 
 def _bound(tree: Tree) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ Raises SG203, SG303, SG311 with the place where a claim speaks of what is not in
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -33,7 +33,7 @@ from symgrad.core.expr import (
 )
 from symgrad.core.layout import Layout
 from symgrad.core.program import Index, Program
-from symgrad.core.tree import Bracket, Call, Compare, Deriv, Name, Num, Prod, Tree, map_tree, names_in_order
+from symgrad.core.tree import Bracket, Call, Compare, Deriv, Name, Num, Prod, Transpose, Tree, map_tree, names_in_order
 from symgrad.frontend.convert import Converter, Definition, with_closed
 
 
@@ -117,6 +117,14 @@ def _guarded(product: Prod) -> Tree:
     return out
 
 
+def count_of(tree: Tree, sizes: Collection[str]) -> Tree:
+    """|n|, the number of values of an index without a range, where it was read as an absolute value."""
+    match tree:
+        case Call(function="abs", args=(Name(name=name, indices=()),)) if f"|{name}|" in sizes:
+            return Name(f"|{name}|", (), tree.span)
+    return tree
+
+
 class _Reader:
     def __init__(self, truth: Truth):
         self.truth, self.program = truth, truth.steps
@@ -185,8 +193,13 @@ class _Reader:
                 tree = Deriv(Name(self.truth.loss), replace(tree, name=primal), None, tree.span)
         if isinstance(tree, Name) and tree.name in self.program.tensors:
             self.rank(tree)
+        tree = count_of(tree, self.sizes)
+        if isinstance(tree, Transpose):
+            raise SymgradError(
+                "SG125", "a transpose stands beside indices", tree.span, "write the claim in indices, or all of it without"
+            )
         if isinstance(tree, Prod):
-            return _guarded(tree)
+            return _guarded(replace(tree, factors=tuple(("*" if op == "o" else op, factor) for op, factor in tree.factors)))
         if isinstance(tree, Bracket):
             return _brackets(tree.conditions)
         if isinstance(tree, Name) and tree.name == "delta" and len(tree.indices) == 2 and "delta" not in self.program.tensors:

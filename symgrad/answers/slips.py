@@ -294,6 +294,7 @@ SLIPS = {
     "extra factor": "a factor is too many",
     "extra term": "a term is too many",
     "shift": "an index or the end of a Σ is off by one",
+    "shape": "the shapes of the arrays do not fit",
     "free index": "an index stands on one side only",
     "other": "it is wrong in more than one place",
 }

@@ -7,6 +7,7 @@ equations of y by the a they read, and `total` the one through all of the model 
 from __future__ import annotations
 
 import itertools
+import math
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -277,10 +278,12 @@ class Truth:
         return self._at(dict(point.given), point.sizes, MORE_DIGITS) or point
 
     def extents(self) -> list[dict[Any, int]]:
-        """Choices of small numbers for all extents, different from one another where they can be."""
+        """Two choices of small numbers for all extents; any two extents differ in one of them, if that can be."""
         symbols = _extent_symbols(self.steps)
         if not symbols:
             return [{}]
+        if len(symbols) > 3 and (pair := self._small_extents(symbols)):
+            return pair
         pool = range(2, 4 + len(symbols))
         found: list[dict[Any, int]] = []
         for numbers in itertools.islice(itertools.permutations(pool, len(symbols)), 2000):
@@ -295,6 +298,17 @@ class Truth:
             if found
             else []
         )
+
+    def _small_extents(self, symbols: Sequence[Any]) -> list[dict[Any, int]]:
+        """Two choices from 2, 3 and 4 for many extents: an array has as many cells as the product of its extents."""
+        every = itertools.islice(itertools.product((2, 3, 4), repeat=len(symbols)), 20_000)
+        fit = [n for n in every if all(whole(f, dict(zip(symbols, n, strict=True))) >= 2 for f in self.steps.facts)]
+        fit.sort(key=math.prod)
+        for one in [n for n in fit if max(map(n.count, n)) <= 3][:20]:
+            for two in fit:
+                if len(set(zip(one, two, strict=True))) == len(symbols):
+                    return [dict(zip(symbols, n, strict=True)) for n in (one, two)]
+        return []
 
     def _inputs(
         self, sizes: dict[Any, int], rng: random.Random, intervals: Sequence[tuple[float, float]]

@@ -9,7 +9,7 @@ kernel runs: rank, type, and every axis against the equation that uses it.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,8 +19,9 @@ from symgrad.backends import numba, numpy
 from symgrad.backends.pycode import affine, helpers, python_name
 from symgrad.core.affine import bounds
 from symgrad.core.expr import gathers, indices_of, is_reduction, name_of, nodes, split_reduction
+from symgrad.core.guards import on_places, stays_under
 from symgrad.core.layout import Layout
-from symgrad.core.parts import never_outside, stays
+from symgrad.core.parts import never_outside
 from symgrad.core.program import Index, Program, Statement, scatters
 from symgrad.core.ranges import scoped
 from symgrad.core.source import statement_text, written_name
@@ -305,19 +306,36 @@ def bound_lines(schedule: Schedule, layout: Layout) -> list[str]:
     program = schedule.program
     out: dict[str, None] = {}
     for statement in program.statements:
-        reads = [(read, scope) for read, scope, _ in scoped(statement.value, statement.ranges)]
-        # a cell is written also where nothing is reduced, if not point by point
-        kept = {s: ends for s, ends in statement.ranges.items() if statement.target.has(s) or scatters(statement)}
-        for read, scope in (*reads, (statement.target, kept)):
-            for index, axis in zip(indices_of(read), program.tensors[name_of(read)].axes, strict=True):
-                around = {s: ends for s, ends in scope.items() if ends is not None}
-                plain, around = _with_values(index, around, program)
-                if stays(plain, axis, around, program.facts) or never_outside(plain, axis, around, program.facts):
-                    continue
-                places = ", ".join(affine(end - axis.lo) for end in bounds(plain, around)) + f", {affine(axis.extent)}"
-                text = _readable_equation(statement, program, layout)
-                out[f"_inside({written_name(name_of(read))!r}, {places}, {text!r})"] = None
+        found = list(_uncertain(statement, program))
+        text = _readable_equation(statement, program, layout) if found else ""
+        out |= dict.fromkeys(f"_inside({place}, {text!r})" for place in found)
     return list(out)
+
+
+def _uncertain(statement: Statement, program: Program) -> Iterator[str]:
+    """The quantity, the ends and the extent of every place that may lie outside of its axis."""
+    for read, scope, narrow, guards in _touched(statement, program):
+        for index, axis in zip(indices_of(read), program.tensors[name_of(read)].axes, strict=True):
+            if any(stays_under(index, (axis.lo, axis.hi), around, guards, program) for around in (narrow, scope)):
+                continue
+            plain, around = _with_values(index, narrow, program)
+            if not never_outside(plain, axis, around, program.facts):
+                ends = ", ".join(affine(end - axis.lo) for end in bounds(plain, around))
+                yield f"{written_name(name_of(read))!r}, {ends}, {affine(axis.extent)}"
+
+
+def _touched(statement: Statement, program: Program) -> Iterator[tuple[Any, Mapping[Any, Any], Mapping[Any, Any], Sequence[Any]]]:
+    """(access, ranges around it, the same narrowed by its guards, guards) of all reads and of the target."""
+    plain, narrowed = (scoped(statement.value, statement.ranges, narrow) for narrow in (False, True))
+    for (read, scope, guards), (_, narrow, _) in zip(plain, narrowed, strict=True):
+        yield read, _known(scope), _known(narrow), guards
+    # a cell is written also where nothing is reduced, if not point by point
+    kept = {s: ends for s, ends in statement.ranges.items() if statement.target.has(s) or scatters(statement)}
+    yield statement.target, kept, kept, on_places(statement, program)
+
+
+def _known(scope: Mapping[Any, Any]) -> dict[Any, Any]:
+    return {symbol: ends for symbol, ends in scope.items() if ends is not None}
 
 
 def _with_values(index: Any, ranges: Mapping[Any, Any], program: Program) -> tuple[Any, dict[Any, Any]]:

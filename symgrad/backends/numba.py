@@ -16,6 +16,7 @@ import sympy as sp
 from symgrad.backends.pycode import Code, affine, python_name
 from symgrad.core.affine import Ends
 from symgrad.core.expr import gathers, indices_of, is_access, is_index, name_of, nodes, position, substitute, where
+from symgrad.core.guards import needed
 from symgrad.core.layout import Layout
 from symgrad.core.parts import never_outside, stays
 from symgrad.core.program import Index, outer_first
@@ -119,6 +120,7 @@ class _Nest:
         self.value = substitute(kernel.statement.value, shift)
         self.target = substitute(kernel.statement.target, shift)
         self.shift = shift
+        self.guards = [substitute(c, shift) for c in needed(kernel.statement, names.schedule.program)]
         self.op = kernel.statement.op
         self.hoisted = iter(range(1, 10_000))
 
@@ -130,7 +132,15 @@ class _Nest:
             return self.row_by_row()
         value, before = self.hoist(self.value, self.kernel.loops)
         op = "+=" if self.kernel.adds else "="
-        return self.nest(self.kernel.loops, [*before, f"{self.names.read(self.target)} {op} {self.code(value)}"], inner=len(before))
+        store = self.guarded([f"{self.names.read(self.target)} {op} {self.code(value)}"])
+        return self.nest(self.kernel.loops, [*before, *store], inner=len(before))
+
+    def guarded(self, lines: list[str]) -> list[str]:
+        """What is done only where the target is a cell of its array."""
+        for guard in reversed(self.guards):
+            left, right = (affine(side, None, self.names.read) for side in guard.args)  # exact in every dtype
+            lines = [f"if {left} {guard.rel_op} {right}:", *indent(lines)]
+        return lines
 
     def nest(self, loops: tuple[Index, ...], lines: list[str], inner: int = 0) -> list[str]:
         """`lines` inside loops; the first `inner` of them before the innermost one."""
@@ -202,7 +212,7 @@ class _Nest:
         lines = list(self.reduction(total, inner))
         if not local:
             lines.append(f"{store} {'+=' if self.kernel.adds else '='} {total}")
-        return self.nest(kept, lines)
+        return self.nest(kept, self.guarded(lines))
 
     def reduction(self, total: str, inner: tuple[Index, ...]) -> Iterator[str]:
         value, before = self.hoist(self.value, inner)
@@ -244,9 +254,9 @@ class _Nest:
         kept = tuple(index for index in loops[:-1] if index not in reduced)
         value, before = self.hoist(self.value, loops)
         store = self.names.read(self.target)
-        lines = [] if self.kernel.adds else self.nest(loops[-1:], [f"{store} = {self.code.number(sp.S.Zero)}"])
+        lines = [] if self.kernel.adds else self.nest(loops[-1:], self.guarded([f"{store} = {self.code.number(sp.S.Zero)}"]))
         inside = (*(index for index in loops if index in reduced), loops[-1])
-        lines += self.nest(inside, [*before, f"{store} += {self.code(value)}"], len(before))
+        lines += self.nest(inside, [*before, *self.guarded([f"{store} += {self.code(value)}"])], len(before))
         return self.nest(kept, lines)
 
 

@@ -6,6 +6,7 @@ loops and reduced. Shifted accesses become index grids.
 
 from __future__ import annotations
 
+import re
 import string
 from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
@@ -19,6 +20,7 @@ from symgrad.backends.numba import indent, scan_head, times_test, within_scan
 from symgrad.backends.pycode import Code, affine, python_name
 from symgrad.core.affine import Ends, nonnegative
 from symgrad.core.expr import accesses, gathers, indices_of, is_access, name_of, powers
+from symgrad.core.guards import needed
 from symgrad.core.layout import Layout
 from symgrad.core.parts import stays
 from symgrad.core.program import Index, covers
@@ -101,8 +103,9 @@ class _Array:
         self.in_part = not covers(self.kernel.statement, self.schedule.program.tensors[self.kernel.statement.name])
         # reads that a condition on indices protects are computed all the same, at places inside the array
         scopes = scoped(self.kernel.statement.value, self.kernel.statement.ranges)
-        self.protected = {read for read, _, guarded in scopes if guarded}
+        self.protected = {read for read, _, guards in scopes if guards}
         statement = rectangular(self.kernel.statement)
+        self.guards = needed(statement, self.schedule.program)
         self.ragged, self.moving = statement != self.kernel.statement, self.kernel.statement.moving
         self.kernel = replace(self.kernel, statement=statement)
         self.scatters = isinstance(self.kernel, Map) and self.kernel.scatters
@@ -118,19 +121,25 @@ class _Array:
         statement = self.kernel.statement
         name = python_name(statement.name)
         if self.scatters:
-            places = (
-                self.place(statement.target, i, axis) for i, axis in zip(self.targets, self.axes(statement.name), strict=True)
-            )
-            cells = ", ".join(map(self.broadcast, places))
-            value = self.broadcast(self.code()(statement.value))
-            return [f"np.add.at({name}, ({cells},), {value})"]
+            return [self.scattered(self.code()(statement.value))]
         value = self.reduce() if isinstance(self.kernel, Contract) else self.elementwise()
+        if self.guards:
+            return [replace_order(self, self.kept).scattered(value)]
         if self.in_part:
             # a part that is no box is written as one: beside it, where other parts may be, it adds 0
             value = self.inside(value)
             adds = self.kernel.adds or self.ragged
             return [f"{name}[{self.cells()}] {'+=' if adds else '='} {value}"]
         return [f"{name} = {name} + {value}" if self.kernel.adds else f"{name} = {value}"]
+
+    def scattered(self, value: str) -> str:
+        """The value added to cells in any order; what guards keep outside of the array is 0, and added at its edge."""
+        name, axes = self.kernel.statement.name, self.axes(self.kernel.statement.name)
+        target = self.kernel.statement.target
+        places = [self.place(target, i, axis) for i, axis in zip(self.targets, axes, strict=True)]
+        cells = ", ".join(map(self.broadcast, places))
+        add = "_add_at" if "np.clip" in cells else "np.add.at"
+        return f"{add}({python_name(name)}, ({cells},), {self.broadcast(value)})"
 
     def inside(self, value: str) -> str:
         """The value of a reduction with an identity of its own, 0 beside the cells that the statement defines."""
@@ -243,7 +252,7 @@ class _Array:
 
     def leaves(self, read: Any, index: Any, axis: Index) -> bool:
         """True where a place that is computed may be outside: by a condition, or where an inner range is empty, nothing is read."""
-        if read in self.protected or self.ragged:
+        if read in self.protected or self.ragged or self.guards:
             return True
         ranges = {**self.around, **self.kernel.statement.ranges}
         return bool(self.around) and not gathers(index) and not stays(index, axis, ranges, self.schedule.program.facts)
@@ -282,8 +291,9 @@ class _Array:
     def gathered(self, read: Any) -> str:
         """An integer array at the places of the loops."""
         axes = self.axes(name_of(read))
-        cells = ", ".join(self.grid(i - axis.lo) for i, axis in zip(indices_of(read), axes, strict=True))
-        return f"{python_name(name_of(read))}[{cells}]" if cells else python_name(name_of(read))
+        cells = ", ".join(self.place(read, i, axis) for i, axis in zip(indices_of(read), axes, strict=True))
+        name = python_name(name_of(read))
+        return f"_at({name}, {cells})" if "np.clip" in cells else f"{name}[{cells}]" if cells else name
 
     def sizes(self, indices: Sequence[Index]) -> str:
         return "".join(f"{self.extent(i)}, " for i in indices)
@@ -314,8 +324,11 @@ class _ArrayCode(Code):
 
 _AT = """def _at(array, *places):
     if array.size == 0:
-        return np.zeros(np.broadcast_shapes(*map(np.shape, places)), F)
+        return np.zeros(np.broadcast_shapes(*map(np.shape, places)), array.dtype)
     return array[places]"""
+_ADD_AT = """def _add_at(array, places, values):
+    if array.size:
+        np.add.at(array, places, values)"""
 _PLACE = """def _place(find, values):
     if values.shape[-1] == 0:
         return np.full(values.shape[:-1], -1)
@@ -328,5 +341,5 @@ _LOGSUMEXP = """def _logsumexp(values, axis):
 
 def own_helpers(used: str) -> str:
     """The definitions of this backend's reductions that a text uses."""
-    found = {"_at(": _AT, "_logsumexp(": _LOGSUMEXP, "_place(": _PLACE}
-    return "\n\n\n".join(text for name, text in found.items() if name in used)
+    found = {"_at(": _AT, "_add_at(": _ADD_AT, "_logsumexp(": _LOGSUMEXP, "_place(": _PLACE}
+    return "\n\n\n".join(text for name, text in found.items() if re.search(rf"\b{re.escape(name)}", used))

@@ -41,10 +41,9 @@ def check(program: Program) -> Program:
             tensor = program.tensors[name_of(read)]
             if len(indices_of(read)) != len(tensor.axes):
                 raise SymgradError("SG303", f"{read} does not fit {tensor.name}, which has {count(len(tensor.axes))}", place(read))
-            if not guarded:
-                for index, axis in zip(indices_of(read), tensor.axes, strict=True):
-                    if scope.get(index) == (axis.lo, axis.hi):
-                        continue
+            for index, axis in zip(indices_of(read), tensor.axes, strict=True):
+                # a condition may protect a read that moves, a fixed cell exists or not
+                if scope.get(index) != (axis.lo, axis.hi) and (not guarded or _is_cell(index, guarded, sizes, statement)):
                     _check_bounds(read, index, axis, scope, statement, program)
     return program
 
@@ -133,6 +132,12 @@ def _free_index(statement: Statement, symbol: Symbol, program: Program) -> Symgr
         other = f"or declare it, if it is a given whole number: input {symbol} in 1..N"
     message = f"the index {symbol} is free on the right, but {left} on the left does not have it"
     return SymgradError("SG301", message, statement.origin.place(where), f"sum over it: sum(… for {symbol}), {other}")
+
+
+def _is_cell(index: Expr, guards: Sequence[Any], sizes: Collection[Any], statement: Statement) -> bool:
+    """True for the 1 of C[l,1] in an equation as written: in one that was derived, conditions may be known to fail."""
+    written = not statement.origin.contributions and not statement.origin.invented
+    return written and not gathers(index) and index.free_symbols <= set(sizes) and all(g.free_symbols for g in guards)
 
 
 def _check_bounds(

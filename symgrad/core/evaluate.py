@@ -19,8 +19,9 @@ import sympy as sp
 from sympy import Expr
 
 from symgrad.core.errors import SymgradError
-from symgrad.core.expr import indices_of, position
+from symgrad.core.expr import gathers, indices_of, position, where
 from symgrad.core.graph import components, tensor_needs
+from symgrad.core.guards import on_places
 from symgrad.core.meaning import Env, Place, Watch, compiled, ranging
 from symgrad.core.program import Program, Statement, outer_first
 from symgrad.core.reductions import REDUCTIONS
@@ -93,9 +94,10 @@ class _Evaluator:
     def define(self, statements: Sequence[Statement]) -> None:
         """The cells of quantities that may need each other: one that waits for another is tried again after it."""
         for number, statement in enumerate(statements):
-            cell = self.cell_of(statement)
+            cell, touched = self.cell_of(statement), self.touched_by(statement)
             for env in ranging([index.limit for index in outer_first(statement.domain)])(self, self.sizes):
-                self.pending.setdefault(cell(env), {}).setdefault(number, (statement, []))[1].append(env)
+                if (found := touched(env)) is not None:
+                    self.pending.setdefault(found, {}).setdefault(number, (statement, []))[1].append(env)
             if statement.op in (None, "sum") or statement.moving:
                 continue  # a sum starts at 0 anyway
             for env in ranging([index.limit for index in statement.outer])(self, self.sizes):
@@ -137,13 +139,33 @@ class _Evaluator:
         indices = [(compiled(i), low) for i, low in zip(indices_of(statement.target), self.lowest[name], strict=True)]
         return lambda env: (name, tuple(int(index(self, env) - low) for index, low in indices))
 
+    def has(self, cell: Cell) -> bool:
+        name, place = cell
+        return all(0 <= k < n for k, n in zip(place, self.cells[name].shape, strict=True))
+
+    def touched_by(self, statement: Statement) -> Callable[[Env], Cell | None]:
+        """The cell of a point; None outside of the array, where a condition must keep the statement from adding there."""
+        cell, guards = self.cell_of(statement), [compiled(where(c, 1, 0)) for c in on_places(statement, self.program)]
+        gathered = any(map(gathers, indices_of(statement.target)))
+
+        def touched(env: Env) -> Cell | None:
+            if gathered and not all(guard(self, env) for guard in guards):
+                return None  # its place may have none either
+            found = cell(env)
+            if self.has(found):
+                return found
+            if all(guard(self, env) for guard in guards):
+                raise SymgradError("SG605", f"{statement.target} leaves its array", statement.origin.span)
+            return None
+
+        return touched
+
     def read(self, name: str, place: Place, read: Expr) -> Any:
         if self.pending and (name, place) in self.pending:
             raise _Waits(name, place)
-        cells = self.cells[name]
-        if any(not 0 <= k < n for k, n in zip(place, cells.shape, strict=True)):
+        if not self.has((name, place)):
             raise SymgradError("SG605", f"{read} leaves its array")
-        return cells[place]
+        return self.cells[name][place]
 
 
 def _full(shape: tuple[int, ...], value: Any) -> Any:

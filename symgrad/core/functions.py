@@ -355,7 +355,8 @@ ROWS: tuple[ScalarFunction, ...] = (
 )
 
 FUNCTIONS: dict[str, ScalarFunction] = {spelling: row for row in ROWS for spelling in (row.name, *row.spellings)}
-BY_HEAD: dict[Any, ScalarFunction] = {row.head: row for row in ROWS}
+# SymPy makes its own Abs of the root of an index squared
+BY_HEAD: dict[Any, ScalarFunction] = {**{row.head: row for row in ROWS}, sp.Abs: FUNCTIONS["abs"]}
 
 # functions of whole arrays, and what is written for them with indices: as text, as LaTeX
 WHOLE_ARRAYS: dict[str, tuple[str, str]] = {

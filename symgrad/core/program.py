@@ -304,7 +304,9 @@ class Program:
         return frozenset(name for name, found in self.definitions.items() if len(found) > 1 and overlap(self, name) is None)
 
     def alone(self, statement: Statement) -> bool:
-        """True where the statement's value is the value of its target: no other adds to it."""
+        """True where the statement's value is the value of its target: no other adds to it, nor itself at other points."""
+        if scatters(statement):
+            return False
         return len(self.definitions[statement.name]) == 1 or statement.name in self.partitioned
 
     @property

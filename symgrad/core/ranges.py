@@ -128,7 +128,8 @@ class Ranges:
             if is_reduction(node):
                 bound = {limit[0]: (tuple(limit[1:]) or None) for limit in split_reduction(node)[2]}
                 self._check_scope({**around, **bound}, equation.origin.span)
-        for read, scope, guarded in scoped(equation.value, around, narrow=False):
+        for read, scope, guards in scoped(equation.value, around, narrow=False):
+            guarded = {s for guard in guards for s in guard.free_symbols}
             span, name, indices = equation.origin.place(read), name_of(read), indices_of(read)
             axes = self.axes.setdefault(name, tuple(self._axis(name, place, i, scope) for place, i in enumerate(indices)))
             if len(axes) != len(indices):
@@ -268,12 +269,12 @@ def check_ends(name: str, lo: Expr, hi: Expr, span: Span | None) -> None:
         raise SymgradError("SG307", f"the range of {name} is empty: {lo}..{hi}", span, "write the lower end first")
 
 
-def scoped(expr: Any, scope: Scope, narrow: bool = True) -> Iterator[tuple[Expr, Scope, frozenset[Any]]]:
-    """(access, the indices around it with their ranges or None for an open one, guarding), accesses inside indices too.
+def scoped(expr: Any, scope: Scope, narrow: bool = True) -> Iterator[tuple[Expr, Scope, tuple[Any, ...]]]:
+    """(access, the indices around it with their ranges or None for an open one, guards), accesses inside indices too.
 
-    Guarding are the indices in conditions that choose the branch it stands in; `narrow` takes those into account.
+    Guards are the conditions on indices that choose the branch it stands in; `narrow` takes those on one into account.
     """
-    stack: list[tuple[Any, Scope, frozenset[Any]]] = [(expr, scope, frozenset())]
+    stack: list[tuple[Any, Scope, tuple[Any, ...]]] = [(expr, scope, ())]
     while stack:
         node, around, under = stack.pop()
         if is_access(node):
@@ -284,10 +285,10 @@ def scoped(expr: Any, scope: Scope, narrow: bool = True) -> Iterator[tuple[Expr,
             stack.append((body, {**around, **{limit[0]: (tuple(limit[1:]) or None) for limit in ends}}, under))
         elif node.func == where:
             condition, yes, no = node.args
-            inside = under | {s for s in condition.free_symbols if is_index(s)}
+            guards = any(map(is_index, condition.free_symbols))
             stack += [
-                (yes, narrowed(around, condition) if narrow else around, inside),
-                (no, around, inside),
+                (yes, narrowed(around, condition) if narrow else around, (*under, condition) if guards else under),
+                (no, around, (*under, condition.negated) if guards else under),
                 (condition, around, under),
             ]
         elif node.args:
@@ -298,7 +299,7 @@ def narrowed(scope: Scope, condition: Any) -> Scope:
     """The ranges where a condition on one index holds: i = 0, i <= N - 1, n <= i - 1 with i around n."""
     symbol, end = condition.args
     ends = scope.get(symbol) if is_index(symbol) else None
-    if ends is None:
+    if ends is None or gathers(end):  # a number that is data, or computed, is no end that others could use
         return scope
     lo, hi = ends
     new = {

@@ -116,9 +116,10 @@ class Bracket:
 
 @dataclass(frozen=True)
 class Transpose:
-    """A whole array transposed; printed only."""
+    """A whole array transposed; printed, and read in claims."""
 
     base: Tree
+    span: Span | None = field(default=None, compare=False)
 
 
 ONES = "𝟏"  # the name of the vector of ones

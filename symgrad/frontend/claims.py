@@ -20,8 +20,8 @@ from dataclasses import dataclass, replace
 from symgrad.core.draft import Claim
 from symgrad.core.errors import Source, SymgradError, did_you_mean
 from symgrad.core.greek import LETTERS
-from symgrad.core.tree import Call, Compare, Deriv, Name, Num, Prod, Tree, depth, map_tree
-from symgrad.frontend.syntax import LIMITS, Parser, Token, describe, span_of, tokenize
+from symgrad.core.tree import ONES, Call, Compare, Deriv, Name, Num, Prod, Tree, depth, map_tree
+from symgrad.frontend.syntax import INFIX, LIMITS, Parser, Token, describe, span_of, tokenize
 
 Ranks = Mapping[str, int]
 
@@ -55,6 +55,18 @@ class _ClaimParser(Parser):
             if not (self.token.kind in ("newline", "end") or self.sees(";", ",")):
                 raise SymgradError("SG105", f"expected the end of the claim, found {describe(self.token)}", self.token.span)
         return out
+
+    def binding(self, left: Tree) -> int:
+        return INFIX["*"] if self.sees("⊙") else super().binding(left)
+
+    def infix(self, left: Tree, binds: int, grown: bool) -> Tree:
+        """u ⊙ v too, entry by entry."""
+        if not self.sees("⊙"):
+            return super().infix(left, binds, grown)
+        self.next()
+        right = self.expression(binds)
+        factors = left.factors if grown and isinstance(left, Prod) else (("*", left),)
+        return Prod((*factors, ("o", right)), span_of(left).to(span_of(right)))
 
     def prefix(self, least: int) -> Tree:
         """Iverson's bracket too, [u > 0]: 1 where it holds, else 0."""
@@ -111,6 +123,8 @@ class _Derivatives:
         return map_tree(tree, self._node)
 
     def _node(self, tree: Tree) -> Tree:
+        if tree == Name("ones") and "ones" not in self.ranks:
+            return Name(ONES, (), span_of(tree))
         if isinstance(tree, Name):
             return self._subscripts(tree)
         return self._product(tree) if isinstance(tree, Prod) else tree
@@ -158,7 +172,7 @@ class _Derivatives:
 
 # what is printed in Unicode, rewritten in the language; indices and ranges inside { } first
 BOUND = re.compile(r"Σ_(?:\{([^{}]*)\}|(\w))\s*")
-PRINTED = re.compile(r"[│ΣΔ·−√⁰¹²³⁴-⁹₀-₉]|\w\*?_\{|\*_\w")
+PRINTED = re.compile(r"[│ΣΔ·−√ᵀ𝟏⁰¹²³⁴-⁹₀-₉]|\w\*?_\{|\*_\w")
 SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
 BELOW = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
 
@@ -192,11 +206,11 @@ def _plain_equation(line: str, ranks: Ranks) -> str:
         letter = LETTERS.get(name, name)
         star = f"{letter}^*"
         line = re.sub(rf"(?<![^\Wd]){letter}\*_(\{{[^{{}}]*\}}|\w+)", lambda m, star=star: f"{star}[{_indices(m[1])}]", line)  # type: ignore[misc]
-        line = re.sub(rf"(?<![^\Wd]){letter}\*(?!\*)(?=\s+\w|\s*(?:[-−+)/,=·]|$))", f"{letter}^*", line)
+        line = re.sub(rf"(?<![^\Wd]){letter}\*(?!\*)(?=\s+\w|\s*(?:[-−+)/,=·⊙]|$))", f"{letter}^*", line)
     line = re.sub(r"(\w)_\{([^{}]*)\}", lambda m: m[0] if m[1] == "Σ" else f"{m[1]}[{m[2]}]", line)
     line = re.sub(r"[₀-₉]+", lambda m: "_" + m[0].translate(BELOW), line)
     line = re.sub(r"[⁻⁰¹²³⁴-⁹]+", lambda m: "^" + m[0].translate(SUPERSCRIPTS), line)
-    return _spaced(_sums(line))
+    return _spaced(_sums(line.replace(ONES, "ones").replace("ᵀ", "^T")))
 
 
 def _range(line: str) -> tuple[str, str, str]:

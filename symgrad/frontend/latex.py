@@ -96,26 +96,27 @@ def looks_like_latex(text: str) -> bool:
     return any(mark in line.partition("#")[0] for line in text.split("\n") for mark in ("\\", "$", "{"))
 
 
+@dataclass(frozen=True)
+class Answers:
+    """The claims of a page, and the places of its other equations."""
+
+    claims: tuple[Claim, ...]
+    others: tuple[Span, ...]
+
+
 def claims(
     latex: str, name: str = "<latex>", quantities: Mapping[str, int] | None = None, functions: Iterable[str] = ()
-) -> tuple[Claim, ...]:
-    r"""The equations of a text whose left side is a derivative; `others` gives the rest.
+) -> Answers:
+    r"""The equations of a text whose left side is a derivative, and the places of the others.
 
     `quantities` of the model, with their number of indices, and its `functions` decide what could mean two things.
 
-    >>> claims(r"y = x^2, \quad \frac{dJ}{dx} = \frac{dJ}{dy} \cdot 2x")[0].span.text
-    '\\frac{dJ}{dx} = \\frac{dJ}{dy} \\cdot 2x'
+    >>> found = claims(r"y = x^2, \quad \frac{dJ}{dx} = \frac{dJ}{dy} \cdot 2x")
+    >>> found.claims[0].span.text, found.others[0].text
+    ('\\frac{dJ}{dx} = \\frac{dJ}{dy} \\cdot 2x', 'y = x^2')
     """
-    return tuple(_read(latex, name, Known.of_model(quantities or {}, functions))[1])
-
-
-def others(latex: str, name: str = "<latex>") -> tuple[Span, ...]:
-    r"""The equations of a text that are no claims.
-
-    >>> others(r"y = x^2, \quad \frac{dJ}{dx} = \frac{dJ}{dy} \cdot 2x")[0].text
-    'y = x^2'
-    """
-    return tuple(_read(latex, name)[0].whole)
+    lines, found, _, _ = _read(latex, name, Known.of_model(quantities or {}, functions))
+    return Answers(tuple(found), tuple(lines.whole))
 
 
 def _read(latex: str, name: str, known: Known | None = None) -> tuple[Lines, list[Claim], list[str], Known]:

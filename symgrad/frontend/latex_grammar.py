@@ -8,7 +8,7 @@ from dataclasses import replace
 from symgrad.core.errors import Span, SymgradError
 from symgrad.core.functions import FUNCTIONS
 from symgrad.core.reductions import REDUCERS
-from symgrad.core.tree import Call, Compare, Name, Num, Pow, Prod, Sum, Tree
+from symgrad.core.tree import Call, Compare, Name, Num, Pow, Prod, Sum, Transpose, Tree
 from symgrad.frontend.latex_names import Known
 from symgrad.frontend.latex_tokens import ACCENTS, BIG, FONTS, FUNCTION_COMMANDS, GREEK_COMMANDS
 from symgrad.frontend.syntax import JUXTAPOSED, Parser, Token, describe, join, span_of
@@ -46,6 +46,7 @@ REFUSED = {
     r"\sim": "distributions are no part of the language; write the likelihood", r"\propto": "an equation has =",
     r"\otimes": r"write indices: a_i b_j", r"\infty": "quantities are finite",
 }  # fmt: skip
+TOP = "⊤"
 BODY = 22  # a sum's body is one term: what binds more than + and -
 NAMES = frozenset({*GREEK_COMMANDS, *FONTS, *ACCENTS, r"\partial"})
 
@@ -98,7 +99,10 @@ class Grammar(Parser):
             right = self.expression(binds)
             factors = left.factors if grown and isinstance(left, Prod) else (("*", left),)
             return Prod((*factors, ("*", right)), join(left, right))
+        entrywise = self.known.model and self.token.span.text in (r"\odot", "⊙")
         tree = super().infix(left, binds, grown)
+        if entrywise and isinstance(tree, Prod):
+            tree = replace(tree, factors=(*tree.factors[:-1], ("o", tree.factors[-1][1])))
         self.slashed = tree if slash else None
         return tree
 
@@ -170,10 +174,22 @@ class Grammar(Parser):
         if not self.sees("^"):
             return tree
         self.next()
+        if self.known.model and (end := self.transposed()):
+            return self.powers(Transpose(tree, span_of(tree).to(end)))
         if self.sees("*", "'", r"\top") or (self.sees("{") and self.peek().text in ("*", "'", r"\top")):
             raise SymgradError("SG139", f"{self.token.span.text} decorates no single name", self.token.span)
         exponent = self.exponent()
         return Pow(tree, exponent, join(tree, exponent))
+
+    def transposed(self) -> Span | None:
+        r"""The end of ^\top or ^{\top}."""
+        if self.sees(r"\top"):
+            return self.next().span
+        if self.sees("{") and self.peek().text == r"\top" and self.peek(2).text == "}":
+            self.next()
+            self.next()
+            return self.next().span
+        return None
 
     def arguments(self) -> tuple[list[Tree], Span]:
         opening = self.next()
@@ -276,6 +292,11 @@ def conjuncts(condition: Compare) -> list[Compare]:
         out.append(Compare(condition.op, condition.left, condition.right.left, condition.span))
         condition = condition.right
     return [*out, condition]
+
+
+def raised(base: Tree, exponent: Tree, span: Span) -> Tree:
+    """A power, or the transpose."""
+    return Transpose(base, span) if exponent == Name(TOP) else Pow(base, exponent, span)
 
 
 def shifted(tree: Tree, sign: str, by: int) -> Tree:

@@ -6,13 +6,15 @@ from dataclasses import replace
 
 from symgrad.core.errors import Span, SymgradError
 from symgrad.core.functions import function_hint
-from symgrad.core.tree import Call, Deriv, Name, Num, Pow, Tree
+from symgrad.core.tree import ONES, Call, Deriv, Name, Num, Tree
 from symgrad.frontend.latex_grammar import (
     BIG_WORDS,
     BY_WORD,
     NAMES,
     OPENERS,
+    TOP,
     Grammar,
+    raised,
 )
 from symgrad.frontend.latex_names import Element, note_name, resolved
 from symgrad.frontend.latex_tokens import ACCENTS, FONTS, GREEK_COMMANDS
@@ -126,6 +128,8 @@ class Symbols(Grammar):
         if wrapped:
             self.need("}", f"after the letter of {command.text}")
         span = command.span.to(self.tokens[self.at - 1].span)
+        if token.text == "1" and self.known.model and not self.sees("_", "[", "(", r"\{", "{"):
+            return self.powers(Name(ONES, (), span))
         if token.text == "1":
             return self.indicator(span)
         if token.kind not in ("letter", "upright", "text") and token.text not in GREEK_COMMANDS:
@@ -191,7 +195,7 @@ class Symbols(Grammar):
         note_name(tree, self.known)
         if power is not None:
             self.known.quantities.add(name)
-            return Pow(tree, power, start.to(span_of(power)))
+            return raised(tree, power, start.to(span_of(power)))
         return self.applied(tree)
 
     def bracketed(self, tree: Name, end: Span) -> Name:
@@ -305,6 +309,10 @@ class Symbols(Grammar):
             if wrapped:
                 self.need("}", "after the decoration")
             return marks, (), None
+        if self.known.model and (token.text == r"\top" or (token.text == "T" and (not wrapped or self.peek().text == "}"))):
+            self.next()
+            end = self.need("}", "after the transpose").span if wrapped else token.span
+            return "", (), Name(TOP if token.text == r"\top" else "T", (), token.span.to(end))
         if token.text in (r"\top", r"\dagger") or (token.text == "T" and (not wrapped or self.peek().text == "}")):
             raise SymgradError("SG137" if token.text == "T" else "SG139",
                 f"^{token.span.text} may be a transpose or a power" if token.text == "T" else "the transpose is matrix notation",

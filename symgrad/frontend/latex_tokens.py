@@ -21,7 +21,7 @@ from symgrad.frontend.syntax import LIMITS, Token
 TOKEN = re.compile(
     r"(?P<blank>[ \t\r~]+|%[^\n]*)|(?P<paragraph>\n[ \t\r]*\n\s*)|(?P<newline>\n)"
     r"|(?P<number>[0-9]+(?:\.[0-9]+)?|\.[0-9]+)|(?P<letter>[A-Za-zα-ωΑ-Ωϵϕϑ∂ℓ])"
-    r"|(?P<command>\\(?:[A-Za-z]+\*?|.))|(?P<op>\.\.|\+=|:=|[-+*/^_{}()\[\]|,;:.=<>&'!≤≥≠·×−∑∏∀∈…])",
+    r"|(?P<command>\\(?:[A-Za-z]+\*?|.))|(?P<op>\.\.|\+=|:=|[-+*/^_{}()\[\]|,;:.=<>&'!≤≥≠·×⊙−∑∏∀∈…])",
     re.DOTALL,
 )
 SYMBOLS = 10_000  # of one display; reading takes some seconds for more
@@ -29,7 +29,7 @@ BREAK = re.compile(r"\*?\[-?[0-9.]+[a-z]{2}\]")  # the space after \\\\
 STRETCH = re.compile(r"\s*(?:\{\s*\\arraystretch\s*\}|\\arraystretch)\s*\{\s*[0-9]+(?:\.[0-9]+)?\s*\}")  # of rows: space alone
 # what stands for the same token
 SAME = {
-    r"\cdot": "*", r"\times": "*", r"\odot": "*", r"\ast": "*", "·": "*", "×": "*", "−": "-", r"\div": "/",
+    r"\cdot": "*", r"\times": "*", r"\odot": "*", "⊙": "*", r"\ast": "*", "·": "*", "×": "*", "−": "-", r"\div": "/",
     r"\le": "<=", r"\leq": "<=", r"\leqslant": "<=", "≤": "<=", r"\ge": ">=", r"\geq": ">=", r"\geqslant": ">=", "≥": ">=",
     r"\lt": "<", r"\gt": ">", r"\ne": "!=", r"\neq": "!=", "≠": "!=", r"\equiv": "=", r"\triangleq": "=", r"\coloneqq": "=",
     r"\doteq": "=", ":=": "=", r"\leftarrow": "=", r"\gets": "=", "∑": r"\sum", "∏": r"\prod", "∀": r"\forall", "∈": r"\in",

@@ -16,7 +16,8 @@ from sympy import Expr
 from symgrad.core.affine import bounds, solved_sizes
 from symgrad.core.dependence import Item, Loop, Step, order
 from symgrad.core.expr import accesses, indices_of, is_reduction, nodes, where
-from symgrad.core.parts import gap, region
+from symgrad.core.guards import needed
+from symgrad.core.parts import crooked, gap, region
 from symgrad.core.program import Index, Program, Statement, covers, outer_first, scatters
 from symgrad.core.reductions import REDUCTIONS
 from symgrad.core.sizes import check_known
@@ -63,7 +64,8 @@ def _starts(program: Program, items: Sequence[Item]) -> tuple[set[str], set[int]
         tensor = program.tensors[name]
         if program.alone(statements[0]) and not any(map(scatters, statements)):
             box = [(axis.lo, axis.hi) for axis in tensor.axes]
-            in_boxes = not any(statement.moving for statement in statements)
+            # of H[i,i] the diagonal alone is written
+            in_boxes = not any(crooked(s) or needed(s, program) for s in statements)
             if not (in_boxes and gap([region(s) for s in statements], box, program.facts) is None):
                 zeroed.add(name)
             continue

@@ -206,8 +206,19 @@ def _applied(statement: Statement, tensor: Tensor, solved: Solved) -> Statement:
 
 def _under(guards: list[Any], value: Expr) -> Expr:
     for guard in reversed(guards):
-        value = where(guard, value, sp.S.Zero)
+        value = _within_choice(guard, value) if gathers(guard) else where(guard, value, sp.S.Zero)
     return value
+
+
+def _within_choice(guard: Any, value: Expr) -> Expr:
+    """A guard that reads data, [k = w[i+1]], where the value's own conditions, [i < N], hold: elsewhere it may not be read."""
+    factors = sp.Mul.make_args(value)
+    choice = next((f for f in factors if f.func == where and f.args[2] == 0), None)
+    if choice is None:
+        return where(guard, value, sp.S.Zero)
+    condition, chosen, zero = choice.args
+    rest = [f for f in factors if f is not choice]
+    return where(condition, _within_choice(guard, sp.Mul(*rest, chosen)), zero)
 
 
 def _named(statement: Statement, mapping: dict[Any, Any], program: Program) -> Statement:

@@ -67,7 +67,7 @@ def matrix_page(primal: Program, whole: Program, loss: str) -> Page:
         if owner and owner[0] == loss:
             sources = {id(part.primal) for part in statement.origin.contributions}
             last = max((place for place, s in enumerate(down) if id(s) in sources), default=0)
-            places.setdefault(last, []).append(_line(_by_result(statement, primal), whole, layout, rest))
+            places.setdefault(last, []).append(_line(by_result(statement, primal), whole, layout, rest))
     rows = tuple(Row(_line(s, primal, layout, rest), tuple(places.get(place, ()))) for place, s in enumerate(down))
     return Page((Section(("Forward", "Backward"), rows),), None, _notes(rest))
 
@@ -95,7 +95,7 @@ def _deriv_name(tree: Tree) -> str:
     return f"d{_deriv_name(tree.top)}/d{_deriv_name(tree.bottom)}" if isinstance(tree, Deriv) else getattr(tree, "name", "")
 
 
-def _by_result(statement: Statement, primal: Program) -> Statement:
+def by_result(statement: Statement, primal: Program) -> Statement:
     """dy/db as y (1 - y), not as exponentials of b."""
     value = statement.value
     for part in statement.origin.contributions:
@@ -113,7 +113,8 @@ def matrix_line(statement: Statement, program: Program, layout: Layout) -> Line:
         value = reduction("sum", value, [index.limit for index in statement.reduced])
     writer = _Writer(layout, program, statement)
     target = writer.access(statement.target)
-    return Line(target.tree, "=", writer.oriented(writer.array(tidy(value)), target.axes))
+    right = writer.oriented(writer.array(tidy(value)), target.axes)
+    return Line(target.tree, "=", writer.filled(right, target.axes) if isinstance(right, Num) else right)
 
 
 class _Writer:
@@ -188,6 +189,13 @@ class _Writer:
             ones: Tree = Name(ONES) if len(axes) == 1 else _times(Name(ONES), Transpose(Name(ONES)))
             return _times(part.tree, ones)
         return _times(part.tree, Transpose(Name(ONES))) if part.axes[0] == axes[0] else _times(Name(ONES), Transpose(part.tree))
+
+    def filled(self, number: Num, axes: Sequence[Any]) -> Tree:
+        """The array whose every entry is the number."""
+        if not axes or number.text == "0":
+            return number
+        ones: Tree = Name(ONES) if len(axes) == 1 else _times(Name(ONES), Transpose(Name(ONES)))
+        return ones if number.text == "1" else _times(number, ones)
 
     def oriented(self, part: Array, axes: Sequence[Any]) -> Tree:
         if tuple(axes) == part.axes or (_is_number(part.tree) and not part.axes):

@@ -57,9 +57,10 @@ def reuse(program: Program) -> Program:
                 or (call == statement.value and key not in known and not statement.reduced)
             ):
                 continue
-            call = replace_nodes(call, mapping)
+            head = BY_HEAD[call.func].name
+            call = replace_nodes(call, mapping)  # exp(log(a) + b) is no exp once log(a) has a name
             if key not in known:
-                known[key] = name = _unused(program, numbers, BY_HEAD[call.func].name)
+                known[key] = name = _unused(program, numbers, head)
                 axes = tuple(_index(s, statement) for s in free)
                 tensors.append(Tensor(name, axes, "defined"))
                 reads = [read for read in accesses(call) if name_of(read) in program.tensors]
