@@ -157,7 +157,7 @@ class Derivation:
 
     def pdf(self, style: str = "slides", explain: bool = False) -> bytes:
         """The LaTeX document as PDF. Raises SG611 (pdflatex is not installed), SG707 (it fails)."""
-        return pdf.pdf(document.article(self.page(style, explain)))
+        return pdf.pdf(self.page(style, explain))
 
     def graph(self, format: str = "svg", values: Mapping[str, Any] | None = None) -> str:
         """The graph of the model as "svg", "dot", "mermaid" or "tikz": forward edges, and backward ones with partials.

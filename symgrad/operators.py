@@ -129,7 +129,7 @@ class Operator:
 
     def pdf(self) -> bytes:
         """The LaTeX document as PDF. Raises SG611 (pdflatex is not installed), SG707 (it fails)."""
-        return pdf.pdf(document.article(self.page()))
+        return pdf.pdf(self.page())
 
     def closed(self, name: str) -> Gradient:
         """One result in closed form, in quantities of the model that have names. Raises SG203, SG506."""

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
 from functools import cache
@@ -20,7 +21,7 @@ from symgrad.core.drawing import Drawing, Edge, Node
 from symgrad.core.page import Line, Page, Row, Section
 from symgrad.core.tree import Deriv, Name
 from symgrad.derivation import Derivation
-from symgrad.printers import document, dot, html, mermaid, pages, svg, tikz
+from symgrad.printers import document, dot, html, mermaid, pages, pdf, svg, tikz, typst
 from symgrad.printers.formats import BINARY, DRAWING_STANDALONE, DRAWINGS, FORMATS, STANDALONE
 from symgrad.printers.layering import GAP_X, layers, place, spread
 from tests.models import MODELS
@@ -29,7 +30,12 @@ ROOT = Path(__file__).parent.parent
 GOLDENS = Path(__file__).parent / "goldens" / "formats"
 NAMES = ("S1", "S3", "S7", "gru")
 Capture = pytest.CaptureFixture[str]
-PRINTED: dict[str, Callable[[Page], str]] = {"html": html.html, "beamer": document.beamer, "tex": document.article}
+PRINTED: dict[str, Callable[[Page], str]] = {
+    "html": html.html,
+    "beamer": document.beamer,
+    "tex": document.article,
+    "typst": typst.typst,
+}
 CASES = [(name, style, format) for name in NAMES for style in ("slides", "steps") for format in PRINTED]
 CASES += [(name, "graph", format) for name in NAMES for format in DRAWINGS]
 
@@ -170,7 +176,7 @@ def test_notes_and_captions_show(format: str) -> None:
     assert isinstance(text, str)
     assert "Caption here" in text
     assert "note" in text
-    assert ("note & more" in text) == (format == "text")
+    assert ("note & more" in text) == (format in ("text", "typst"))
 
 
 def test_decks_show_every_line_once_and_one_by_one() -> None:
@@ -325,12 +331,68 @@ def test_standalone_is_a_document(format: str, capsys: Capture) -> None:
     assert capsys.readouterr().out.startswith("\\documentclass")
 
 
-def test_pdf_without_pdflatex(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Capture) -> None:
-    """A traceback where pdflatex is missing; an empty file left behind."""
+def test_pdf_with_neither(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Capture) -> None:
+    """A traceback where pdflatex and Typst are missing; a hint at one way only; an empty file left behind."""
     monkeypatch.setattr(shutil, "which", lambda _: None)
+    monkeypatch.setitem(sys.modules, "typst", None)
     assert main(["derive", "J = x^2", "--format", "pdf", "-o", str(tmp_path / "a.pdf")]) == 2
-    assert "SG611" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert [word for word in ("SG611", "symgrad[pdf]", "TeX") if word not in said] == []
     assert list(tmp_path.iterdir()) == []
+
+
+def test_pdf_by_typst(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No PDF without TeX; bytes that depend on the hour."""
+    pytest.importorskip("typst")
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    assert main(["derive", "J = x^2", "--format", "pdf", "-o", str(tmp_path / "a.pdf")]) == 0
+    assert (tmp_path / "a.pdf").read_bytes() == sg.derive(sg.parse("J = x^2")).pdf()
+    assert (tmp_path / "a.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_typst_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Typst's own words for what is wrong lost; a page that reads a file."""
+    pytest.importorskip("typst")
+    with pytest.raises(sg.SymgradError, match="unknown variable: nonsense") as error:
+        pdf.by_typst("$nonsense$")
+    assert error.value.code == "SG707"
+    with pytest.raises(sg.SymgradError) as error:
+        pdf.by_typst(f'#read("{Path(__file__).resolve()}")')
+    assert error.value.code == "SG707"
+
+
+TO_TYPST = [
+    *HOSTILE,
+    '#read("a")',
+    '"#x"',
+    "x\\",
+    "//x",
+    "/*",
+    "a.len()",
+    "∑",
+    "e\u0301",
+    "_",
+    "@a",
+    "x\ny",
+]
+
+
+@pytest.mark.parametrize("name", TO_TYPST)
+def test_typst_takes_names_for_text(name: str) -> None:
+    """A name or a word that ends its string, and so runs."""
+    text = typst.typst(hostile_page(name)).removeprefix(typst.HEAD.format(flipped="false"))
+    bare = re.sub(r'"(?:[^"\\]|\\.)*"', "STRING", text, flags=re.DOTALL)
+    assert set(re.findall(r"#\w*|@|<|//|/\*|`|\\", bare)) <= {"#fit", "#block", "#STRING"}
+    assert [bare.count(mark) for mark in "([{"] == [bare.count(mark) for mark in ")]}"]
+    assert bare.count("$") % 2 == 0
+    assert '"' not in bare
+
+
+def test_typst_compiles() -> None:
+    """A word without quotes, a group that does not close, a name that breaks out."""
+    pytest.importorskip("typst")
+    for name in TO_TYPST:
+        assert pdf.by_typst(typst.typst(hostile_page(name))).startswith(b"%PDF")
 
 
 def test_pdf_that_fails(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

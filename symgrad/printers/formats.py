@@ -1,7 +1,7 @@
 """All formats by name: one line a format, for the methods of derivations, notebooks and the command line.
 
 >>> sorted({**FORMATS, **DRAWINGS})
-['beamer', 'dot', 'html', 'latex', 'markdown', 'mermaid', 'pdf', 'svg', 'text', 'tikz']
+['beamer', 'dot', 'html', 'latex', 'markdown', 'mermaid', 'pdf', 'svg', 'text', 'tikz', 'typst']
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Protocol
 from symgrad.core.drawing import Drawing
 from symgrad.core.errors import SymgradError, did_you_mean
 from symgrad.core.page import Page
-from symgrad.printers import document, dot, html, mermaid, pages, pdf, svg, tikz
+from symgrad.printers import document, dot, html, mermaid, pages, pdf, svg, tikz, typst
 
 FORMATS: dict[str, Callable[[Page], str | bytes]] = {
     "text": pages.text,
@@ -20,7 +20,8 @@ FORMATS: dict[str, Callable[[Page], str | bytes]] = {
     "markdown": pages.markdown,
     "html": html.html,
     "beamer": document.beamer,
-    "pdf": lambda page: pdf.pdf(document.article(page)),
+    "typst": typst.typst,
+    "pdf": pdf.pdf,
 }
 # what is a fragment, as a document of its own
 STANDALONE: dict[str, Callable[[Page], str]] = {"latex": document.article}
