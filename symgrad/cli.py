@@ -17,6 +17,7 @@ from symgrad.core.errors import SymgradError, did_you_mean
 from symgrad.core.program import Program
 
 if TYPE_CHECKING:
+    from symgrad.core.page import Page
     from symgrad.derivation import Derivation
     from symgrad.trainer import Settings
 
@@ -97,13 +98,12 @@ def _language_option(parser: argparse.ArgumentParser) -> None:
 
 
 def _derive_options(parser: argparse.ArgumentParser) -> None:
+    from symgrad.printers.formats import DRAWINGS, FORMATS
+
     _model_options(parser)
     parser.add_argument("--style", default="slides", help="slides (default), steps, modules, closed or matrix")
-    parser.add_argument(
-        "--format",
-        default="text",
-        help="text (default), latex, markdown, html, beamer, pdf; or the graph of the model as svg, dot, mermaid, tikz",
-    )
+    choices = f"{', '.join(FORMATS)}; or the graph of the model as {', '.join(DRAWINGS)}"
+    parser.add_argument("--format", default="text", help=f"default text; {choices}")
     parser.add_argument("--standalone", action="store_true", help="a whole document instead of a fragment of latex or tikz")
     parser.add_argument("--gradient", metavar="NAME", type=_name, help="print only dJ/dNAME, in closed form")
     parser.add_argument("-o", "--output", metavar="FILE", help="write to a file instead of the terminal")
@@ -227,10 +227,10 @@ def derive(options: Any) -> None:
     """Print or write the backward pass."""
     from symgrad.derivation import derive as run
     from symgrad.kernel import save_bytes
-    from symgrad.printers.formats import BINARY, DRAWINGS, FORMATS
+    from symgrad.printers.formats import DRAWINGS, FORMATS
 
     _choose("format", options.format, (*FORMATS, *DRAWINGS))
-    _check_derive(options, BINARY, DRAWINGS)
+    _check_derive(options, [name for name, row in FORMATS.items() if row.binary], DRAWINGS)
     if options.output is not None:
         _check_output(options.output, options.force)
     program, notes = reading(options.model, options.language)
@@ -259,18 +259,19 @@ def _check_derive(options: Any, binary: Collection[str], drawings: Collection[st
 
 
 def _drawn(d: Derivation, options: Any) -> str:
-    from symgrad.printers.formats import DRAWING_STANDALONE
+    from symgrad.printers.formats import DRAWINGS
 
-    make = DRAWING_STANDALONE.get(options.format) if options.standalone else None
-    return make(d.drawing()) if make else d.graph(options.format)
+    row = DRAWINGS[options.format]
+    return (row.standalone if options.standalone and row.standalone else row.write)(d.drawing())
 
 
 def _printed(d: Derivation, options: Any) -> str | bytes:
-    from symgrad.printers.formats import FORMATS, STANDALONE
+    from symgrad.printers.formats import FORMATS
     from symgrad.printers.latex import LATEX
     from symgrad.printers.pages import equation
 
-    make = STANDALONE.get(options.format, FORMATS[options.format]) if options.standalone else FORMATS[options.format]
+    row = FORMATS[options.format]
+    make: Callable[[Page], str | bytes] = row.standalone if options.standalone and row.standalone else row.write
     if not options.gradient:
         return make(d.page(options.style, options.explain))
     gradient = d.gradient(options.gradient)

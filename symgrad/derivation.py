@@ -30,8 +30,8 @@ from symgrad.core.program import Index, Program, Statement, Tensor
 from symgrad.core.ranges import scoped
 from symgrad.core.source import right_side
 from symgrad.core.tree import names_in_order
-from symgrad.printers import document, html, pages, pdf
-from symgrad.printers.formats import DRAWINGS, bundle, choose
+from symgrad.printers import pages
+from symgrad.printers.formats import DRAWINGS, Printed, bundle, choose
 from symgrad.printers.latex import LATEX
 from symgrad.printers.text import TEXT
 from symgrad.transform.chain import forward_line, slides, steps
@@ -54,7 +54,7 @@ DRAWN = 10_000  # numbers in the arrays of a graph
 
 
 @dataclass(frozen=True, eq=False)
-class Gradient(Program):
+class Gradient(Program, Printed):
     """A program of one statement, the closed form of one gradient; `used` are the assumptions it rests on."""
 
     used: tuple[tuple[Expr, Expr], ...] = ()
@@ -77,14 +77,6 @@ class Gradient(Program):
         """One line of Unicode text."""
         return pages.equation(forward_line(self.statements[0], self), TEXT)
 
-    def markdown(self) -> str:
-        """The equation in $$."""
-        return pages.markdown(self.page())
-
-    def html(self) -> str:
-        """A document with MathML."""
-        return html.html(self.page())
-
     def page(self) -> Page:
         """The equation, and the assumptions it rests on as notes."""
         return Page((), forward_line(self.statements[0], self), tuple(("given ", line) for line in self.given()))
@@ -99,8 +91,11 @@ class Gradient(Program):
 
 
 @dataclass(frozen=True)
-class Derivation:
-    """The backward pass of one loss. `program` is as given; `steps` is it as derived from."""
+class Derivation(Printed):
+    """The backward pass of one loss. `program` is as given; `steps` is it as derived from.
+
+    `text`, `latex` and the other formats take a style, and `explain`, as `page` does.
+    """
 
     program: Program
     steps: Program
@@ -135,30 +130,6 @@ class Derivation:
         joint = self._collected("parts")
         return only(joint, [s for s in joint.statements if s.name not in primal])
 
-    def text(self, style: str = "slides", explain: bool = False) -> str:
-        """Unicode text that lines up in a terminal. `explain` lists the rules by which closed forms were simplified."""
-        return pages.text(self.page(style, explain))
-
-    def latex(self, style: str = "slides", standalone: bool = False, explain: bool = False) -> str:
-        """A LaTeX fragment for amsmath; `standalone`: a document on which nothing runs off the page."""
-        return (document.article if standalone else pages.latex)(self.page(style, explain))
-
-    def markdown(self, style: str = "slides", explain: bool = False) -> str:
-        """Markdown with the mathematics in $$."""
-        return pages.markdown(self.page(style, explain))
-
-    def html(self, style: str = "slides", explain: bool = False) -> str:
-        """A document with MathML that needs nothing else: no script, no font, no network."""
-        return html.html(self.page(style, explain))
-
-    def beamer(self, style: str = "slides", explain: bool = False) -> str:
-        """A deck for LaTeX's Beamer that shows the backward pass line by line."""
-        return document.beamer(self.page(style, explain))
-
-    def pdf(self, style: str = "slides", explain: bool = False) -> bytes:
-        """The LaTeX document as PDF. Raises SG611 (pdflatex is not installed), SG707 (it fails)."""
-        return pdf.pdf(self.page(style, explain))
-
     def graph(self, format: str = "svg", values: Mapping[str, Any] | None = None) -> str:
         """The graph of the model as "svg", "dot", "mermaid" or "tikz": forward edges, and backward ones with partials.
 
@@ -170,7 +141,7 @@ class Derivation:
         >>> print(d.graph("mermaid", values={"x": 2}).splitlines()[2])
           n1["y = 3x<br/>y = 6<br/>dJ/dy = 12"]
         """
-        draw = DRAWINGS[choose(format, DRAWINGS)]
+        draw = DRAWINGS[choose(format, DRAWINGS)].write
         return draw(self.drawing(values))
 
     def drawing(self, values: Mapping[str, Any] | None = None) -> Drawing:
@@ -263,9 +234,6 @@ class Derivation:
 
     def __repr__(self) -> str:
         return self.text()
-
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        return bundle(self)
 
 
 def scalars(program: Program, arrays: Mapping[str, Any]) -> dict[str, float]:

@@ -10,6 +10,7 @@ import sys
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
 from functools import cache
+from inspect import signature
 from itertools import combinations
 from pathlib import Path
 
@@ -21,8 +22,9 @@ from symgrad.core.drawing import Drawing, Edge, Node
 from symgrad.core.page import Line, Page, Row, Section
 from symgrad.core.tree import Deriv, Name
 from symgrad.derivation import Derivation
+from symgrad.operators import Operator
 from symgrad.printers import document, dot, html, mermaid, pages, pdf, svg, tikz, typst
-from symgrad.printers.formats import BINARY, DRAWING_STANDALONE, DRAWINGS, FORMATS, STANDALONE
+from symgrad.printers.formats import DRAWINGS, FORMATS
 from symgrad.printers.layering import GAP_X, layers, place, spread
 from tests.models import MODELS
 
@@ -164,14 +166,12 @@ def test_latex_compiles(format: str, tmp_path: Path) -> None:
 # pages
 
 
-@pytest.mark.parametrize("format", [*FORMATS, *(f"standalone {name}" for name in STANDALONE)])
+@pytest.mark.parametrize("format", [*(name for name, row in FORMATS.items() if not row.binary), "standalone latex"])
 def test_notes_and_captions_show(format: str) -> None:
     """A format that drops the words below the equations, or above a table."""
-    if format in BINARY:
-        pytest.skip("the text of a PDF is that of its document")
     line = Line(Name("q"), "=", Name("r"))
     page = Page((Section(("One",), (Row(line),), "Caption here"),), None, (("note & more ", line),))
-    make = STANDALONE[format.partition(" ")[2]] if " " in format else FORMATS[format]
+    make = document.article if " " in format else FORMATS[format].write
     text = make(page)
     assert isinstance(text, str)
     assert "Caption here" in text
@@ -269,6 +269,27 @@ def test_numbers_are_few() -> None:
     assert (error.value.code, error.value.hint) == ("SG207", "did you mean svg?")
 
 
+@pytest.mark.parametrize("operator", [sg.jacobian, sg.vjp, sg.jvp, sg.hvp, sg.hessian])
+@pytest.mark.parametrize("format", [*FORMATS, *DRAWINGS])
+def test_operators_print_as_derivations_do(operator: Callable[[sg.Program], Operator], format: str) -> None:
+    """A format that what has no loss lacks; a graph without its local derivatives."""
+    shown = operator(sg.parse("index i in 1..N; u = sum(x[i]^3 for i); J = exp(u)"))
+    if format in FORMATS:
+        pytest.importorskip("typst") if format == "pdf" and shutil.which("pdflatex") is None else None
+        assert getattr(shown, format)() == FORMATS[format].write(shown.page())
+    else:
+        assert "3" in shown.graph(format)
+        assert shown.graph(format) == sg.derive(shown.program).graph(format)
+
+
+def test_methods_have_the_signature_of_their_page() -> None:
+    """Help that names no style; a format without a method."""
+    for name in FORMATS:
+        method = getattr(derivation("S1"), name)
+        assert (method.__name__, bool(method.__doc__)) == (name, True)
+        assert {"style", "explain"} <= set(signature(method).parameters)
+
+
 # notebooks
 
 
@@ -322,7 +343,7 @@ def test_options_that_have_no_meaning(options: list[str], code: str, capsys: Cap
     assert code in err
 
 
-@pytest.mark.parametrize("format", [*STANDALONE, *DRAWING_STANDALONE])
+@pytest.mark.parametrize("format", [name for name, row in {**FORMATS, **DRAWINGS}.items() if row.standalone])
 def test_standalone_is_a_document(format: str, capsys: Capture) -> None:
     """The option not passed on."""
     assert main(["derive", "J = x^2", "--format", format]) == 0

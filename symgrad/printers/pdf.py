@@ -1,11 +1,12 @@
 """A page → PDF through pdflatex where it is installed, else through Typst, the extra `pdf`.
 
 pdflatex runs in a folder of its own that is removed afterwards, without shell escape, and is ended after a minute. Typst runs
-in this process; it reads no file and no fonts but its own, so the same page has the same bytes everywhere.
+in this process; it reads no file and no fonts but its own. Neither writes the hour: the same page has the same bytes.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import tempfile
@@ -54,8 +55,11 @@ def by_pdflatex(program: str, document: str) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "page.tex").write_text(document, encoding="utf-8")
         command = [program, "-no-shell-escape", "-interaction=nonstopmode", "-halt-on-error", "page.tex"]
+        undated = {**os.environ, "SOURCE_DATE_EPOCH": "0"}
         try:
-            ran = subprocess.run(command, cwd=folder, capture_output=True, check=False, timeout=SECONDS, stdin=subprocess.DEVNULL)
+            ran = subprocess.run(
+                command, cwd=folder, env=undated, capture_output=True, check=False, timeout=SECONDS, stdin=subprocess.DEVNULL
+            )
         except subprocess.TimeoutExpired:
             raise SymgradError(
                 "SG707", f"pdflatex was not done after {SECONDS} s", hint="print the latex and run it yourself"
