@@ -31,7 +31,7 @@ from symgrad.core.ranges import scoped
 from symgrad.core.source import right_side
 from symgrad.core.tree import names_in_order
 from symgrad.printers import pages
-from symgrad.printers.formats import DRAWINGS, Printed, bundle, choose
+from symgrad.printers.formats import DRAWINGS, NETWORKS, Printed, bundle, choose
 from symgrad.printers.latex import LATEX
 from symgrad.printers.text import TEXT
 from symgrad.transform.chain import forward_line, slides, steps
@@ -42,6 +42,7 @@ from symgrad.transform.functions import complete
 from symgrad.transform.gradients import expand_gradients
 from symgrad.transform.matrix import matrix_page
 from symgrad.transform.modules import modules
+from symgrad.transform.network import network
 from symgrad.transform.reverse import adjoint_names, reverse
 from symgrad.transform.simplify import tidy
 from symgrad.transform.steps import take_apart
@@ -148,6 +149,20 @@ class Derivation(Printed):
         """The graph that `graph` draws."""
         numbers = scalars(self.whole, values) if values is not None else {}
         return drawing(self.steps, self.raw, self.loss, numbers)
+
+    def network(self, format: str = "svg", sizes: Mapping[str, int] | None = None) -> str:
+        """The network cell by cell as "svg" or "tikz": units in layers with the weights on their links.
+
+        `sizes` are the extents to draw it with, 3 where none is given; parameters are what the model declares as `param`.
+        Raises SG207 (no such format), SG614 (no such extent), SG509 (more than 120 units or 400 links).
+
+        >>> import symgrad as sg
+        >>> d = sg.derive(sg.parse("index i in 1..N; param w[i]; y = sum(w[i]*x[i] for i); J = y^2"))
+        >>> d.network("svg", {"N": 2}).count("<circle")
+        4
+        """
+        row = NETWORKS[choose(format, NETWORKS, "picture of the network")]
+        return row.write(network(self.program, self.loss, sizes))
 
     def page(self, style: str = "slides", explain: bool = False) -> Page:
         """The equations in rows. Raises SG207 for an unknown style.

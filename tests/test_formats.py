@@ -329,7 +329,11 @@ def test_files_are_written_once(tmp_path: Path, capsys: Capture) -> None:
     ("options", "code"),
     [
         (["--format", "pdf"], "SG706"),
-        (["--format", "dot", "--style", "steps"], "SG706"),
+        (["--format", "dot", "--style", "steps"], "SG207"),
+        (["--format", "dot", "--style", "network"], "SG207"),
+        (["--format", "html", "--style", "network"], "SG207"),
+        (["--format", "svg", "--size", "D=2"], "SG706"),
+        (["--format", "svg", "--style", "network", "--size", "D=2"], "SG614"),
         (["--format", "svg", "--gradient", "x"], "SG706"),
         (["--format", "html", "--style", "none"], "SG207"),
         (["--format", "graph"], "SG207"),

@@ -1,7 +1,8 @@
 """The one table of formats: a row makes a method of all that prints and a choice of the command line.
 
     Printed   pages: a row is an attribute, `shown.html(...)` takes what `shown.page(...)` takes and prints that page
-    DRAWINGS  pictures, which `shown.graph("svg")` draws
+    DRAWINGS  pictures of the graph, which `shown.graph("svg")` draws
+    NETWORKS  pictures of the network, which `shown.network("svg")` draws
 
 >>> [*FORMATS, *DRAWINGS]
 ['text', 'latex', 'markdown', 'html', 'beamer', 'typst', 'pdf', 'svg', 'dot', 'mermaid', 'tikz']
@@ -16,12 +17,13 @@ from dataclasses import dataclass
 from inspect import Parameter, Signature, signature
 from typing import Any, Generic, ParamSpec, Protocol, Self, TypeVar, overload
 
-from symgrad.core.drawing import Drawing
+from symgrad.core.drawing import Drawing, Network
 from symgrad.core.errors import SymgradError, did_you_mean
 from symgrad.core.page import Page
-from symgrad.printers import document, dot, html, mermaid, pages, pdf, svg, tikz, typst
+from symgrad.printers import document, dot, html, mermaid, network, pages, pdf, svg, tikz, typst
 
 P = ParamSpec("P")
+Picture = TypeVar("Picture")
 Out = TypeVar("Out", str, bytes, covariant=True)
 
 
@@ -38,6 +40,9 @@ class PageFormat(Generic[Out]):
         self.write: Callable[[Page], Out] = write
         self.standalone, self.binary = standalone, binary
         self.__doc__ = doc
+
+    def writer(self, standalone: bool) -> Callable[[Page], Out | str]:
+        return self.standalone if standalone and self.standalone else self.write
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
@@ -65,8 +70,7 @@ class Fragment(PageFormat[str]):
             return self
 
         def printed(*args: Any, standalone: bool = False, **how: Any) -> str:
-            write = self.standalone if standalone and self.standalone else self.write
-            return write(shown.page(*args, **how))
+            return self.writer(standalone)(shown.page(*args, **how))
 
         _as_method(printed, self, shown.page, Parameter("standalone", Parameter.KEYWORD_ONLY, default=False))
         return printed
@@ -94,28 +98,35 @@ class Printed:
 
 
 @dataclass(frozen=True)
-class DrawingFormat:
-    """A row: `write` draws a graph, `standalone` makes a document of it."""
+class PictureFormat(Generic[Picture]):
+    """A row: `write` draws a picture, `standalone` makes a document of it."""
 
-    write: Callable[[Drawing], str]
-    standalone: Callable[[Drawing], str] | None = None
+    write: Callable[[Picture], str]
+    standalone: Callable[[Picture], str] | None = None
+
+    def writer(self, standalone: bool) -> Callable[[Picture], str]:
+        return self.standalone if standalone and self.standalone else self.write
 
 
-DRAWINGS = {
-    "svg": DrawingFormat(svg.svg),
-    "dot": DrawingFormat(dot.dot),
-    "mermaid": DrawingFormat(mermaid.mermaid),
-    "tikz": DrawingFormat(tikz.tikz, tikz.document),
+DRAWINGS: dict[str, PictureFormat[Drawing]] = {
+    "svg": PictureFormat(svg.svg),
+    "dot": PictureFormat(dot.dot),
+    "mermaid": PictureFormat(mermaid.mermaid),
+    "tikz": PictureFormat(tikz.tikz, tikz.document),
+}
+NETWORKS: dict[str, PictureFormat[Network]] = {
+    "svg": PictureFormat(network.svg),
+    "tikz": PictureFormat(network.tikz, network.document),
 }
 FORMATS: dict[str, PageFormat[Any]] = {name: row for name, row in vars(Printed).items() if isinstance(row, PageFormat)}
 
 
-def choose(name: str, known: Collection[str]) -> str:
-    """`name`, if it is a format. Raises SG207."""
+def choose(name: str, known: Collection[str], of: str = "") -> str:
+    """`name`, if it is a format of what `of` says. Raises SG207."""
     if name in known:
         return name
     hint = did_you_mean(name, known) or f"the formats are {', '.join(known)}"
-    raise SymgradError("SG207", f"there is no format {name}", hint=hint)
+    raise SymgradError("SG207", f"there is no {of and f'{of} in the '}format {name}", hint=hint)
 
 
 class Shown(Protocol):
