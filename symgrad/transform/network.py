@@ -80,7 +80,22 @@ def network(program: Program, loss: str, sizes: Mapping[str, int] | None = None)
     for statement, found in flows.items():
         drawing.add_links(statement, found)
     links = tuple(Link(start, end, tuple(weights)) for (start, end), weights in drawing.links.items())
-    return Network(tuple(drawing.units.values()), links)
+    return _leading_to(loss, Network(tuple(drawing.units.values()), links))
+
+
+def _leading_to(loss: str, whole: Network) -> Network:
+    """The cells that the loss depends on: the last of a recurrence may be read by none."""
+    starts: dict[str, list[str]] = {}
+    for link in whole.links:
+        starts.setdefault(link.end, []).append(link.start)
+    seen, stack = {loss}, [loss]
+    while stack:
+        more = [name for name in starts.get(stack.pop(), ()) if name not in seen]
+        seen.update(more)
+        stack += more
+    return Network(
+        tuple(unit for unit in whole.units if unit.name in seen), tuple(link for link in whole.links if link.end in seen)
+    )
 
 
 def _extents(program: Program, sizes: Mapping[str, int]) -> Env:
@@ -97,7 +112,7 @@ def _extents(program: Program, sizes: Mapping[str, int]) -> Env:
             hint = did_you_mean(name, named) or (f"the sizes are {', '.join(named)}" if named else "it has none")
             raise SymgradError("SG614", f"{name} is no size of the model", hint=hint)
         if count < 1:
-            raise SymgradError("SG614", f"the size {name} must be at least 1, and is {count}")
+            raise SymgradError("SG614", f"the size {name} must be at least 1, and is {count}", hint=f"leave it out for {EXTENT}")
     return {symbol: sizes.get(name, EXTENT) for name, symbol in named.items()}
 
 
@@ -147,6 +162,8 @@ def _factors(node: Any, params: Collection[str], here: Flow, bias: bool) -> Iter
     others = [f for f in node.args if f not in weights and accesses(f)]
     if not others and len(weights) == 1:
         others, weights = list(weights), ()
+    for weight in weights:
+        yield from _reads(weight, params, here, False)  # what it is gathered by
     for factor in others:
         yield from _flows(factor, params, replace(here, weights=(*here.weights, *weights)), bias and len(others) == 1)
 
