@@ -15,6 +15,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 
 from symgrad.core.drawing import Link, Network
 from symgrad.printers import tikz as graph
@@ -59,36 +61,40 @@ class Placed:
 
 def placed(network: Network) -> Placed:
     layer = layers([unit.name for unit in network.units], [(link.start, link.end) for link in network.links])
-    rows: list[list[str]] = [[] for _ in range(max(layer.values(), default=0) + 1)]
-    # what is computed stands over what it is computed from, what is given on the right of it
-    for unit in sorted(network.units, key=lambda unit: unit.role == "given"):
-        rows[layer[unit.name]].append(unit.name)
-    weighed = {link.end for link in network.links if link.weights}
+    rows = _rows(network, layer)
     radius = max([RADIUS, *(size(TEXT.show(unit.shown))[0] / 2 - 3 for unit in network.units)])
     widest = max((size(_weight(link))[0] - 12 for link in network.links if link.weights), default=0.0)
     step = max(2 * radius + BETWEEN, widest / (1 - FAR))
-    x = {name: (k - (len(row) - 1) / 2) * step for row in rows for k, name in enumerate(row)}
-    y = _heights(rows, radius)
-    places = {name: (x[name], y[layer[name]]) for name in x}
+    heights = _heights(rows, radius)
+    places = {name: ((k - (len(row) - 1) / 2) * step, heights[layer[name]]) for row in rows for k, name in enumerate(row)}
     ways = tuple(_way(link, places, rows, layer, step) for link in network.links)
-    rank = {name: part for row in rows for name, part in _parts([name for name in row if name in weighed])}
-    spots = tuple(at(way, NEAR + (FAR - NEAR) * rank.get(link.end, 0)) for way, link in zip(ways, network.links, strict=True))
-    reach = [at(way, 0.5)[0] for way in ways] + [s + side * widest / 2 for s, _ in spots for side in (-1, 1)]
-    left, right = (
-        end([0.0, *(v + side * radius for v in x.values()), *reach]) + side * MARGIN for end, side in ((min, -1), (max, 1))
-    )
-
-    def moved(point: Point) -> Point:
-        return point[0] - left, point[1]
-
+    weighed = {link.end for link in network.links if link.weights}
+    part = dict(chain.from_iterable(_parts([name for name in row if name in weighed]) for row in rows))
+    spots = tuple(at(way, NEAR + (FAR - NEAR) * part.get(link.end, 0)) for way, link in zip(ways, network.links, strict=True))
+    reach = [x + side * radius for x, _ in places.values() for side in (-1, 1)] + [at(way, 0.5)[0] for way in ways]
+    reach += [x + side * widest / 2 for x, _ in spots for side in (-1, 1)]
+    left = min(reach, default=0.0) - MARGIN
+    moved = partial(_moved, left)
     return Placed(
         {name: moved(point) for name, point in places.items()},
         tuple((moved(a), moved(b), moved(c), moved(d)) for a, b, c, d in ways),
         tuple(map(moved, spots)),
         radius,
-        right - left,
-        y[-1] + radius + MARGIN,
+        max(reach, default=0.0) + MARGIN - left,
+        heights[-1] + radius + MARGIN,
     )
+
+
+def _moved(left: float, point: Point) -> Point:
+    return point[0] - left, point[1]
+
+
+def _rows(network: Network, layer: Mapping[str, int]) -> list[list[str]]:
+    """The units of each layer: what is computed stands over what it is computed from, what is given on the right of it."""
+    rows: list[list[str]] = [[] for _ in range(max(layer.values(), default=0) + 1)]
+    for unit in sorted(network.units, key=lambda unit: unit.role == "given"):
+        rows[layer[unit.name]].append(unit.name)
+    return rows
 
 
 def _parts(names: Sequence[str]) -> Iterator[tuple[str, float]]:
