@@ -32,6 +32,7 @@ from symgrad.core.tree import (
     Prod,
     Reduce,
     Rendered,
+    Transpose,
     Tree,
     inside,
 )
@@ -110,6 +111,11 @@ class TypstFormat(Format):
         if isinstance(tree.base, Name) and "^" in base:
             base = self.brackets(base)
         return base + script("^", self.show(tree.exponent)), POW
+
+    def transpose(self, tree: Transpose) -> str:
+        base = self.show(tree.base, ATOM)
+        # a star is a superscript already
+        return f"attach({base}, t: ⊤)" if isinstance(tree.base, Name) and "^" in base else super().transpose(tree)
 
     def call(self, tree: Call) -> Rendered:
         row = FUNCTIONS.get(tree.function)
