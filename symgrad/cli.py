@@ -105,7 +105,7 @@ def _derive_options(parser: argparse.ArgumentParser) -> None:
     styles = "slides (default), steps, modules, closed or matrix; of a picture graph (default) or network"
     parser.add_argument("--style", help=styles)
     choices = f"{', '.join(FORMATS)}; or a picture of the model as {', '.join(DRAWINGS)}"
-    parser.add_argument("--format", default="text", help=f"default text; {choices}")
+    parser.add_argument("--format", default="text", help=f"{choices} (default: text)")
     parser.add_argument("--standalone", action="store_true", help="a whole document instead of a fragment of latex or tikz")
     size = "how many values the index whose range ends with D has in the picture of the network; default 3"
     parser.add_argument("--size", action="append", default=[], metavar="D=2", help=size)

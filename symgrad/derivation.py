@@ -28,6 +28,7 @@ from symgrad.core.layout import Layout
 from symgrad.core.page import CLOSED, Line, Note, Page, Row, Section
 from symgrad.core.program import Index, Program, Statement, Tensor
 from symgrad.core.ranges import scoped
+from symgrad.core.sizes import sizes_of
 from symgrad.core.source import right_side
 from symgrad.core.tree import names_in_order
 from symgrad.printers import pages
@@ -42,7 +43,7 @@ from symgrad.transform.functions import complete
 from symgrad.transform.gradients import expand_gradients
 from symgrad.transform.matrix import matrix_page
 from symgrad.transform.modules import modules
-from symgrad.transform.network import network
+from symgrad.transform.network import network, size_name, with_numbers
 from symgrad.transform.reverse import adjoint_names, reverse
 from symgrad.transform.simplify import tidy
 from symgrad.transform.steps import take_apart
@@ -135,7 +136,7 @@ class Derivation(Printed):
         """The graph of the model as "svg", "dot", "mermaid" or "tikz": forward edges, and backward ones with partials.
 
         `values` gives every input and parameter an array; scalars and their partials are then written on their nodes.
-        Raises SG207 (no such format), SG601 and others (arrays), SG509 (more than 10,000 numbers).
+        Raises SG207 (no such format), SG601 to SG604 (arrays), SG509 (more than 10,000 numbers).
 
         >>> import symgrad as sg
         >>> d = sg.derive(sg.parse("y = 3x; J = y^2"))
@@ -150,11 +151,14 @@ class Derivation(Printed):
         numbers = scalars(self.whole, values) if values is not None else {}
         return drawing(self.steps, self.raw, self.loss, numbers)
 
-    def network(self, format: str = "svg", sizes: Mapping[str, int] | None = None) -> str:
+    def network(self, format: str = "svg", sizes: Mapping[str, int] | None = None, values: Mapping[str, Any] | None = None) -> str:
         """The network cell by cell as "svg" or "tikz": units in layers with the weights on their links.
 
         `sizes` are the extents to draw it with, 3 where none is given; parameters are what the model declares as `param`.
-        Raises SG207 (no such format), SG614 (no such extent), SG509 (more than 120 units or 400 links).
+        `values` gives every input and parameter an array, which fixes its extents; the value of each unit, and the partial of
+        the loss by it, are then written in it.
+        Raises SG207 (no such format), SG614 (no such extent), SG509 (more than 120 units or 400 links),
+        SG601 to SG604 (arrays).
 
         >>> import symgrad as sg
         >>> d = sg.derive(sg.parse("index i in 1..N; param w[i]; y = sum(w[i]*x[i] for i); J = y^2"))
@@ -162,7 +166,13 @@ class Derivation(Printed):
         4
         """
         row = NETWORKS[choose(format, NETWORKS, "picture of the network")]
-        return row.write(network(self.program, self.loss, sizes))
+        if values is None:
+            return row.write(network(self.program, self.loss, sizes))
+        given = {self.program.known(name): _numbers(self.program, name, value) for name, value in values.items()}
+        known = sizes_of(self.program, {name: array.shape for name, array in given.items()})
+        drawn = network(self.program, self.loss, {**(sizes or {}), **{size_name(symbol): n for symbol, n in known.items()}})
+        partials = adjoint_names(self.whole, self.loss)
+        return row.write(with_numbers(drawn, self.program, computed(self.whole, given), partials, known))
 
     def page(self, style: str = "slides", explain: bool = False) -> Page:
         """The equations in rows. Raises SG207 for an unknown style.
@@ -252,8 +262,13 @@ class Derivation(Printed):
 
 
 def scalars(program: Program, arrays: Mapping[str, Any]) -> dict[str, float]:
-    """The values of all quantities without indices, by the program's meaning. Raises SG509 for more than a picture needs."""
-    given = {program.known(name): np.asarray(value) for name, value in arrays.items()}
+    """The values of all quantities without indices. Raises SG509 for more than a picture needs."""
+    return {name: float(value) for name, value in computed(program, arrays).items() if not np.shape(value)}
+
+
+def computed(program: Program, arrays: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of all quantities, by the program's meaning. Raises SG509 for more than a picture needs, SG601 to SG604."""
+    given = {program.known(name): _numbers(program, name, value) for name, value in arrays.items()}
     count = sum(array.size for array in given.values())
     if count > DRAWN:
         raise SymgradError(
@@ -261,8 +276,27 @@ def scalars(program: Program, arrays: Mapping[str, Any]) -> dict[str, float]:
             f"a graph is drawn with at most {DRAWN:,} numbers, and these are {count:,}",
             hint="leave values out, or give fewer",
         )
-    found = evaluate(program, given, digits=15)
-    return {name: float(value) for name, value in {**given, **found}.items() if not np.shape(value)}
+    sizes = sizes_of(program, {name: array.shape for name, array in given.items()})
+    for name, array in given.items():
+        wanted = tuple(extent.subs(sizes) for extent in program.tensors[name].extents)
+        if any(extent.is_number and extent != n for extent, n in zip(wanted, array.shape, strict=True)):
+            shown = f"({', '.join(map(str, wanted))})"
+            raise SymgradError("SG604", f"{name} has shape {array.shape}, and the others ask for {shown}")
+    return {**given, **evaluate(program, given, digits=15)}
+
+
+def _numbers(program: Program, name: str, value: Any) -> np.ndarray[Any, Any]:
+    """The array of a quantity. Raises SG602, SG603 where it cannot be."""
+    rank = len(program.tensors[name].axes)
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        raise SymgradError("SG602", f"{name} is no array: its rows differ in length, and it needs {rank} axes") from None
+    if array.ndim != rank:
+        raise SymgradError("SG602", f"{name} has shape {array.shape}, and it needs {rank} axes")
+    if array.dtype.kind not in "biuf":
+        raise SymgradError("SG603", f"{name} holds {array.dtype}, and numbers are needed")
+    return array
 
 
 def derive(program: Program, loss: str | None = None, wrt: Iterable[str] | None = None) -> Derivation:

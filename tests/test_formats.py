@@ -290,6 +290,27 @@ def test_methods_have_the_signature_of_their_page() -> None:
         assert {"style", "explain"} <= set(signature(method).parameters)
 
 
+@pytest.mark.parametrize(
+    ("values", "code"),
+    [
+        ({"x": 3.0, "w": [1.0]}, "SG602"),
+        ({"x": [[1.0]], "w": [1.0]}, "SG602"),
+        ({"x": [[1.0], [1.0, 2.0]], "w": [1.0]}, "SG602"),
+        ({"x": ["a"], "w": [1.0]}, "SG603"),
+        ({"x": [1.0, 2.0], "w": [1.0]}, "SG604"),
+        ({"x": [1.0]}, "SG601"),
+        ({"q": 1.0}, "SG203"),
+    ],
+)
+def test_numbers_that_are_not_the_model_s(values: dict[str, object], code: str) -> None:
+    """A traceback of NumPy, or the picture of other numbers."""
+    d = sg.derive(sg.parse("index i in 1..N; param w[i]; J = sum(w[i]*x[i] for i)^2"))
+    for draw in (d.graph, d.network):
+        with pytest.raises(sg.SymgradError) as error:
+            draw("svg", values=values)
+        assert error.value.code == code
+
+
 # notebooks
 
 

@@ -14,6 +14,7 @@ import pytest
 
 import symgrad as sg
 from symgrad.core.drawing import Link, Network, Unit
+from symgrad.core.evaluate import evaluate
 from symgrad.core.graph import find_loss
 from symgrad.core.tree import Name
 from symgrad.printers import network as printed
@@ -115,6 +116,23 @@ def test_links_go_round_the_rows_between() -> None:
                 assert near > placed.radius**2, (link, name)
 
 
+def test_units_hold_their_value_and_partial() -> None:
+    """A number of another cell, the partial of another quantity, a target with a partial."""
+    arrays = {"x": [0.5, -1.0], "y_star": 1.0, "alpha": [[0.1, 0.2], [0.3, -0.4], [0.5, 0.6]], "beta": [1.0, -2.0, 0.5]}
+    d = sg.derive(MODELS["S3"].program())
+    found = evaluate(d.whole, arrays, digits=15)
+    text = d.network("svg", values=arrays)
+    shown = re.findall(r'<circle.*\n<text .*?>(.*)</text>((?:\n<text class="(?:value|partial)".*)*)', text)
+    numbers = {re.sub("<.*?>|\u200b", "", name): re.findall(">(.*?)<", more.replace("−", "-")) for name, more in shown}
+    wanted = {"J": (found["J"],), "y": (found["y"], found["y_bar"]), "y*": (1.0,)}
+    wanted |= {f"z{j}": (found["z"][j], found["z_bar"][j]) for j in range(3)}
+    wanted |= {f"x{i}": (arrays["x"][i], found["x_bar"][i]) for i in range(2)}  # type: ignore[index]
+    assert numbers == {name: [f"{float(number):.4g}" for number in pair] for name, pair in wanted.items()}
+    with pytest.raises(sg.SymgradError) as error:
+        d.network("svg", values={"x": [0.5]})
+    assert error.value.code == "SG601"
+
+
 HOSTILE = ['"><script>x</script>', "a&b", "</svg>", "a\\end{document}", "$x$", "a%b", "#1"]
 
 
@@ -146,7 +164,7 @@ def test_latex_compiles(tmp_path: Path) -> None:
         ("S3", {"M": 50, "D": 50}, "SG509"),
         ("index i in 1..N; param w[i]; J = sum(w[i]*x for i)", {"N": 10**9}, "SG509"),
         ("S3", {"Q": 2}, "SG614"),
-        ("S3", {"M": 0}, "SG614"),
+        ("S3", {"M": -1}, "SG614"),
     ],
 )
 def test_what_cannot_be_drawn(text: str, sizes: Mapping[str, int], code: str) -> None:

@@ -45,11 +45,17 @@ class Drawing:
 
 @dataclass(frozen=True)
 class Unit:
-    """One cell of a quantity, or the constant 1 that a bias comes from; `role` is "given", "step", "loss" or "bias"."""
+    """One cell of a quantity, or the constant 1 that a bias comes from; `role` is "given", "step", "loss" or "bias".
+
+    `quantity` and `place` say which cell; `numbers` are its value and the partial of the loss by it, where they are known.
+    """
 
     name: str
     shown: Tree
     role: str = "step"
+    quantity: str = ""
+    place: tuple[int, ...] = ()
+    numbers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

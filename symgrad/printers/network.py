@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 
-from symgrad.core.drawing import Link, Network
+from symgrad.core.drawing import Link, Network, Unit
 from symgrad.printers import tikz as graph
 from symgrad.printers.latex import LATEX
 from symgrad.printers.layering import layers
@@ -27,6 +27,7 @@ from symgrad.printers.text import TEXT
 
 RADIUS, BETWEEN, MARGIN = 19.0, 26.0, 24.0
 NEAR, FAR = 0.32, 0.68  # the part of a link, from below, where its weight stands
+NUMBER, SMALL = 14.0, 0.8  # from one number in a unit to the next, the size of its letters beside those of names
 LINE, GAP = 21.0, 95.0  # from one height of weights to the next, from one row to the next
 CM = 0.026  # centimetres a pixel
 Point = tuple[float, float]
@@ -38,6 +39,8 @@ STYLE = """
   }
   text { font: 14px "Latin Modern Math", "STIX Two Math", "Cambria Math", serif; fill: var(--ink); text-anchor: middle; }
   .weight { font-size: 12.5px; fill: var(--weight); stroke: var(--paper); stroke-width: 4px; paint-order: stroke; }
+  .value, .partial { font-size: 11.5px; }
+  .partial { fill: var(--weight); }
   circle { fill: var(--fill); stroke: var(--ink); }
   .given, .bias { fill: var(--paper); }
   .bias { stroke-dasharray: 3 2; }
@@ -62,7 +65,7 @@ class Placed:
 def placed(network: Network) -> Placed:
     layer = layers([unit.name for unit in network.units], [(link.start, link.end) for link in network.links])
     rows = _rows(network, layer)
-    radius = max([RADIUS, *(size(TEXT.show(unit.shown))[0] / 2 - 3 for unit in network.units)])
+    radius = max([RADIUS, *(_radius(unit) for unit in network.units)])
     widest = max((size(_weight(link))[0] - 12 for link in network.links if link.weights), default=0.0)
     step = max(2 * radius + BETWEEN, widest / (1 - FAR))
     heights = _heights(rows, radius)
@@ -83,6 +86,12 @@ def placed(network: Network) -> Placed:
         max(reach, default=0.0) + MARGIN - left,
         heights[-1] + radius + MARGIN,
     )
+
+
+def _radius(unit: Unit) -> float:
+    """Room for its name, and for numbers on two lines below it."""
+    wide = size(TEXT.show(unit.shown))[0] / 2 - 3
+    return max([wide, *(size(number)[0] * SMALL / 2 + 5 for number in unit.numbers)])
 
 
 def _moved(left: float, point: Point) -> Point:
@@ -157,7 +166,10 @@ def _svg_lines(network: Network, all_: Placed) -> Iterator[str]:
     for unit in network.units:
         x, y = all_.places[unit.name]
         yield f'<circle class="{unit.role}" cx="{x:.1f}" cy="{y:.1f}" r="{all_.radius:.1f}"/>'
-        yield f'<text x="{x:.1f}" y="{y + 4.5:.1f}">{lowered(TEXT.show(unit.shown))}</text>'
+        top = y + 4.5 - NUMBER * len(unit.numbers) / 2
+        yield f'<text x="{x:.1f}" y="{top:.1f}">{lowered(TEXT.show(unit.shown))}</text>'
+        for k, (kind, number) in enumerate(zip(("value", "partial"), unit.numbers, strict=False)):
+            yield f'<text class="{kind}" x="{x:.1f}" y="{top + NUMBER * (k + 1):.1f}">{number.replace("-", "−")}</text>'
 
 
 def tikz(network: Network) -> str:
@@ -165,7 +177,7 @@ def tikz(network: Network) -> str:
     all_ = placed(network)
     styles = {"given": "given", "step": "unit", "loss": "unit, very thick", "bias": "given, densely dashed"}
     out = [
-        r"\begin{tikzpicture}[unit/.style={draw, circle, fill=blue!6, inner sep=0pt, "
+        r"\begin{tikzpicture}[unit/.style={draw, circle, align=center, fill=blue!6, inner sep=0pt, "
         f"minimum size={2 * all_.radius * CM:.2f}cm}}, given/.style={{unit, fill=white}},",
         r"  weight/.style={fill=white, inner sep=1pt, font=\small, text=red!60!black}]",
     ]
@@ -174,8 +186,15 @@ def tikz(network: Network) -> str:
         if link.weights:
             out.append(rf"  \node[weight] at {_at(place)} {{${', '.join(map(LATEX.show, link.weights))}$}};")
     for unit in network.units:
-        out.append(rf"  \node[{styles[unit.role]}] at {_at(all_.places[unit.name])} {{${LATEX.show(unit.shown)}$}};")
+        out.append(rf"  \node[{styles[unit.role]}] at {_at(all_.places[unit.name])} {{{_inside(unit)}}};")
     return "\n".join([*out, "\\end{tikzpicture}\n"])
+
+
+def _inside(unit: Unit) -> str:
+    """The name of a unit, below it its value and, in red, the partial."""
+    colours = ("", r"\color{red!60!black}")
+    numbers = (rf"\\[-1pt]\scriptsize{colour}${LATEX.num(n)}$" for colour, n in zip(colours, unit.numbers, strict=False))
+    return f"${LATEX.show(unit.shown)}$" + "".join(numbers)
 
 
 def _at(point: Point) -> str:

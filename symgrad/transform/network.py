@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
+import numpy as np
 import sympy as sp
 from sympy import Expr
 
@@ -42,6 +43,7 @@ from symgrad.core.layout import Layout
 from symgrad.core.meaning import Env, Place, compiled, ranging
 from symgrad.core.program import Program, Statement, outer_first
 from symgrad.core.tree import Num, Tree
+from symgrad.transform.drawing import number_text
 
 EXTENT = 3  # of every size that is not given
 UNITS, LINKS, READS = 120, 400, 20_000  # that a picture has room for, that are looked at for it
@@ -67,7 +69,7 @@ Flows = Mapping[Statement, tuple[Flow, ...]]
 def network(program: Program, loss: str, sizes: Mapping[str, int] | None = None) -> Network:
     """The units that the loss depends on. `sizes` are extents by name; every other is 3.
 
-    Raises SG614 (no such extent, or one below 1), SG509 (more than 120 units or 400 links).
+    Raises SG614 (no such extent, or one below 0), SG509 (more than 120 units or 400 links).
     """
     params = frozenset(program.params)
     wanted = ancestors(program, [loss])
@@ -81,6 +83,19 @@ def network(program: Program, loss: str, sizes: Mapping[str, int] | None = None)
         drawing.add_links(statement, found)
     links = tuple(Link(start, end, tuple(weights)) for (start, end), weights in drawing.links.items())
     return _leading_to(loss, Network(tuple(drawing.units.values()), links))
+
+
+def with_numbers(drawn: Network, program: Program, arrays: Mapping[str, Any], partials: Mapping[str, str], sizes: Env) -> Network:
+    """Each unit with its value, and with the partial by it where `partials` names the array that holds it."""
+
+    def numbers(unit: Unit) -> Iterator[str]:
+        axes = program.tensors[unit.quantity].axes if unit.quantity else ()
+        at = tuple(k - int(compiled(axis.lo)(None, sizes)) for k, axis in zip(unit.place, axes, strict=True))
+        for name in (unit.quantity, partials.get(unit.quantity, "")):
+            if name in arrays:
+                yield number_text(np.asarray(arrays[name])[at])
+
+    return replace(drawn, units=tuple(replace(unit, numbers=tuple(numbers(unit))) for unit in drawn.units))
 
 
 def _leading_to(loss: str, whole: Network) -> Network:
@@ -106,14 +121,18 @@ def _extents(program: Program, sizes: Mapping[str, int]) -> Env:
     ends = [end for index in indices for end in (index.lo, index.hi)] + [end for limit in inside for end in limit[1:]]
     bound = {index.symbol for index in indices} | {limit[0] for limit in inside}
     symbols = sorted({s for end in ends for s in end.free_symbols if s.is_integer} - bound, key=str)
-    named = {str(symbol).strip("|"): symbol for symbol in symbols}
+    named = {size_name(symbol): symbol for symbol in symbols}
     for name, count in sizes.items():
         if name not in named:
             hint = did_you_mean(name, named) or (f"the sizes are {', '.join(named)}" if named else "it has none")
             raise SymgradError("SG614", f"{name} is no size of the model", hint=hint)
-        if count < 1:
-            raise SymgradError("SG614", f"the size {name} must be at least 1, and is {count}", hint=f"leave it out for {EXTENT}")
+        if count < 0:
+            raise SymgradError("SG614", f"the size {name} must be at least 0, and is {count}", hint=f"leave it out for {EXTENT}")
     return {symbol: sizes.get(name, EXTENT) for name, symbol in named.items()}
+
+
+def size_name(symbol: Any) -> str:
+    return str(symbol).strip("|")
 
 
 def _flows(node: Any, params: Collection[str], here: Flow = Flow(), bias: bool = False) -> Iterator[Flow]:
@@ -206,7 +225,8 @@ class _Cells:
         axes = self.program.tensors[name].axes
         for point in ranging([axis.limit for axis in axes])(None, self.env):
             place = tuple(point[axis.symbol] for axis in axes)
-            self.units[_key(name, place)] = Unit(_key(name, place), self.layout.access(access(name, *place)), role)
+            shown = self.layout.access(access(name, *place))
+            self.units[_key(name, place)] = Unit(_key(name, place), shown, role, name, place)
             if len(self.units) > UNITS:
                 raise _too_large(f"{UNITS} units")
 
