@@ -17,9 +17,11 @@ from symgrad.core.errors import SymgradError, did_you_mean
 from symgrad.core.program import Program
 
 if TYPE_CHECKING:
+    from symgrad.core.page import Page
     from symgrad.derivation import Derivation
     from symgrad.trainer import Settings
 
+PICTURED = ("graph", "network")  # styles of a picture of the model
 PICTURES = (".png", ".svg", ".pdf")
 LANGUAGES = ("auto", "text", "latex")
 MODEL_HELP = "a .sg or .tex file, - for standard input, or the equations themselves"
@@ -97,14 +99,16 @@ def _language_option(parser: argparse.ArgumentParser) -> None:
 
 
 def _derive_options(parser: argparse.ArgumentParser) -> None:
+    from symgrad.printers.formats import DRAWINGS, FORMATS
+
     _model_options(parser)
-    parser.add_argument("--style", default="slides", help="slides (default), steps, modules, closed or matrix")
-    parser.add_argument(
-        "--format",
-        default="text",
-        help="text (default), latex, markdown, html, beamer, pdf; or the graph of the model as svg, dot, mermaid, tikz",
-    )
+    styles = "slides (default), steps, modules, closed or matrix; of a picture graph (default) or network"
+    parser.add_argument("--style", help=styles)
+    choices = f"{', '.join(FORMATS)}; or a picture of the model as {', '.join(DRAWINGS)}"
+    parser.add_argument("--format", default="text", help=f"{choices} (default: text)")
     parser.add_argument("--standalone", action="store_true", help="a whole document instead of a fragment of latex or tikz")
+    size = "how many values the index whose range ends with D has in the picture of the network; default 3"
+    parser.add_argument("--size", action="append", default=[], metavar="D=2", help=size)
     parser.add_argument("--gradient", metavar="NAME", type=_name, help="print only dJ/dNAME, in closed form")
     parser.add_argument("-o", "--output", metavar="FILE", help="write to a file instead of the terminal")
     parser.add_argument("--force", action="store_true", help="overwrite the file")
@@ -227,10 +231,10 @@ def derive(options: Any) -> None:
     """Print or write the backward pass."""
     from symgrad.derivation import derive as run
     from symgrad.kernel import save_bytes
-    from symgrad.printers.formats import BINARY, DRAWINGS, FORMATS
+    from symgrad.printers.formats import DRAWINGS, FORMATS
 
     _choose("format", options.format, (*FORMATS, *DRAWINGS))
-    _check_derive(options, BINARY, DRAWINGS)
+    _check_derive(options, [name for name, row in FORMATS.items() if row.binary], DRAWINGS)
     if options.output is not None:
         _check_output(options.output, options.force)
     program, notes = reading(options.model, options.language)
@@ -251,28 +255,35 @@ def _check_derive(options: Any, binary: Collection[str], drawings: Collection[st
     """Options that do not go together."""
     if options.format in binary and options.output is None:
         raise SymgradError("SG706", f"{options.format} is not for a terminal", hint=f"write it to a file: -o page.{options.format}")
-    if options.format in drawings and (options.gradient or options.style != "slides"):
-        given = "--gradient" if options.gradient else "--style"
-        raise SymgradError(
-            "SG706", f"{options.format} draws the graph of the model, so {given} has no meaning", hint=f"leave {given} out"
-        )
+    pictured = options.format in drawings
+    if pictured and options.style is not None:
+        _choose("style of a picture", options.style, PICTURED)
+    meant = {"--gradient": not pictured, "--size": pictured and options.style == "network"}
+    for option, meaning in meant.items():
+        if getattr(options, option[2:]) and not meaning:
+            what = f"{options.format} in the style {options.style or (PICTURED[0] if pictured else 'slides')}"
+            raise SymgradError("SG706", f"{option} has no meaning for {what}", hint=f"leave {option} out")
 
 
 def _drawn(d: Derivation, options: Any) -> str:
-    from symgrad.printers.formats import DRAWING_STANDALONE
+    """The graph, or the network."""
+    from symgrad.printers.formats import DRAWINGS, NETWORKS, choose
+    from symgrad.transform.network import network
 
-    make = DRAWING_STANDALONE.get(options.format) if options.standalone else None
-    return make(d.drawing()) if make else d.graph(options.format)
+    if options.style == "network":
+        row = NETWORKS[choose(options.format, NETWORKS, "picture of the network")]
+        return row.writer(options.standalone)(network(d.program, d.loss, _sizes(options.size)))
+    return DRAWINGS[options.format].writer(options.standalone)(d.drawing())
 
 
 def _printed(d: Derivation, options: Any) -> str | bytes:
-    from symgrad.printers.formats import FORMATS, STANDALONE
+    from symgrad.printers.formats import FORMATS
     from symgrad.printers.latex import LATEX
     from symgrad.printers.pages import equation
 
-    make = STANDALONE.get(options.format, FORMATS[options.format]) if options.standalone else FORMATS[options.format]
+    make: Callable[[Page], str | bytes] = FORMATS[options.format].writer(options.standalone)
     if not options.gradient:
-        return make(d.page(options.style, options.explain))
+        return make(d.page(options.style or "slides", options.explain))
     gradient = d.gradient(options.gradient)
     if options.format == "latex" and not options.standalone:
         # one formula, to stand in a formula

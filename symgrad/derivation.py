@@ -28,10 +28,11 @@ from symgrad.core.layout import Layout
 from symgrad.core.page import CLOSED, Line, Note, Page, Row, Section
 from symgrad.core.program import Index, Program, Statement, Tensor
 from symgrad.core.ranges import scoped
+from symgrad.core.sizes import sizes_of
 from symgrad.core.source import right_side
 from symgrad.core.tree import names_in_order
-from symgrad.printers import document, html, pages, pdf
-from symgrad.printers.formats import DRAWINGS, bundle, choose
+from symgrad.printers import pages
+from symgrad.printers.formats import DRAWINGS, NETWORKS, Printed, bundle, choose
 from symgrad.printers.latex import LATEX
 from symgrad.printers.text import TEXT
 from symgrad.transform.chain import forward_line, slides, steps
@@ -42,6 +43,7 @@ from symgrad.transform.functions import complete
 from symgrad.transform.gradients import expand_gradients
 from symgrad.transform.matrix import matrix_page
 from symgrad.transform.modules import modules
+from symgrad.transform.network import network, size_name, with_numbers
 from symgrad.transform.reverse import adjoint_names, reverse
 from symgrad.transform.simplify import tidy
 from symgrad.transform.steps import take_apart
@@ -54,7 +56,7 @@ DRAWN = 10_000  # numbers in the arrays of a graph
 
 
 @dataclass(frozen=True, eq=False)
-class Gradient(Program):
+class Gradient(Program, Printed):
     """A program of one statement, the closed form of one gradient; `used` are the assumptions it rests on."""
 
     used: tuple[tuple[Expr, Expr], ...] = ()
@@ -77,14 +79,6 @@ class Gradient(Program):
         """One line of Unicode text."""
         return pages.equation(forward_line(self.statements[0], self), TEXT)
 
-    def markdown(self) -> str:
-        """The equation in $$."""
-        return pages.markdown(self.page())
-
-    def html(self) -> str:
-        """A document with MathML."""
-        return html.html(self.page())
-
     def page(self) -> Page:
         """The equation, and the assumptions it rests on as notes."""
         return Page((), forward_line(self.statements[0], self), tuple(("given ", line) for line in self.given()))
@@ -99,8 +93,11 @@ class Gradient(Program):
 
 
 @dataclass(frozen=True)
-class Derivation:
-    """The backward pass of one loss. `program` is as given; `steps` is it as derived from."""
+class Derivation(Printed):
+    """The backward pass of one loss. `program` is as given; `steps` is it as derived from.
+
+    `text`, `latex` and the other formats take a style, and `explain`, as `page` does.
+    """
 
     program: Program
     steps: Program
@@ -135,48 +132,47 @@ class Derivation:
         joint = self._collected("parts")
         return only(joint, [s for s in joint.statements if s.name not in primal])
 
-    def text(self, style: str = "slides", explain: bool = False) -> str:
-        """Unicode text that lines up in a terminal. `explain` lists the rules by which closed forms were simplified."""
-        return pages.text(self.page(style, explain))
-
-    def latex(self, style: str = "slides", standalone: bool = False, explain: bool = False) -> str:
-        """A LaTeX fragment for amsmath; `standalone`: a document on which nothing runs off the page."""
-        return (document.article if standalone else pages.latex)(self.page(style, explain))
-
-    def markdown(self, style: str = "slides", explain: bool = False) -> str:
-        """Markdown with the mathematics in $$."""
-        return pages.markdown(self.page(style, explain))
-
-    def html(self, style: str = "slides", explain: bool = False) -> str:
-        """A document with MathML that needs nothing else: no script, no font, no network."""
-        return html.html(self.page(style, explain))
-
-    def beamer(self, style: str = "slides", explain: bool = False) -> str:
-        """A deck for LaTeX's Beamer that shows the backward pass line by line."""
-        return document.beamer(self.page(style, explain))
-
-    def pdf(self, style: str = "slides", explain: bool = False) -> bytes:
-        """The LaTeX document as PDF. Raises SG611 (pdflatex is not installed), SG707 (it fails)."""
-        return pdf.pdf(document.article(self.page(style, explain)))
-
     def graph(self, format: str = "svg", values: Mapping[str, Any] | None = None) -> str:
         """The graph of the model as "svg", "dot", "mermaid" or "tikz": forward edges, and backward ones with partials.
 
         `values` gives every input and parameter an array; scalars and their partials are then written on their nodes.
-        Raises SG207 (no such format), SG601 and others (arrays), SG509 (more than 10,000 numbers).
+        Raises SG207 (no such format), SG601 to SG604 (arrays), SG509 (more than 10,000 numbers).
 
         >>> import symgrad as sg
         >>> d = sg.derive(sg.parse("y = 3x; J = y^2"))
         >>> print(d.graph("mermaid", values={"x": 2}).splitlines()[2])
           n1["y = 3x<br/>y = 6<br/>dJ/dy = 12"]
         """
-        draw = DRAWINGS[choose(format, DRAWINGS)]
+        draw = DRAWINGS[choose(format, DRAWINGS)].write
         return draw(self.drawing(values))
 
     def drawing(self, values: Mapping[str, Any] | None = None) -> Drawing:
         """The graph that `graph` draws."""
         numbers = scalars(self.whole, values) if values is not None else {}
         return drawing(self.steps, self.raw, self.loss, numbers)
+
+    def network(self, format: str = "svg", sizes: Mapping[str, int] | None = None, values: Mapping[str, Any] | None = None) -> str:
+        """The network cell by cell as "svg" or "tikz": units in layers with the weights on their links.
+
+        `sizes` are the extents to draw it with, 3 where none is given; parameters are what the model declares as `param`.
+        `values` gives every input and parameter an array, which fixes its extents; the value of each unit, and the partial of
+        the loss by it, are then written in it.
+        Raises SG207 (no such format), SG614 (no such extent), SG509 (more than 120 units or 400 links),
+        SG601 to SG604 (arrays).
+
+        >>> import symgrad as sg
+        >>> d = sg.derive(sg.parse("index i in 1..N; param w[i]; y = sum(w[i]*x[i] for i); J = y^2"))
+        >>> d.network("svg", {"N": 2}).count("<circle")
+        4
+        """
+        row = NETWORKS[choose(format, NETWORKS, "picture of the network")]
+        if values is None:
+            return row.write(network(self.program, self.loss, sizes))
+        given = {self.program.known(name): _numbers(self.program, name, value) for name, value in values.items()}
+        known = sizes_of(self.program, {name: array.shape for name, array in given.items()})
+        drawn = network(self.program, self.loss, {**(sizes or {}), **{size_name(symbol): n for symbol, n in known.items()}})
+        partials = adjoint_names(self.whole, self.loss)
+        return row.write(with_numbers(drawn, self.program, computed(self.whole, given), partials, known))
 
     def page(self, style: str = "slides", explain: bool = False) -> Page:
         """The equations in rows. Raises SG207 for an unknown style.
@@ -264,13 +260,15 @@ class Derivation:
     def __repr__(self) -> str:
         return self.text()
 
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        return bundle(self)
-
 
 def scalars(program: Program, arrays: Mapping[str, Any]) -> dict[str, float]:
-    """The values of all quantities without indices, by the program's meaning. Raises SG509 for more than a picture needs."""
-    given = {program.known(name): np.asarray(value) for name, value in arrays.items()}
+    """The values of all quantities without indices. Raises SG509 for more than a picture needs."""
+    return {name: float(value) for name, value in computed(program, arrays).items() if not np.shape(value)}
+
+
+def computed(program: Program, arrays: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of all quantities, by the program's meaning. Raises SG509 for more than a picture needs, SG601 to SG604."""
+    given = {program.known(name): _numbers(program, name, value) for name, value in arrays.items()}
     count = sum(array.size for array in given.values())
     if count > DRAWN:
         raise SymgradError(
@@ -278,8 +276,27 @@ def scalars(program: Program, arrays: Mapping[str, Any]) -> dict[str, float]:
             f"a graph is drawn with at most {DRAWN:,} numbers, and these are {count:,}",
             hint="leave values out, or give fewer",
         )
-    found = evaluate(program, given, digits=15)
-    return {name: float(value) for name, value in {**given, **found}.items() if not np.shape(value)}
+    sizes = sizes_of(program, {name: array.shape for name, array in given.items()})
+    for name, array in given.items():
+        wanted = tuple(extent.subs(sizes) for extent in program.tensors[name].extents)
+        if any(extent.is_number and extent != n for extent, n in zip(wanted, array.shape, strict=True)):
+            shown = f"({', '.join(map(str, wanted))})"
+            raise SymgradError("SG604", f"{name} has shape {array.shape}, and the others ask for {shown}")
+    return {**given, **evaluate(program, given, digits=15)}
+
+
+def _numbers(program: Program, name: str, value: Any) -> np.ndarray[Any, Any]:
+    """The array of a quantity. Raises SG602, SG603 where it cannot be."""
+    rank = len(program.tensors[name].axes)
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        raise SymgradError("SG602", f"{name} is no array: its rows differ in length, and it needs {rank} axes") from None
+    if array.ndim != rank:
+        raise SymgradError("SG602", f"{name} has shape {array.shape}, and it needs {rank} axes")
+    if array.dtype.kind not in "biuf":
+        raise SymgradError("SG603", f"{name} holds {array.dtype}, and numbers are needed")
+    return array
 
 
 def derive(program: Program, loss: str | None = None, wrt: Iterable[str] | None = None) -> Derivation:

@@ -20,6 +20,7 @@ from types import MappingProxyType
 import sympy as sp
 
 from symgrad.compiler import lower, operator_kernel
+from symgrad.core.drawing import Drawing
 from symgrad.core.errors import SymgradError
 from symgrad.core.expr import access, name_of
 from symgrad.core.graph import ancestors, descendants, find_loss, in_rings, ordered
@@ -28,12 +29,12 @@ from symgrad.core.page import Page, Row, Section
 from symgrad.core.program import Program, Statement
 from symgrad.derivation import Gradient, differentiable, only
 from symgrad.kernel import Kernel
-from symgrad.printers import document, html, pages, pdf
-from symgrad.printers.formats import bundle
+from symgrad.printers.formats import DRAWINGS, Printed, choose
 from symgrad.transform import reverse as adjoints
 from symgrad.transform.chain import forward_line, slides
 from symgrad.transform.closed import closed_form, renamed
 from symgrad.transform.collect import collect
+from symgrad.transform.drawing import drawing
 from symgrad.transform.forward import forward, tangent_names
 from symgrad.transform.gradients import expand_gradients
 from symgrad.transform.reuse import prune
@@ -50,7 +51,7 @@ class Built:
 
 
 @dataclass(frozen=True)
-class Operator:
+class Operator(Printed):
     """A derivative of `of` by `wrt`.
 
     `results` names its outputs: what it is by → the quantity that holds it. `inputs` are the arrays that it
@@ -109,29 +110,18 @@ class Operator:
         model = tuple(row for s, row in rows if s.name in self.program.definitions)
         return Page((Section(("Model",), model), Section((TITLES[self.kind],), tuple(row for s, row in rows if row not in model))))
 
-    def text(self) -> str:
-        """Unicode text for a terminal."""
-        return pages.text(self.page())
+    def drawing(self) -> Drawing:
+        """The graph of the model with the local derivatives of `of`, which every one of these derivatives multiplies."""
+        return drawing(self.program, adjoints.jacobian(self.program, self.of, self.wrt), self.of)
 
-    def latex(self, standalone: bool = False) -> str:
-        """A LaTeX fragment for amsmath; `standalone`: a document on which nothing runs off the page."""
-        return (document.article if standalone else pages.latex)(self.page())
+    def graph(self, format: str = "svg") -> str:
+        """The graph as "svg", "dot", "mermaid" or "tikz". Raises SG207.
 
-    def markdown(self) -> str:
-        """Markdown with the mathematics in $$."""
-        return pages.markdown(self.page())
-
-    def html(self) -> str:
-        """A document with MathML that needs nothing else."""
-        return html.html(self.page())
-
-    def beamer(self) -> str:
-        """A deck for LaTeX's Beamer, line by line."""
-        return document.beamer(self.page())
-
-    def pdf(self) -> bytes:
-        """The LaTeX document as PDF. Raises SG611 (pdflatex is not installed), SG707 (it fails)."""
-        return pdf.pdf(document.article(self.page()))
+        >>> import symgrad as sg
+        >>> print(jacobian(sg.parse("index i in 1..N; y[i] = x[i]^2")).graph("mermaid").splitlines()[1])
+          n0[["y#95;i = x#95;i²"]]
+        """
+        return DRAWINGS[choose(format, DRAWINGS)].write(self.drawing())
 
     def closed(self, name: str) -> Gradient:
         """One result in closed form, in quantities of the model that have names. Raises SG203, SG506."""
@@ -172,9 +162,6 @@ class Operator:
         return self.text()
 
     __repr__ = __str__
-
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        return bundle(self)
 
 
 TITLES = {

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
+import sys
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
 from functools import cache
+from inspect import signature
 from itertools import combinations
 from pathlib import Path
 
@@ -20,18 +21,29 @@ from symgrad.core.drawing import Drawing, Edge, Node
 from symgrad.core.page import Line, Page, Row, Section
 from symgrad.core.tree import Deriv, Name
 from symgrad.derivation import Derivation
-from symgrad.printers import document, dot, html, mermaid, pages, svg, tikz
-from symgrad.printers.formats import BINARY, DRAWING_STANDALONE, DRAWINGS, FORMATS, STANDALONE
+from symgrad.operators import Operator
+from symgrad.printers import document, dot, html, mermaid, pages, pdf, svg, tikz, typst
+from symgrad.printers.formats import DRAWINGS, FORMATS, NETWORKS
 from symgrad.printers.layering import GAP_X, layers, place, spread
+from tests.golden_files import assert_golden
 from tests.models import MODELS
 
 ROOT = Path(__file__).parent.parent
-GOLDENS = Path(__file__).parent / "goldens" / "formats"
 NAMES = ("S1", "S3", "S7", "gru")
 Capture = pytest.CaptureFixture[str]
-PRINTED: dict[str, Callable[[Page], str]] = {"html": html.html, "beamer": document.beamer, "tex": document.article}
+PRINTED: dict[str, Callable[[Page], str]] = {
+    "html": html.html,
+    "beamer": document.beamer,
+    "tex": document.article,
+    "typst": typst.typst,
+    "markdown": pages.markdown,
+}
 CASES = [(name, style, format) for name in NAMES for style in ("slides", "steps") for format in PRINTED]
+# all styles in all formats for a scalar and a network
+CASES += [(name, style, format) for name in ("S1", "S7") for style in ("modules", "closed", "matrix") for format in PRINTED]
+CASES += [(name, style, "typst") for name in ("attention", "batch_norm", "lstm", "max_pool") for style in ("slides", "modules")]
 CASES += [(name, "graph", format) for name in NAMES for format in DRAWINGS]
+CASES += [(name, "network", format) for name in ("S3", "S7") for format in NETWORKS]
 
 
 @cache
@@ -42,18 +54,15 @@ def derivation(name: str) -> Derivation:
 @cache
 def printed(name: str, style: str, format: str) -> str:
     d = derivation(name)
-    return d.graph(format) if style == "graph" else PRINTED[format](d.page(style))
+    if style in ("graph", "network"):
+        return d.graph(format) if style == "graph" else d.network(format, {"M": 2})
+    return PRINTED[format](d.page(style))
 
 
 @pytest.mark.parametrize(("name", "style", "format"), CASES, ids=["-".join(case) for case in CASES])
 def test_goldens(name: str, style: str, format: str) -> None:
-    """Any change of what is printed; it is accepted as the other goldens are."""
-    path = GOLDENS / f"{name}.{style}.{format}"
-    now = printed(name, style, format)
-    if os.environ.get("SYMGRAD_UPDATE_GOLDEN"):
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(now, encoding="utf-8")
-    assert now == path.read_text(encoding="utf-8")
+    """Any change of what is printed."""
+    assert_golden(f"formats/{name}.{style}.{format}", printed(name, style, format))
 
 
 # nothing reaches outside, nothing breaks out
@@ -138,9 +147,9 @@ def body(text: str) -> str:
 @pytest.mark.parametrize("format", ["tex", "beamer"])
 def test_latex_compiles(format: str, tmp_path: Path) -> None:
     """An undefined command, a missing brace, a box that runs off the page; graphs are on the article's pages."""
-    texts = [printed(name, style, format) for name in NAMES for style in ("slides", "steps")]
+    texts = [printed(*case) for case in CASES if case[2] == format]
     if format == "tex":
-        texts += [tikz.document(derivation(name).drawing()) for name in NAMES]
+        texts += [tikz.around(printed(*case)) for case in CASES if case[2] == "tikz"]
         texts += [document.article(hostile_page(name)) for name in HOSTILE]
     else:
         # one slide a frame is quick, and each overlay holds the same boxes
@@ -158,19 +167,17 @@ def test_latex_compiles(format: str, tmp_path: Path) -> None:
 # pages
 
 
-@pytest.mark.parametrize("format", [*FORMATS, *(f"standalone {name}" for name in STANDALONE)])
+@pytest.mark.parametrize("format", [*(name for name, row in FORMATS.items() if not row.binary), "standalone latex"])
 def test_notes_and_captions_show(format: str) -> None:
     """A format that drops the words below the equations, or above a table."""
-    if format in BINARY:
-        pytest.skip("the text of a PDF is that of its document")
     line = Line(Name("q"), "=", Name("r"))
     page = Page((Section(("One",), (Row(line),), "Caption here"),), None, (("note & more ", line),))
-    make = STANDALONE[format.partition(" ")[2]] if " " in format else FORMATS[format]
+    make = document.article if " " in format else FORMATS[format].write
     text = make(page)
     assert isinstance(text, str)
     assert "Caption here" in text
     assert "note" in text
-    assert ("note & more" in text) == (format == "text")
+    assert ("note & more" in text) == (format in ("text", "typst"))
 
 
 def test_decks_show_every_line_once_and_one_by_one() -> None:
@@ -263,6 +270,47 @@ def test_numbers_are_few() -> None:
     assert (error.value.code, error.value.hint) == ("SG207", "did you mean svg?")
 
 
+@pytest.mark.parametrize("operator", [sg.jacobian, sg.vjp, sg.jvp, sg.hvp, sg.hessian])
+@pytest.mark.parametrize("format", [*(name for name, row in FORMATS.items() if not row.binary), *DRAWINGS])
+def test_operators_print_as_derivations_do(operator: Callable[[sg.Program], Operator], format: str) -> None:
+    """A format that what has no loss lacks; a graph without its local derivatives."""
+    shown = operator(sg.parse("index i in 1..N; u = sum(x[i]^3 for i); J = exp(u)"))
+    if format in FORMATS:
+        assert getattr(shown, format)() == FORMATS[format].write(shown.page())
+    else:
+        assert "3" in shown.graph(format)
+        assert shown.graph(format) == sg.derive(shown.program).graph(format)
+
+
+def test_methods_have_the_signature_of_their_page() -> None:
+    """Help that names no style; a format without a method."""
+    for name in FORMATS:
+        method = getattr(derivation("S1"), name)
+        assert (method.__name__, bool(method.__doc__)) == (name, True)
+        assert {"style", "explain"} <= set(signature(method).parameters)
+
+
+@pytest.mark.parametrize(
+    ("values", "code"),
+    [
+        ({"x": 3.0, "w": [1.0]}, "SG602"),
+        ({"x": [[1.0]], "w": [1.0]}, "SG602"),
+        ({"x": [[1.0], [1.0, 2.0]], "w": [1.0]}, "SG602"),
+        ({"x": ["a"], "w": [1.0]}, "SG603"),
+        ({"x": [1.0, 2.0], "w": [1.0]}, "SG604"),
+        ({"x": [1.0]}, "SG601"),
+        ({"q": 1.0}, "SG203"),
+    ],
+)
+def test_numbers_that_are_not_the_model_s(values: dict[str, object], code: str) -> None:
+    """A traceback of NumPy, or the picture of other numbers."""
+    d = sg.derive(sg.parse("index i in 1..N; param w[i]; J = sum(w[i]*x[i] for i)^2"))
+    for draw in (d.graph, d.network):
+        with pytest.raises(sg.SymgradError) as error:
+            draw("svg", values=values)
+        assert error.value.code == code
+
+
 # notebooks
 
 
@@ -302,7 +350,11 @@ def test_files_are_written_once(tmp_path: Path, capsys: Capture) -> None:
     ("options", "code"),
     [
         (["--format", "pdf"], "SG706"),
-        (["--format", "dot", "--style", "steps"], "SG706"),
+        (["--format", "dot", "--style", "steps"], "SG207"),
+        (["--format", "dot", "--style", "network"], "SG207"),
+        (["--format", "html", "--style", "network"], "SG207"),
+        (["--format", "svg", "--size", "D=2"], "SG706"),
+        (["--format", "svg", "--style", "network", "--size", "D=2"], "SG614"),
         (["--format", "svg", "--gradient", "x"], "SG706"),
         (["--format", "html", "--style", "none"], "SG207"),
         (["--format", "graph"], "SG207"),
@@ -316,7 +368,7 @@ def test_options_that_have_no_meaning(options: list[str], code: str, capsys: Cap
     assert code in err
 
 
-@pytest.mark.parametrize("format", [*STANDALONE, *DRAWING_STANDALONE])
+@pytest.mark.parametrize("format", [name for name, row in {**FORMATS, **DRAWINGS}.items() if row.standalone])
 def test_standalone_is_a_document(format: str, capsys: Capture) -> None:
     """The option not passed on."""
     assert main(["derive", "J = x^2", "--format", format]) == 0
@@ -325,12 +377,68 @@ def test_standalone_is_a_document(format: str, capsys: Capture) -> None:
     assert capsys.readouterr().out.startswith("\\documentclass")
 
 
-def test_pdf_without_pdflatex(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Capture) -> None:
-    """A traceback where pdflatex is missing; an empty file left behind."""
+def test_pdf_with_neither(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Capture) -> None:
+    """A traceback where pdflatex and Typst are missing; a hint at one way only; an empty file left behind."""
     monkeypatch.setattr(shutil, "which", lambda _: None)
+    monkeypatch.setitem(sys.modules, "typst", None)
     assert main(["derive", "J = x^2", "--format", "pdf", "-o", str(tmp_path / "a.pdf")]) == 2
-    assert "SG611" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert [word for word in ("SG611", "symgrad[pdf]", "TeX") if word not in said] == []
     assert list(tmp_path.iterdir()) == []
+
+
+def test_pdf_by_typst(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No PDF without TeX; bytes that depend on the hour."""
+    pytest.importorskip("typst")
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    assert main(["derive", "J = x^2", "--format", "pdf", "-o", str(tmp_path / "a.pdf")]) == 0
+    assert (tmp_path / "a.pdf").read_bytes() == sg.derive(sg.parse("J = x^2")).pdf()
+    assert (tmp_path / "a.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_typst_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Typst's own words for what is wrong lost; a page that reads a file."""
+    pytest.importorskip("typst")
+    with pytest.raises(sg.SymgradError, match="unknown variable: nonsense") as error:
+        pdf.by_typst("$nonsense$")
+    assert error.value.code == "SG707"
+    with pytest.raises(sg.SymgradError) as error:
+        pdf.by_typst(f'#read("{Path(__file__).resolve()}")')
+    assert error.value.code == "SG707"
+
+
+TO_TYPST = [
+    *HOSTILE,
+    '#read("a")',
+    '"#x"',
+    "x\\",
+    "//x",
+    "/*",
+    "a.len()",
+    "∑",
+    "e\u0301",
+    "_",
+    "@a",
+    "x\ny",
+]
+
+
+@pytest.mark.parametrize("name", TO_TYPST)
+def test_typst_takes_names_for_text(name: str) -> None:
+    """A name or a word that ends its string, and so runs."""
+    text = typst.typst(hostile_page(name)).removeprefix(typst.HEAD.format(flipped="false"))
+    bare = re.sub(r'"(?:[^"\\]|\\.)*"', "STRING", text, flags=re.DOTALL)
+    assert set(re.findall(r"#\w*|@|<|//|/\*|`|\\", bare)) <= {"#fit", "#block", "#STRING"}
+    assert [bare.count(mark) for mark in "([{"] == [bare.count(mark) for mark in ")]}"]
+    assert bare.count("$") % 2 == 0
+    assert '"' not in bare
+
+
+def test_typst_compiles() -> None:
+    """A word without quotes, a group that does not close, a name that breaks out."""
+    pytest.importorskip("typst")
+    for name in TO_TYPST:
+        assert pdf.by_typst(typst.typst(hostile_page(name))).startswith(b"%PDF")
 
 
 def test_pdf_that_fails(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -346,6 +454,8 @@ def test_pdf_that_fails(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
 def test_pdf(tmp_path: Path) -> None:
-    """What is written is no PDF."""
+    """What is written is no PDF; bytes that depend on the hour."""
+    jacobian = sg.jacobian(sg.parse("y = x^2"))
+    assert jacobian.pdf() == jacobian.pdf()
     assert main(["derive", "J = x^2", "--format", "pdf", "-o", str(tmp_path / "a.pdf")]) == 0
     assert (tmp_path / "a.pdf").read_bytes().startswith(b"%PDF")

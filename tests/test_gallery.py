@@ -1,11 +1,7 @@
-"""The gallery: our gradients against the published backward passes, and what is printed, byte for byte.
-
-Accept a changed form, after reading it, with SYMGRAD_UPDATE_GOLDEN=1 python -m pytest tests/test_gallery.py
-"""
+"""The gallery: our gradients against the published backward passes, and what is printed, byte for byte."""
 
 from __future__ import annotations
 
-import os
 import re
 import runpy
 from collections.abc import Callable
@@ -19,9 +15,9 @@ import symgrad as sg
 from symgrad.cli import main
 from symgrad.core.graph import find_loss
 from tests.gallery import GALLERY, batch_norm_adjoint, hessian, hvp
+from tests.golden_files import assert_golden
 
 ROOT = Path(__file__).parent.parent
-GOLDENS = Path(__file__).parent / "goldens" / "gallery"
 ALL = pytest.mark.parametrize("name", GALLERY)
 COMPILED = ["gru", "causal_attention", "convolution", "cbow", "batch_norm"]
 
@@ -55,12 +51,7 @@ def test_compiled_equals_the_published_backward_pass(name: str) -> None:
 def test_printed_forms(name: str) -> None:
     """Any change of what a reader sees."""
     d = sg.derive(sg.read(ROOT / GALLERY[name].file))
-    now = f"{d.text()}\n\n{d.latex()}\n\n{d.backward}\n"
-    path = GOLDENS / f"{name}.txt"
-    if os.environ.get("SYMGRAD_UPDATE_GOLDEN"):
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(now, encoding="utf-8")
-    assert now == path.read_text(encoding="utf-8")
+    assert_golden(f"gallery/{name}.txt", f"{d.text()}\n\n{d.latex()}\n\n{d.backward}\n")
 
 
 @ALL

@@ -1,12 +1,11 @@
 """What is printed for the slides' models, byte for byte: one file a model and a source (text or SymPy).
 
-A change of any printed form shows as a diff of tests/goldens; after reading it, accept it with
-SYMGRAD_UPDATE_GOLDEN=1 python -m pytest tests/test_golden.py
+What stands in any golden file is LaTeX or Typst that compiles, where pdflatex and Typst are installed.
 """
 
 from __future__ import annotations
 
-import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -15,10 +14,13 @@ import pytest
 
 import symgrad as sg
 from symgrad.core.program import Program
+from symgrad.printers.pdf import by_typst
+from tests.golden_files import GOLDENS, assert_golden
 from tests.models import SLIDES, Model
 
-GOLDENS = Path(__file__).parent / "goldens"
 CASES = [(model, source) for model in SLIDES for source in ("text", "sympy")]
+# displays, and the lines of captions and notes
+FRAGMENT = re.compile(r"^\\\[$.*?^\\\]$|^\\\[ [^\n]* \\\]$|^\\noindent[^\n]*\\par$", re.MULTILINE | re.DOTALL)
 DOCUMENT = r"\documentclass{article}\usepackage{amsmath}\begin{document}%s\end{document}"
 
 
@@ -46,12 +48,7 @@ def printed(program: Program) -> str:
 @pytest.mark.parametrize(("model", "source"), CASES, ids=[f"{m.name}-{s}" for m, s in CASES])
 def test_printed_forms(model: Model, source: str) -> None:
     """Any change of order, bracket, name, sign or layout."""
-    path = GOLDENS / f"{model.name.replace(' ', '_')}.{source}.txt"
-    now = printed(program_of(model, source))
-    if os.environ.get("SYMGRAD_UPDATE_GOLDEN"):
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(now, encoding="utf-8")
-    assert now == path.read_text(encoding="utf-8")
+    assert_golden(f"{model.name}.{source}.txt", printed(program_of(model, source)))
 
 
 SLIDE_LINES = {
@@ -79,12 +76,22 @@ def test_lines_of_the_slides(name: str) -> None:
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
 def test_latex_compiles(tmp_path: Path) -> None:
-    """A missing brace, an undefined command, an array with too many columns."""
-    body = "\n".join(sg.derive(model.program()).latex(style) for model in SLIDES for style in ("slides", "steps"))
-    (tmp_path / "a.tex").write_text(DOCUMENT % body, encoding="utf-8")
+    """A missing brace, an undefined command, an array with too many columns, in a golden file that was accepted."""
+    parts = [part for path in sorted(GOLDENS.rglob("*.txt")) for part in FRAGMENT.findall(path.read_text(encoding="utf-8"))]
+    assert len(parts) > 150
+    (tmp_path / "a.tex").write_text(DOCUMENT % "\n".join(parts), encoding="utf-8")
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "a.tex"]
-    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace", check=False)
     assert ran.returncode == 0, ran.stdout[-2000:]
+
+
+def test_typst_compiles() -> None:
+    """The same of Typst."""
+    pytest.importorskip("typst")
+    paths = sorted(GOLDENS.rglob("*.typst"))
+    assert paths
+    for path in paths:
+        assert by_typst(path.read_text(encoding="utf-8")).startswith(b"%PDF"), path.name
 
 
 @pytest.mark.parametrize("style", ["slides", "steps"])

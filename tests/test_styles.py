@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,17 +15,17 @@ from symgrad.core.evaluate import evaluate, sizes_of
 from symgrad.core.expr import access, index_symbol, reduction
 from symgrad.core.program import Program
 from symgrad.core.tree import ONES, Bracket, Call, Compare, Deriv, Name, Num, Pow, Prod, Sum, Transpose, Tree, children
-from symgrad.derivation import Derivation
+from symgrad.derivation import STYLES, Derivation
 from symgrad.printers.text import TEXT
 from symgrad.transform.closed import closed_forms
 from symgrad.transform.reverse import adjoint_names
 from symgrad.transform.simplify import operations
 from symgrad.transform.textbook import RULES, Textbook
+from tests.golden_files import assert_golden
 from tests.models import MODELS, SLIDES, random_arrays
 from tests.reference import adjoints, error
 
 ROOT = Path(__file__).parent.parent
-GOLDENS = Path(__file__).parent / "goldens" / "styles"
 GALLERY = tuple(f"gallery/{name}" for name in ("batch_norm", "layer_norm", "attention", "softmax_cross_entropy"))
 
 BATCH_NORM = """
@@ -314,16 +313,14 @@ def test_a_recurrence_is_one_module() -> None:
 
 # what is printed
 
-PAGES = [(name, style) for name in (*(m.name for m in SLIDES), *GALLERY) for style in ("closed", "matrix", "modules")]
+PRINTED = (*GALLERY, *(f"gallery/{name}" for name in ("cbow", "convolution", "gru", "lstm", "max_pool")))
+# slides and steps of the lecture's models, and slides of the gallery, stand in files of their own
+PAGES = [(model.name, style) for model in SLIDES for style in ("closed", "matrix", "modules")]
+PAGES += [(name, style) for name in PRINTED for style in STYLES if style != "slides"]
 
 
 @pytest.mark.parametrize(("name", "style"), PAGES, ids=[f"{n}-{s}" for n, s in PAGES])
 def test_printed_styles(name: str, style: str) -> None:
-    """Any change of what a reader sees. Accept it with SYMGRAD_UPDATE_GOLDEN=1 python -m pytest tests/test_styles.py"""
+    """Any change of what a reader sees."""
     d = derivation(model_of(name))
-    now = f"{d.text(style, explain=True)}\n\n{d.latex(style)}\n"
-    path = GOLDENS / f"{name.replace(' ', '_').replace('/', '_')}.{style}.txt"
-    if os.environ.get("SYMGRAD_UPDATE_GOLDEN"):
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(now, encoding="utf-8")
-    assert now == path.read_text(encoding="utf-8")
+    assert_golden(f"styles/{name.replace('/', '_')}.{style}.txt", f"{d.text(style, explain=True)}\n\n{d.latex(style)}\n")

@@ -41,3 +41,35 @@ class Drawing:
 
     nodes: tuple[Node, ...]
     edges: tuple[Edge, ...]
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One cell of a quantity, or the constant 1 that a bias comes from; `role` is "given", "step", "loss" or "bias".
+
+    `quantity` and `place` say which cell; `numbers` are its value and the partial of the loss by it, where they are known.
+    """
+
+    name: str
+    shown: Tree
+    role: str = "step"
+    quantity: str = ""
+    place: tuple[int, ...] = ()
+    numbers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Link:
+    """`end` reads `start`, times `weights`: parameters, none where it reads it in another way."""
+
+    start: str
+    end: str
+    weights: tuple[Tree, ...] = ()
+
+
+@dataclass(frozen=True)
+class Network:
+    """A model at small extents, cell by cell, in the order of quantities and their indices."""
+
+    units: tuple[Unit, ...]
+    links: tuple[Link, ...]

@@ -30,6 +30,7 @@ from symgrad.core.tree import (
     Prod,
     Reduce,
     Rendered,
+    Transpose,
     Tree,
     inside,
 )
@@ -133,6 +134,11 @@ class LatexFormat(Format):
             return self.letters(tree.function) + self.brackets(args)
         head = row.latex or (rf"\{row.name}" if row.name in OPERATORS else rf"\operatorname{{{row.name}}}")
         return head.format(args) if "{}" in head else head + self.brackets(args)
+
+    def transpose(self, tree: Transpose) -> str:
+        base = self.show(tree.base, ATOM)
+        # a star is a superscript already
+        return f"{{{base}}}{self.top}" if isinstance(tree.base, Name) and "^" in base else super().transpose(tree)
 
     def binder(self, binder: Binder) -> str:
         return self.letters(binder.name)

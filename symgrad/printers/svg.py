@@ -94,10 +94,10 @@ def _text(text: str, x: float, y: float, kind: str = "") -> str:
     lines = text.split("\n")
     top = y - (len(lines) - 1) * LINE / 2 + 4.8
     styled = f' class="{kind}"' if kind else ""
-    return "\n".join(f'<text{styled} x="{x:.1f}" y="{top + k * LINE:.1f}">{_lowered(line)}</text>' for k, line in enumerate(lines))
+    return "\n".join(f'<text{styled} x="{x:.1f}" y="{top + k * LINE:.1f}">{lowered(line)}</text>' for k, line in enumerate(lines))
 
 
-def _lowered(line: str) -> str:
+def lowered(line: str) -> str:
     """The text with what follows _ set lower, several such parts with a comma between."""
     out, end = "", 0
     for found in BELOW.finditer(line):

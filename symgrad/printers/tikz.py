@@ -95,7 +95,10 @@ def _loop(edge: Edge, ids: dict[str, str]) -> list[str]:
 
 def document(drawing: Drawing) -> str:
     """A whole document with the picture shrunk to its page."""
-    picture = tikz(drawing)
+    return around(tikz(drawing))
+
+
+def around(picture: str) -> str:
     return (
         "\\documentclass{article}\n\\usepackage[a4paper,landscape,margin=1cm]{geometry}\n\\usepackage{amsmath,graphicx,tikz}\n"
         f"{FIT}\n\\pagestyle{{empty}}\n\\begin{{document}}\n\\noindent\\fit{{0.95\\textheight}}{{%\n{picture}}}\n\\end{{document}}\n"
