@@ -50,6 +50,9 @@ def test_imports_point_one_way() -> None:
     assert wrong == []
 
 
+EMITTED = Path("backends/operations.py")  # goes into emitted modules as it is
+
+
 def test_heavy_imports_are_lazy() -> None:
     """numba and the extras cost a second at start-up: emitted modules and functions import them."""
     wrong = [
@@ -58,6 +61,7 @@ def test_heavy_imports_are_lazy() -> None:
         for node in tree.body
         for module in imports(ast.Module([node], []))
         if isinstance(node, ast.Import | ast.ImportFrom) and module.split(".")[0] in HEAVY
+        if path != EMITTED
     ]
     assert wrong == []
 

@@ -58,6 +58,13 @@ J = sum(tanh(O[i,e])*c[i,e] for i, e)
 SOFTMAX = "index k, l in 1..K; input y^*[k]; param b[k]; {assume}; y[k] = exp(b[k])/sum(exp(b[l]) for l); {loss}"
 LIKELIHOOD = "J = sum(y^*[k]*log(y[k]) for k); maximize J"
 ENTROPY = "J = -sum(y^*[k]*log(y[k]) for k); minimize J"
+LABEL = """
+index n in 1..N, k, l in 1..K
+input t[n] in 1..K
+p[n,k] = exp(a[n,k])/sum(exp(a[n,l]) for l)
+J = -mean(log(p[n,t[n]]) for n)
+"""
+NORMAL = "index i in 1..N; J = -sum(log(1/(sqrt(6.28)*sigma)*exp(-(x[i] - mu)^2/(2*sigma^2))) for i)"
 GIVEN = "assume sum(y^*[k] for k) = 1"
 
 # model, name, the line on the page, operations of the published form (Ioffe & Szegedy 2015; Dao et al. 2022; textbooks)
@@ -75,6 +82,8 @@ PUBLISHED = [
         "dJ/ds_k = p_k − t_k",
         1,
     ),
+    (LABEL, "a", "dJ/da_nk = (p_nk − [t_n = k])/N", 3),
+    (NORMAL, "x", "dJ/dx_i = (x_i − μ)/σ²", 3),
     (BATCH_NORM, "x", "dJ/dx_i = γ (dJ/dy_i · m − xhat_i Σ_{l=1..m} dJ/dy_l · xhat_l − Σ_{l=1..m} dJ/dy_l)/(s m)", 10),
     (BATCH_NORM, "gamma", "dJ/dγ = Σ_{i=1..m} dJ/dy_i · xhat_i", 2),
     (ATTENTION, "S", "dJ/dS_ij = (dJ/dP_ij − Σ_{e=1..E} dJ/dO_ie · O_ie) P_ij", 4),
@@ -122,7 +131,7 @@ def test_operations_are_counted_as_on_paper() -> None:
     assert {expr: operations(expr) for expr in cases} == cases
 
 
-@pytest.mark.parametrize("text", [text for text, *_ in PUBLISHED[:1]] + [BATCH_NORM, LAYER_NORM, ATTENTION], ids=str.split)
+@pytest.mark.parametrize("text", [text for text, *_ in PUBLISHED[:1]] + [BATCH_NORM, LAYER_NORM, ATTENTION, LABEL], ids=str.split)
 def test_a_page_equals_the_derivative(text: str) -> None:
     """A rule that changes the value: the page is evaluated as it stands, kept adjoints and all."""
     d = derivation(sg.parse(text))

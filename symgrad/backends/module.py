@@ -15,7 +15,7 @@ from typing import Any
 
 import sympy as sp
 
-from symgrad.backends import numba, numpy
+from symgrad.backends import numba, numpy, straight
 from symgrad.backends.pycode import affine, helpers, python_name
 from symgrad.core.affine import bounds
 from symgrad.core.expr import gathers, indices_of, is_reduction, name_of, nodes, split_reduction
@@ -121,6 +121,7 @@ def module_text(program: Program, parts: list[Part], dtype: str, backend: str, e
         CHECKS,
         helpers(used, decorator, arrays=backend == "numpy"),
         numpy.own_helpers(used) if backend == "numpy" else "",
+        straight.own_text() if "_straight(" in used else "",
         *functions,
         extra,
     ]
@@ -144,9 +145,11 @@ def kernel_text(part: Part, dtype: str, backend: str) -> str:
         return text
     buffers = [python_name(name) for name in array_buffers(schedule)]
     scalars = scalar_results(part)
-    body = numba.body(schedule, dtype)
+    tables: list[str] = []
+    body = numba.body(schedule, dtype, tables=tables)
     out = f"    return ({', '.join(python_name(n) for n in scalars)},)" if scalars else "    return ()"
-    return f"{numba.DECORATOR}\ndef _{part.name}({', '.join([*sizes, *arguments, *buffers])}):\n{indent(body)}\n{out}"
+    before = "".join(f"{table}\n\n\n" for table in tables)
+    return f"{before}{numba.DECORATOR}\ndef _{part.name}({', '.join([*sizes, *arguments, *buffers])}):\n{indent(body)}\n{out}"
 
 
 def array_buffers(schedule: Schedule) -> list[str]:

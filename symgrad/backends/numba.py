@@ -7,13 +7,16 @@ Values that do not change in the innermost loop are computed before it. Sums may
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import sympy as sp
 
 from symgrad.backends.pycode import Code, affine, python_name
+from symgrad.backends.straight import runs, straight_lines
 from symgrad.core.affine import Ends
 from symgrad.core.expr import gathers, indices_of, is_access, is_index, name_of, nodes, position, substitute, where
 from symgrad.core.guards import needed
@@ -21,7 +24,7 @@ from symgrad.core.layout import Layout
 from symgrad.core.parts import never_outside, stays
 from symgrad.core.program import Index, outer_first
 from symgrad.core.source import statement_text
-from symgrad.schedule.kernels import Contract, Kernel, Map, Scan, Schedule
+from symgrad.schedule.kernels import Contract, Kernel, Map, Scan, Schedule, flat
 
 FLAGS = '{"reassoc", "contract", "arcp", "nsz"}'
 DECORATOR = f'@njit(cache=True, nogil=True, error_model="numpy", fastmath={FLAGS})'
@@ -36,6 +39,22 @@ class Names:
     schedule: Schedule
     dtype: str
     cells: frozenset[str]
+    tables: list[str] = field(default_factory=list)
+
+    @cached_property
+    def touched(self) -> Counter[str]:
+        """By how many kernels each quantity is read or written."""
+        return Counter(name for kernel in flat(self.schedule.kernels) for name in _touches(kernel))
+
+    def outside(self, run: Sequence[Map]) -> Callable[[Any], bool]:
+        """Which targets of a run of scalar equations are needed beyond it."""
+        inside = Counter(name for kernel in run for name in _touches(kernel))
+        return lambda target: self._is_needed(target, inside)
+
+    def _is_needed(self, target: Any, inside: Counter[str]) -> bool:
+        name = name_of(target)
+        kept = name in self.schedule.outputs or name in self.schedule.arguments or self.touched[name] > inside[name]
+        return bool(indices_of(target)) or kept
 
     def is_local(self, name: str) -> bool:
         return not self.schedule.program.tensors[name].axes and self.stored(name) not in self.cells
@@ -59,9 +78,13 @@ class Names:
         return f"{python_name(name)}[{', '.join(places)}]"
 
 
-def body(schedule: Schedule, dtype: str, cells: frozenset[str] = frozenset()) -> str:
-    """The statements of the function, sizes and arrays taken as given names."""
-    names = Names(schedule, dtype, cells)
+def _touches(kernel: Map | Contract) -> set[str]:
+    return {kernel.statement.name, *kernel.statement.read_names}
+
+
+def body(schedule: Schedule, dtype: str, cells: frozenset[str] = frozenset(), tables: list[str] | None = None) -> str:
+    """The statements of the function, sizes and arrays taken as given names; definitions that it needs go to `tables`."""
+    names = Names(schedule, dtype, cells, [] if tables is None else tables)
     code = Code(dtype, names.value, lambda symbol: python_name(str(symbol)))
     lines: list[str] = []
     for name in sorted(schedule.zeroed):
@@ -75,7 +98,11 @@ def _kernels(
 ) -> Iterator[str]:
     """`around`: the indices of the scans that these are in, with their ends."""
     around = dict(around or {})
-    for kernel in kernels:
+    for kernel in runs(kernels, names.schedule.program):
+        if isinstance(kernel, tuple):
+            yield from (f"# {statement_text(each.statement, names.schedule.program, layout)}" for each in kernel)
+            yield from straight_lines(kernel, names.read, names.outside(kernel), names.tables)
+            continue
         if isinstance(kernel, Scan):
             yield scan_head(kernel)
             yield from indent(list(_kernels(kernel.body, names, code, layout, within_scan(around, kernel.index))))

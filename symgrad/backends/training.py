@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from symgrad.backends import numba, numpy
+from symgrad.backends import numba, numpy, straight
 from symgrad.backends.module import CHECKS, array_buffers, check_lines, header, indent
 from symgrad.backends.pycode import helpers, python_name
 from symgrad.core.program import Program
@@ -57,7 +57,7 @@ def training_text(training: Training, dtype: str, backend: str) -> str:
     parts = [
         check_text(training),
         buffers_text(training) if compiled else "def buffers(*sizes):\n    return ()",
-        decorator + step_text(training, dtype, backend),
+        step_text(training, dtype, backend),
         decorator + SHUFFLE,
         decorator + train_text(training, compiled),
     ]
@@ -66,7 +66,7 @@ def training_text(training: Training, dtype: str, backend: str) -> str:
     imports = numba.IMPORTS if compiled else numpy.IMPORTS
     if "math." not in help_text:
         imports = imports.removeprefix("import math\n\n")
-    own = "" if compiled else numpy.own_helpers(used)
+    own = numpy.own_helpers(used) if not compiled else straight.own_text() if "_straight(" in used else ""
     blocks = [header(training.program, dtype, backend), imports, f"F = np.{dtype}", CHECKS, help_text, own, *parts]
     return "\n\n\n".join(block for block in blocks if block) + "\n"
 
@@ -108,12 +108,14 @@ def step_text(training: Training, dtype: str, backend: str) -> str:
     arguments = [*size_names(schedule), *names(schedule.arguments)]
     loss = python_name(training.loss)
     if backend == "numba":
-        body = numba.body(schedule, dtype, training.cells)
+        tables: list[str] = []
+        body = numba.body(schedule, dtype, training.cells, tables)
         arguments += names(array_buffers(schedule))
-        return f"def _step({', '.join(arguments)}):\n{indent(body)}\n    return {loss}"
+        before = "".join(f"{table}\n\n\n" for table in tables)
+        return f"{before}{numba.DECORATOR}\ndef _step({', '.join(arguments)}):\n{indent(body)}\n    return {loss}"
     body = numpy.body(schedule, dtype)
     writes = "\n".join(f"{python_name(old)}[...] = {python_name(new)}" for new, old in schedule.aliases.items())
-    return f"def _step({', '.join(arguments)}):\n{indent(body)}\n{indent(writes)}\n    return {loss}"
+    return f"{numpy.QUIET}\ndef _step({', '.join(arguments)}):\n{indent(body)}\n{indent(writes)}\n    return {loss}"
 
 
 def train_text(training: Training, compiled: bool) -> str:

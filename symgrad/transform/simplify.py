@@ -13,16 +13,14 @@ No general simplifier is called, so the result is predictable and the user's qua
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import sympy as sp
 from sympy import Expr
 
-from symgrad.core.affine import Ends, nonnegative
 from symgrad.core.expr import (
     accesses,
-    free_indices,
     free_symbols,
     from_powers,
     index_symbol,
@@ -43,6 +41,8 @@ from symgrad.core.expr import (
 )  # fmt: skip
 from symgrad.core.program import Statement
 
+ROUNDING = sp.Float("1e-35", 40)
+
 
 def tidy(expr: Any) -> Any:
     """Bottom-up: constants leave sums, common factors are taken out."""
@@ -51,14 +51,22 @@ def tidy(expr: Any) -> Any:
     expr = rebuild(expr, [tidy(arg) for arg in expr.args])
     if is_reduction(expr):
         return constants_out(expr)
+    if expr.is_Mul:
+        return without_one(expr)
     return common_factor(expr) if expr.is_Add else expr
+
+
+def without_one(product: Expr) -> Expr:
+    """1.0 x as x: what is left where decimal fractions have cancelled, all but the rounding of their 40 digits."""
+    number, rest = product.as_coeff_Mul()
+    return sp.sign(number) * rest if number.is_Float and abs(abs(number) - 1) < ROUNDING else product
 
 
 def constants_out(node: Expr) -> Expr:
     op, body, limits = split_reduction(node)
     if op != "sum":
         return node
-    condition, body = _guarded(body)
+    condition, body = guarded(body)
     bound = {limit[0] for limit in limits}
     if condition is not None and bound.isdisjoint(free_symbols(condition)):
         return where(condition, constants_out(reduction(op, body, limits)), sp.S.Zero)
@@ -75,31 +83,7 @@ def _everywhere(factor: Expr) -> bool:
     return all(is_index(index) for read in accesses(factor) for index in indices_of(read))
 
 
-def pick(expr: Any, ranges: Mapping[Any, Ends], facts: Collection[Expr]) -> Any:
-    """Σ_l [l = i] v_l = v_i, for indices with known ranges."""
-    if is_access(expr) or not expr.args:
-        return expr
-    if not is_reduction(expr):
-        return rebuild(expr, [pick(arg, ranges, facts) for arg in expr.args])
-    op, body, limits = split_reduction(expr)
-    inner = {**ranges, **{limit[0]: tuple(limit[1:]) for limit in limits}}
-    body = pick(body, inner, facts)
-    condition, value = _guarded(body)
-    if op == "sum" and isinstance(condition, sp.Eq):
-        for limit in limits:
-            for one, other in (condition.args, condition.args[::-1]):
-                symbol, lo, hi = limit
-                known = one == symbol and other.free_symbols <= set(ranges) | set(free_indices(lo + hi))
-                if known and nonnegative(other - lo, ranges, facts) and nonnegative(hi - other, ranges, facts):
-                    rest = [
-                        (s, substitute(a, {symbol: other}), substitute(b, {symbol: other})) for s, a, b in limits if s != symbol
-                    ]
-                    value = substitute(value, {symbol: other})
-                    return pick(reduction(op, value, rest) if rest else value, ranges, facts)
-    return reduction(op, body, limits)
-
-
-def _guarded(body: Expr) -> tuple[Any, Expr]:
+def guarded(body: Expr) -> tuple[Any, Expr]:
     """The guard of a sum's body, c * where(guard, v, 0), and c v; no guard: None and the body."""
     for factor in sp.Mul.make_args(body):
         if factor.func == where and factor.args[2] == 0:

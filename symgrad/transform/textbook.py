@@ -46,9 +46,10 @@ from symgrad.core.expr import (
 from symgrad.core.layout import Layout
 from symgrad.core.page import Line, Note
 from symgrad.core.program import Program, Tensor
+from symgrad.transform.brackets import beside, pick
 from symgrad.transform.gather import free_name
 from symgrad.transform.named import Named, definitions, folded, summed
-from symgrad.transform.simplify import assume, cancelled, common_factor, constants_out, operations, pick, swapped
+from symgrad.transform.simplify import assume, cancelled, common_factor, constants_out, operations, swapped, without_one
 
 ROUNDS, LARGE, SHOWN = 20, 3_000, 8  # an expression of more nodes than LARGE gets the cheap rules alone
 
@@ -62,6 +63,7 @@ class Scope:
     named: tuple[Named, ...] = ()
     kept: tuple[Named, ...] = ()
     assumptions: tuple[tuple[Expr, Expr], ...] = ()
+    values: Mapping[str, Ends] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,9 @@ def _constants(node: Any, scope: Scope) -> Any:
 def _numbers(node: Any, scope: Scope) -> Any:
     """Numbers and signs common to the terms of a sum's body, or of a factor."""
     if node.is_Mul:
+        node = without_one(node)
+        if not node.is_Mul:
+            return node
         found = [factor.primitive() if factor.is_Add else (sp.S.One, factor) for factor in node.args]
         return sp.Mul(*(number for number, _ in found), *(rest for _, rest in found))
     if not is_reduction(node) or split_reduction(node)[0] != "sum":
@@ -126,7 +131,11 @@ def _bracket(node: Any, scope: Scope) -> Any:
 
 
 def _delta(node: Any, scope: Scope) -> Any:
-    return pick(node, scope.ranges, scope.facts) if is_reduction(node) else node
+    return pick(node, scope.ranges, scope.facts, scope.values) if is_reduction(node) else node
+
+
+def _beside(node: Any, scope: Scope) -> Any:
+    return beside(node, scope.ranges) if node.is_Mul else node
 
 
 def _common(node: Any, scope: Scope) -> Any:
@@ -223,6 +232,7 @@ RULES = (
     Rule("constants leave a sum", "Σ_l c v_l", "c Σ_l v_l", "c does not depend on l", _constants),
     Rule("numbers leave a bracket", "2 v [c]", "2 (v [c])", "0 times 2 is 0", _bracket),
     Rule("a delta picks a term", "Σ_l [l = i] v_l", "v_i", "all other terms are 0", _delta),
+    Rule("a factor beside a bracket", "p_k [k = c]/p_c", "[k = c]", "p_k is p_c where k = c", _beside),
     Rule("a sum of equal terms", "Σ_{l=1..m} c", "m c", "c does not depend on l", _constant_body),
     Rule("assumption", "the left side of an assume line", "its right side", "the model says so", _assumed),
     Rule("a name for a part", "v", "z, where the model has z = v", "the forward pass has it", _named, False),
@@ -255,7 +265,8 @@ class Textbook:
     resting: set[tuple[Expr, Expr]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self.scope = Scope({}, self.program.facts, definitions(self.program), self.kept, self.program.assumptions)
+        values = {name: tensor.values for name, tensor in self.program.tensors.items() if tensor.values is not None}
+        self.scope = Scope({}, self.program.facts, definitions(self.program), self.kept, self.program.assumptions, values)
 
     @property
     def used(self) -> tuple[Rule, ...]:

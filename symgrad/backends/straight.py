@@ -1,0 +1,254 @@
+"""Long runs of scalar equations → a table of operations, which `operations.py` turns into machine code.
+
+numba compiles straight-line code in more than linear time: a thousand equations take a minute, a table of them a second.
+
+>>> from symgrad.core.expr import access
+>>> table = Table(str)
+>>> x = access("x")
+>>> table.define("y", 2 * sp.sin(x) - x)
+>>> print("; ".join(table.rows))
+load 0; const 2.0; sin 0; mul 1 2; sub 3 0
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import sympy as sp
+
+from symgrad.core.expr import indices_of, is_access, is_index, name_of, nodes, where
+from symgrad.core.functions import BY_HEAD
+from symgrad.core.guards import needed
+from symgrad.core.program import Program
+from symgrad.schedule.kernels import Kernel, Map
+
+LEAST = 400  # operations; below, numba compiles in a few seconds, and its code reads better
+COMPARE = {sp.Gt: ">", sp.Ge: ">=", sp.Lt: "<", sp.Le: "<=", sp.Eq: "==", sp.Ne: "!="}
+DIRECT = {name: name for name in (
+    "exp", "log", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "expm1", "log1p",
+    "erf", "erfc", "floor", "ceil")} | {"abs": "fabs"}  # fmt: skip
+COMPOSED = ("logistic", "softplus", "relu", "sign", "maximum", "minimum", "stop")
+
+
+def runs(kernels: Sequence[Kernel], program: Program) -> Iterator[Kernel | tuple[Map, ...]]:
+    """The kernels, with every long run of scalar equations as one tuple."""
+    run: list[Map] = []
+    for kernel in (*kernels, None):
+        if isinstance(kernel, Map) and _straight(kernel, program):
+            run.append(kernel)
+            continue
+        if sum(map(_operations, run)) >= LEAST:
+            yield tuple(run)
+        else:
+            yield from run
+        run = []
+        if kernel is not None:
+            yield kernel
+
+
+def _operations(kernel: Map) -> int:
+    return 1 + sum(1 for node in nodes(kernel.statement.value) if node.args and not is_access(node))
+
+
+def _straight(kernel: Map, program: Program) -> bool:
+    """One cell, from cells that are fixed, by operations that a table has."""
+    statement = kernel.statement
+    if kernel.loops or kernel.times or statement.domain or needed(statement, program):
+        return False
+    return _fixed(statement.target, program) and all(_has(node, program) for node in nodes(statement.value))
+
+
+def _fixed(read: Any, program: Program) -> bool:
+    tensor = program.tensors[name_of(read)]
+    return tensor.values is None and all(index.is_Integer for index in indices_of(read)) and _is_real(name_of(read), program)
+
+
+def _is_real(name: str, program: Program) -> bool:
+    return all(statement.op not in ("argmax", "argmin") for statement in program.definitions.get(name, ()))
+
+
+def _has(node: Any, program: Program) -> bool:
+    if is_access(node):
+        return _fixed(node, program)
+    if is_index(node) or node.has(sp.oo, -sp.oo):
+        return False
+    if node.is_Number or node.is_NumberSymbol or node.is_Add or node.is_Mul or node.is_Pow or node.func == where:
+        return True
+    if type(node) in COMPARE:
+        return True
+    row = BY_HEAD.get(node.func)
+    return row is not None and (row.name in DIRECT or row.name in COMPOSED)
+
+
+@dataclass
+class Table:
+    """Rows of operations; `read` writes an access as Python. Cells of the array hold what comes in and what goes out."""
+
+    read: Callable[[Any], str]
+    rows: list[str] = field(default_factory=list)
+    places: dict[str, int] = field(default_factory=dict)
+    known: dict[str, int] = field(default_factory=dict)
+    incoming: dict[str, int] = field(default_factory=dict)
+    outgoing: dict[str, int] = field(default_factory=dict)
+
+    def row(self, operation: str, *operands: Any) -> int:
+        text = " ".join([operation, *map(str, operands)])
+        if text not in self.places:
+            self.places[text] = len(self.rows)
+            self.rows.append(text)
+        return self.places[text]
+
+    def define(self, target: str, value: Any, adds: bool = False) -> None:
+        """One equation; `adds`: to what the cell holds."""
+        found = self.value(value)
+        self.known[target] = self.row("add", self.cell(target), found) if adds else found
+
+    def cell(self, text: str) -> int:
+        """The row of a cell's value as it stands."""
+        if text not in self.known:
+            self.incoming[text] = len(self.incoming)
+            self.known[text] = self.row("load", self.incoming[text])
+        return self.known[text]
+
+    def give(self, target: str) -> None:
+        """A value that is needed outside."""
+        self.outgoing[target] = len(self.incoming) + len(self.outgoing)
+        self.rows.append(f"store {self.known[target]} {self.outgoing[target]}")
+
+    # expressions
+
+    def value(self, expr: Any) -> int:
+        if is_access(expr):
+            return self.cell(self.read(expr))
+        if expr.is_number and not expr.has(sp.Function):
+            return self.number(expr)
+        if expr.is_Add:
+            return self.sum(expr)
+        if expr.is_Mul:
+            return self.product(expr)
+        if expr.is_Pow:
+            return self.power(expr.base, expr.exp)
+        if expr.func == where:
+            condition, yes, no = expr.args
+            sides = self.value(condition.lhs), self.value(condition.rhs)
+            return self.row("pick", COMPARE[type(condition)], *sides, self.value(yes), self.value(no))
+        return self.function(BY_HEAD[expr.func].name, [self.value(arg) for arg in expr.args])
+
+    def number(self, number: Any) -> int:
+        return self.row("const", repr(float(number)))
+
+    def sum(self, expr: Any) -> int:
+        terms = sorted(expr.args, key=lambda term: bool(term.could_extract_minus_sign()))
+        total = self.value(terms[0])
+        for term in terms[1:]:
+            minus = term.could_extract_minus_sign()
+            total = self.row("sub" if minus else "add", total, self.value(-term if minus else term))
+        return total
+
+    def product(self, expr: Any) -> int:
+        number, _ = expr.as_coeff_Mul()
+        if number < 0:
+            return self.row("neg", self.value(-expr))
+        above = [f for f in expr.args if not _divides(f)]
+        below = [f.base**-f.exp for f in expr.args if _divides(f)]
+        found = self.chain("mul", above) if above else self.number(1)
+        return self.row("div", found, self.chain("mul", below)) if below else found
+
+    def chain(self, operation: str, parts: Sequence[Any]) -> int:
+        total = self.value(parts[0])
+        for part in parts[1:]:
+            total = self.row(operation, total, self.value(part))
+        return total
+
+    def power(self, base: Any, exponent: Any) -> int:
+        if exponent == sp.S.Half:
+            return self.row("sqrt", self.value(base))
+        if exponent.is_number and exponent < 0:
+            return self.row("div", self.number(1), self.value(base**-exponent))
+        if exponent.is_Integer and exponent <= 64:
+            return self.repeated(self.value(base), int(exponent))
+        return self.row("pow", self.value(base), self.value(exponent))
+
+    def repeated(self, base: int, times: int) -> int:
+        """By squares."""
+        if times == 1:
+            return base
+        half = self.repeated(base, times // 2)
+        square = self.row("mul", half, half)
+        return self.row("mul", square, base) if times % 2 else square
+
+    def function(self, name: str, args: list[int]) -> int:
+        if name in DIRECT:
+            return self.row(DIRECT[name], *args)
+        return getattr(self, f"_{name}")(*args)  # type: ignore[no-any-return]
+
+    def _logistic(self, u: int) -> int:
+        below = self.row("add", self.number(1), self.row("exp", self.row("neg", u)))
+        return self.row("div", self.number(1), below)
+
+    def _softplus(self, u: int) -> int:
+        small = self.row("log1p", self.row("exp", self.row("neg", self.row("fabs", u))))
+        return self.row("add", self._maximum(u, self.number(0)), small)
+
+    def _relu(self, u: int) -> int:
+        return self._maximum(u, self.number(0))
+
+    def _sign(self, u: int) -> int:
+        zero = self.number(0)
+        below = self.row("pick", "<", u, zero, self.number(-1), u)  # 0 and nan stay
+        return self.row("pick", ">", u, zero, self.number(1), below)
+
+    def _maximum(self, *args: int) -> int:
+        return self._extreme(">=", args)
+
+    def _minimum(self, *args: int) -> int:
+        return self._extreme("<=", args)
+
+    def _extreme(self, sign: str, args: Sequence[int]) -> int:
+        """nan wins, as in NumPy."""
+        first, *others = args
+        for other in others:
+            first = self.row("pick", "!=", first, first, first, self.row("pick", sign, first, other, first, other))
+        return first
+
+    def _stop(self, u: int) -> int:
+        return u
+
+
+def _divides(factor: Any) -> bool:
+    return bool(factor.is_Pow and factor.exp.is_number and factor.exp < 0)
+
+
+def straight_lines(
+    run: Sequence[Map], read: Callable[[Any], str], wanted: Callable[[Any], bool], tables: list[str]
+) -> Iterator[str]:
+    """The lines of a kernel that carry out a run; its table goes to `tables`. `wanted`: targets that are read outside."""
+    table = Table(read)
+    given: dict[str, None] = {}
+    for kernel in run:
+        target = read(kernel.statement.target)
+        table.define(target, kernel.statement.value, kernel.adds)
+        if wanted(kernel.statement.target):
+            given[target] = None
+    for target in given:
+        table.give(target)
+    text = "\n".join(table.rows)
+    name = f"_{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+    cells = len(table.incoming) + len(table.outgoing)
+    tables.append(f'_run{name}, _cells{name} = _straight("""\n{text}\n""", {cells})')
+    yield f"w{name} = np.empty(_cells{name}, F)"
+    yield from (f"w{name}[{place}] = {source}" for source, place in table.incoming.items())
+    yield f"_run{name}(w{name})"
+    yield from (f"{target} = w{name}[{place}]" for target, place in table.outgoing.items())
+
+
+def own_text() -> str:
+    """The definitions that a module with tables needs."""
+    from symgrad.backends import operations
+
+    text = inspect.getsource(operations)
+    return text[text.index("from typing") :].strip("\n")
