@@ -1,13 +1,14 @@
-"""What is timed: one unit of work, and each peer's best form of it.
+"""What is timed: models and data. A unit of work is an epoch of training or one value with its gradient.
 
-A builder takes the data and returns a function without arguments that does the work once and returns
-arrays, so that results are compared as well as timed.
+Losses are means over the batch; the networks' layers and sizes stand in the titles. The peers' forms of the same work are in
+`peers.py`; results are compared as well as timed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -39,123 +40,202 @@ J = -sum(y^*[k]*log(y[k]) for k)
 minimize J
 """
 
+LOGISTIC = """
+index i in 1..M
+input x[i], y^*
+param w[i]
+o = sum(w[i]*x[i] for i)
+J = softplus(o) - y^* * o
+minimize J
+"""
+
+RECURRENT = """
+index t in 1..T, i in 1..M, j, k in 1..H
+input x[t,i], y^*[t,j]
+param U[j,i], W[j,k], c[j]
+h[0,j] = 0
+h[t,j] = tanh(sum(U[j,i]*x[t,i] for i) + sum(W[j,k]*h[t-1,k] for k) + c[j])
+J = sum((h[t,j] - y^*[t,j])^2 for t, j)/(T*H)
+minimize J
+"""
+
+CONVOLUTION = """
+index r, s in 0..7, u, v in 0..4, p, q in 0..3, c in 1..C, k in 1..K
+input x[a in 0..11,b in 0..11], y^*[k]
+param W[c,u,v], g[c], V[k,c,p,q], d[k]
+f[c,r,s] = relu(sum(W[c,u,v]*x[r+u,s+v] for u, v) + g[c])
+m[c,p,q] = (f[c,2*p,2*q] + f[c,2*p+1,2*q] + f[c,2*p,2*q+1] + f[c,2*p+1,2*q+1])/4
+o[k] = sum(V[k,c,p,q]*m[c,p,q] for c, p, q) + d[k]
+J = logsumexp(o[k] for k) - sum(y^*[k]*o[k] for k)
+minimize J
+"""
+
+ATTENTION = """
+index i, j in 1..T, e in 1..E, d in 1..D
+input x[i,e], y^*[i,d]
+param Q[d,e], K[d,e], V[d,e]
+q[i,d] = sum(Q[d,e]*x[i,e] for e)
+k[i,d] = sum(K[d,e]*x[i,e] for e)
+v[i,d] = sum(V[d,e]*x[i,e] for e)
+s[i,j] = sum(q[i,d]*k[j,d] for d)/sqrt(D)
+p[i,j] = exp(s[i,j])/sum(exp(s[i,l]) for l in 1..T)
+o[i,d] = sum(p[i,j]*v[j,d] for j)
+J = sum((o[i,d] - y^*[i,d])^2 for i, d)/(2*T*D)
+minimize J
+"""
+
+TINY = """
+index i in 0..3, j in 0..2
+input x[i], y^*
+param A[j,i], b[j]
+z[j] = sigmoid(sum(A[j,i]*x[i] for i))
+y = sigmoid(sum(b[j]*z[j] for j))
+J = (y - y^*)^2
+minimize J
+"""
+
+
+def normal(seed: int, **shapes: tuple[int, ...]) -> Data:
+    """Arrays that keep a layer's values of order one."""
+    r = np.random.default_rng(seed)
+    return {name: (r.normal(size=shape) / np.sqrt(shape[-1])).astype(F) for name, shape in shapes.items()}
+
+
+def rows(seed: int, *shape: int) -> Any:
+    return np.random.default_rng(seed).normal(size=shape).astype(F)
+
+
+def one_hot(seed: int, count: int, classes: int) -> Any:
+    return np.eye(classes, dtype=F)[np.random.default_rng(seed).integers(classes, size=count)]
+
 
 def case_2_data(examples: int = 1797, inputs: int = 64, hidden: int = 32) -> Data:
-    r = np.random.default_rng(0)
-    x = r.normal(size=(examples, inputs)).astype(F)
-    t = (x @ r.normal(size=inputs) > 0).astype(F)
-    return {"x": x, "t": t, "A": (0.1 * r.normal(size=(hidden, inputs))).astype(F), "b": (0.1 * r.normal(size=hidden)).astype(F)}
-
-
-def case_2_symgrad(d: Data) -> Run:
-    import symgrad as sg
-
-    k = sg.compile(sg.parse(CASE_2), batch=("x", "y_star"), dtype="float32")
-    data, rule = {"x": d["x"], "y_star": d["t"]}, sg.SGD(0.01)
-
-    def run() -> list[Any]:
-        f = k.fit({"A": d["A"], "b": d["b"]}, data, optimizer=rule, epochs=1, batch_size=1, shuffle=False, progress=False)
-        return [f.params["A"], f.params["b"]]
-
-    return run
-
-
-def case_2_jax(d: Data) -> Run:
-    """Jitted, the epoch in lax.scan: JAX's fastest form of per-sample descent."""
-    import jax
-    import jax.numpy as jnp
-
-    def loss(p: Any, x: Any, t: Any) -> Any:
-        o = p[1] @ jax.nn.sigmoid(p[0] @ x)
-        return jnp.logaddexp(0.0, o) - t * o
-
-    def step(p: Any, row: Any) -> Any:
-        g = jax.grad(loss)(p, *row)
-        return jax.tree.map(lambda a, b: a - F(0.01) * b, p, g), None
-
-    epoch = jax.jit(lambda p, x, t: jax.lax.scan(step, p, (x, t))[0])
-    x, t, p = jnp.array(d["x"]), jnp.array(d["t"]), (jnp.array(d["A"]), jnp.array(d["b"]))
-    return lambda: [np.asarray(v) for v in epoch(p, x, t)]
-
-
-def case_2_numpy(d: Data) -> Run:
-    """The gradient by hand, a row at a time."""
-
-    def run() -> list[Any]:
-        a, b = d["A"].copy(), d["b"].copy()
-        for x, t in zip(d["x"], d["t"], strict=True):
-            z = 1 / (1 + np.exp(-(a @ x)))
-            g = 1 / (1 + np.exp(-(b @ z))) - t
-            dz = g * b * z * (1 - z)
-            b -= F(0.01) * g * z
-            a -= F(0.01) * np.outer(dz, x)
-        return [a, b]
-
-    return run
+    x = rows(0, examples, inputs)
+    t = (x @ rows(1, inputs) > 0).astype(F)
+    return {"x": x, "y_star": t, **normal(2, A=(hidden, inputs), b=(hidden,))}
 
 
 def softmax_data(examples: int = 1024, inputs: int = 64, hidden: int = 32, classes: int = 10) -> Data:
-    r = np.random.default_rng(1)
-    return {
-        "x": r.normal(size=(examples, inputs)).astype(F),
-        "t": np.eye(classes, dtype=F)[r.integers(classes, size=examples)],
-        "W": (r.normal(size=(hidden, inputs)) / 8).astype(F),
-        "c": np.zeros(hidden, F),
-        "V": (r.normal(size=(classes, hidden)) / 6).astype(F),
-        "d": np.zeros(classes, F),
-    }
+    weights = normal(3, W=(hidden, inputs), V=(classes, hidden))
+    start = {"c": np.zeros(hidden, F), "d": np.zeros(classes, F)}
+    return {"x": rows(4, examples, inputs), "y_star": one_hot(5, examples, classes), **weights, **start}
 
 
-def softmax_symgrad(d: Data) -> Run:
-    import symgrad as sg
-
-    k = sg.compile(sg.parse(SOFTMAX), batch=("x", "y_star"), dtype="float32")
-
-    def run() -> list[Any]:
-        loss, g = k(x=d["x"], y_star=d["t"], **{n: d[n] for n in "WcVd"})
-        return [loss, *(g[n] for n in "WcVd")]
-
-    return run
+def logistic_data(examples: int = 500_000, inputs: int = 32) -> Data:
+    x = rows(6, examples, inputs)
+    return {"x": x, "y_star": (x @ rows(7, inputs) > 0).astype(F), **normal(8, w=(inputs,))}
 
 
-def softmax_jax(d: Data) -> Run:
-    import jax
-    import jax.numpy as jnp
+def recurrent_data(batch: int = 16, steps: int = 100, inputs: int = 16, hidden: int = 64) -> Data:
+    weights = normal(9, U=(hidden, inputs), W=(hidden, hidden))
+    return {"x": rows(10, batch, steps, inputs), "y_star": rows(11, batch, steps, hidden), **weights, "c": np.zeros(hidden, F)}
 
-    def loss(p: Any, x: Any, t: Any) -> Any:
-        h = jnp.tanh(x @ p[0].T + p[1])
-        return -(t * jax.nn.log_softmax(h @ p[2].T + p[3])).sum(-1).mean()
 
-    f = jax.jit(jax.value_and_grad(loss))
-    x, t, p = jnp.array(d["x"]), jnp.array(d["t"]), tuple(jnp.array(d[n]) for n in "WcVd")
+def convolution_data(batch: int = 32, channels: int = 8, classes: int = 10) -> Data:
+    weights = normal(12, W=(channels, 5, 5), V=(classes, channels, 4, 4))
+    start = {"g": np.zeros(channels, F), "d": np.zeros(classes, F)}
+    return {"x": rows(13, batch, 12, 12), "y_star": one_hot(14, batch, classes), **weights, **start}
 
-    def run() -> list[Any]:
-        value, g = f(p, x, t)
-        return [np.asarray(value), *map(np.asarray, g)]
 
-    return run
+def attention_data(batch: int = 8, steps: int = 64, width: int = 32) -> Data:
+    shapes = dict.fromkeys("QKV", (width, width))
+    return {"x": rows(15, batch, steps, width), "y_star": rows(16, batch, steps, width), **normal(17, **shapes)}
+
+
+def tiny_data() -> Data:
+    r = np.random.default_rng(18)
+    return {"x": r.normal(size=4), "y_star": 0.3, "A": r.normal(size=(3, 4)), "b": r.normal(size=3)}
+
+
+OPERATIONS = {"add": "0.7*{a} + 0.3*{b}", "sub": "0.7*{a} - 0.3*{b}", "mul": "{a}*{b}", "sin": "sin({a})", "cos": "cos({a})",
+              "tanh": "tanh({a})"}  # fmt: skip
+SHARES = (0.25, 0.15, 0.3, 0.1, 0.1, 0.1)
+
+
+def scalar_steps(count: int = 2_000, inputs: int = 16) -> list[tuple[str, int, int]]:
+    """A reproducible program: value inputs + k is an operation on two of the forty values before it."""
+    r = np.random.default_rng(19)
+    steps = []
+    for k in range(count):
+        least = max(0, inputs + k - 40)
+        operation = list(OPERATIONS)[r.choice(len(SHARES), p=SHARES)]
+        steps.append((operation, int(r.integers(least, inputs + k)), int(r.integers(least, inputs + k))))
+    return steps
+
+
+def scalar_model(steps: list[tuple[str, int, int]], inputs: int = 16) -> str:
+    def name(k: int) -> str:
+        return f"x[{k}]" if k < inputs else f"v_{k - inputs}"
+
+    lines = [f"v_{k} = {OPERATIONS[op].format(a=name(i), b=name(j))}" for k, (op, i, j) in enumerate(steps)]
+    total = " + ".join(name(inputs + k) for k in range(len(steps) - 8, len(steps)))
+    return "\n".join([f"input x[i in 0..{inputs - 1}]", *lines, f"J = {total}", "minimize J"])
+
+
+def scalar_data() -> Data:
+    return {"steps": scalar_steps(), "x": np.random.default_rng(20).normal(size=16)}
 
 
 @dataclass(frozen=True)
 class Workload:
-    """`aim`: how many times faster than the fastest peer it should be, where a figure was set."""
+    """`aim`: how many times faster than the fastest peer it should be. `batch_size`: of an epoch; None for a gradient.
+
+    `flops` of a unit, or the `bytes` it has to read, where one of them bounds it.
+    """
 
     title: str
+    model: str | Callable[[Data], str]
     data: Callable[[], Data]
-    builders: dict[str, Callable[[Data], Run]]
+    peers: tuple[str, ...]
     aim: float | None = None
+    batch_size: int | None = None
+    rate: float = 0.01
+    batched: bool = True
+    dtype: str = "float32"
+    flops: float = 0.0
+    bytes: float = 0.0
+
+    def text(self, d: Data) -> str:
+        return self.model if isinstance(self.model, str) else self.model(d)
 
 
+def _layers(examples: int, *widths: int) -> float:
+    """Multiply-adds of forward and backward through dense layers, twice each; none for the inputs' own gradient."""
+    pairs = list(pairwise(widths))
+    return 2.0 * examples * sum(a * b * (2 if k == 0 else 3) for k, (a, b) in enumerate(pairs))
+
+
+USUAL = ("jax", "torch")
 WORKLOADS = {
-    "case2": Workload(
-        "S3 network 64-32-1, per-sample SGD, an epoch of 1797",
-        case_2_data,
-        {"symgrad": case_2_symgrad, "jax": case_2_jax, "numpy": case_2_numpy},
-        aim=2.0,
+    "W1": Workload(
+        "network 64-32-1, per-sample descent, an epoch of 1797", CASE_2, case_2_data, ("jax", "torch", "numpy"), 5, batch_size=1
     ),
-    "softmax": Workload(
-        "S7 network 64-32-10 with biases, value and gradient of 1024",
-        softmax_data,
-        {"symgrad": softmax_symgrad, "jax": softmax_jax},
+    "W2": Workload(
+        "network 64-32-10, minibatches of 32, an epoch of 1792", SOFTMAX, lambda: softmax_data(1792), USUAL, 2.5,
+        batch_size=32, rate=0.05, flops=_layers(1792, 64, 32, 10),
     ),
-}
+    "W3": Workload(
+        "network 784-256-10, minibatches of 128, an epoch of 2560", SOFTMAX, lambda: softmax_data(2560, 784, 256), USUAL, 1.05,
+        batch_size=128, rate=0.05, flops=_layers(2560, 784, 256, 10),
+    ),
+    "W4": Workload(
+        "logistic regression 500,000 x 32, value and gradient", LOGISTIC, logistic_data, ("jax", "torch", "numpy"), 2,
+        bytes=500_000 * 33 * 4.0,
+    ),
+    "W5": Workload(
+        "tanh RNN, 100 steps of 64 units, batch 16, value and gradient", RECURRENT, recurrent_data, USUAL, 2.8,
+        flops=2.0 * 100 * 16 * 64 * (16 * 2 + 64 * 3),
+    ),
+    "W6": Workload(
+        "convolution 12x12 to 8 of 5x5, relu, mean pool, dense 10, batch 32", CONVOLUTION, convolution_data, USUAL, 6
+    ),
+    "W7": Workload("attention, 64 steps of width 32, batch 8, value and gradient", ATTENTION, attention_data, USUAL, 1.7),
+    "W8": Workload(
+        "2,000 scalar operations, value and gradient, float64", lambda d: scalar_model(d["steps"]), scalar_data,
+        ("casadi", "casadi_c"), 1, batched=False, dtype="float64",
+    ),
+    "C4": Workload(
+        "a call of a network 4-3-1 with all checks, float64", TINY, tiny_data, ("jax", "torch", "pytensor"), 5, batched=False,
+        dtype="float64",
+    ),
+}  # fmt: skip
