@@ -33,9 +33,13 @@ IMPORTS = "import math\n\nimport numpy as np\nfrom numba import njit"
 
 def helpers(body: str, dtype: str) -> str:
     """The names of the types and the functions that a body uses."""
-    definitions = {name: f"{HELPER}\n{vecmath.vectorized(text)}" for name, text in HELPERS.items()}
-    definitions |= {name: f"{vecmath.DECORATOR}\n{text}" for name, text in vecmath.definitions(dtype).items()}
-    used = used_definitions(body, definitions)
+
+    def define(name: str) -> str:
+        if name in vecmath.DEFINITIONS:
+            return f"{vecmath.DECORATOR}\n{vecmath.definition(name, dtype)}"
+        return f"{HELPER}\n{vecmath.vectorized(HELPERS[name])}"
+
+    used = used_definitions(body, [*vecmath.DEFINITIONS, *HELPERS], define)
     types = f"F = np.{dtype}" + (f"\n_I = {INTEGERS[dtype]}" if "_I(" in used else "")
     return f"{types}\n\n\n{used}" if used else types
 

@@ -338,13 +338,17 @@ _LOGSUMEXP = """def _logsumexp(values, axis):
     return np.squeeze(top, axis) + np.log(np.sum(np.exp(values - top), axis=axis))"""
 
 
-def _for_arrays(name: str) -> str:
+OWN = named("\n\n".join((_AT, _ADD_AT, _LOGSUMEXP, _PLACE)))
+
+
+def _define(name: str) -> str:
+    if name in OWN:
+        return OWN[name]
     text = FOR_ARRAYS.get(name, HELPERS[name])
     return f"{text}\n\n\n{name} = np.vectorize({name}, otypes=[F])" if "math." in text else text
 
 
 def helpers(body: str, dtype: str) -> str:
     """The name of the type and the functions that a body uses."""
-    own = named("\n\n".join((_AT, _ADD_AT, _LOGSUMEXP, _PLACE)))
-    used = used_definitions(body, {**{name: _for_arrays(name) for name in HELPERS}, **own})
+    used = used_definitions(body, [*HELPERS, *OWN], _define)
     return f"F = np.{dtype}\n\n\n{used}" if used else f"F = np.{dtype}"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import keyword
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -254,16 +254,16 @@ def named(definitions: str) -> dict[str, str]:
 HELPERS, FOR_ARRAYS = named(_DEFINITIONS), named(_FOR_ARRAYS)
 
 
-def used_definitions(body: str, definitions: Mapping[str, str]) -> str:
-    """The definitions (name → text) that a body uses, those they use first."""
-    wanted: dict[str, None] = {}
+def used_definitions(body: str, names: Iterable[str], define: Callable[[str], str]) -> str:
+    """The definitions of the names that a body calls, those they call first."""
+    wanted: dict[str, str] = {}
 
     def need(text: str, within: str = "") -> None:
         called = set(re.findall(r"(?<![\w.])_\w+(?=\()", text))
-        for name in definitions:
-            if name in called and name != within:
-                need(definitions[name], name)
-                wanted[name] = None
+        for name in dict.fromkeys(names):
+            if name in called and name not in {*wanted, within}:
+                need(define(name), name)
+                wanted[name] = define(name)
 
     need(body)
-    return "\n\n\n".join(map(definitions.__getitem__, wanted))
+    return "\n\n\n".join(wanted.values())

@@ -5,8 +5,8 @@ With u = n log 2 + r, |r| <= log(2)/2, and polynomials P fitted by Chebyshev int
 
     exp(u) = 2^n (1 + r + r^2 P(r))            log(2^k (1 + f)) = k log 2 + f - s (f - z P(z)),  s = f/(2 + f), z = s^2
 
-(Muller et al., Handbook of Floating-Point Arithmetic, ch. 10; the form of log: Tang 1990.) Errors are at most 2 units
-of the last place where tests/test_vecmath.py looks, at infinities, nan, -0 and subnormal numbers too.
+(Muller et al., Handbook of Floating-Point Arithmetic, ch. 10; the form of log: Tang 1990.) Errors are below 2 units
+of the last place, of erfc below 4 (tests/test_vecmath.py), and infinities, nan, -0 and subnormal numbers have their values.
 The functions are not to be reassociated, as the loops that use them are: `(u + big) - big` rounds u.
 
 >>> vectorized("np.exp({0})")
@@ -25,6 +25,8 @@ from typing import Any
 import mpmath
 import numpy as np
 
+from symgrad.backends.pycode import named
+
 # compiled apart, so that the flags of a caller do not reach them, and then inlined by LLVM
 DECORATOR = '@njit(forceinline=True, error_model="numpy", fastmath={"contract"})'
 
@@ -37,16 +39,19 @@ def _expm1_near_0(r):
     p = {exp}
     return r + r*r*p
 
-def _exp(u):
-    """2^n e^r, u = n log 2 + r; 2^n in two factors, since it may be subnormal."""
+def _exp_sum(u, c):
+    """2^n e^r, u + c = n log 2 + r, c of more digits than u; 2^n in two factors, since it may be subnormal."""
     x = {exp_least} if u < {exp_least} else u
     x = {exp_most} if x > {exp_most} else x
-    t = x*{log2e} + {round_exp}
+    t = (x + c)*{log2e} + {round_exp}
     n = t - {round_exp}
-    r = (x - n*{ln2_high}) - n*{ln2_low}
+    r = ((x - n*{ln2_high}) - n*{ln2_low}) + c
     half = (F(t).view(_I) << {place_half}) & {exponent}
     rest = (F(t).view(_I) << {place}) - half
     return ({one} + _expm1_near_0(r))*_I(half).view(F)*_I(rest).view(F)
+
+def _exp(u):
+    return _exp_sum(u, -{zero})
 
 def _expm1(u):
     """2^n (e^r - 1) + (2^n - 1), half of it first: 2^n may be too large."""
@@ -99,7 +104,33 @@ def _tanh(u):
     e = _exp(-{two}*a)
     far = {one} - {two}*e/({one} + e)
     return near if a < {tanh_near} else (-far if u < {zero} else far)
+
+def _erf_near_0(u):
+    """u + u P(u^2), |u| <= 1."""
+    z = u*u
+    p = {erf}
+    return u + u*p
+
+def _erfc_above(a):
+    """exp(-a^2) P(t)/(a + 1/2), t = (a - 3)/(a + 3), a >= 0.8; b has half the digits of a, so that b^2 is exact."""
+    a = {erfc_most} if a > {erfc_most} else a
+    b = _I(F(a).view(_I) & {first_half}).view(F)
+    e = _exp_sum(-b*b, (b - a)*(b + a))
+    t = (a - {three})/(a + {three})
+    p = {erfc}
+    return e*p/(a + {one_half})
+
+def _erf(u):
+    a = abs(u)
+    far = {one} - _erfc_above(a)
+    return _erf_near_0(u) if a < {one} else (-far if u < {zero} else far)
+
+def _erfc(u):
+    a = abs(u)
+    far = _erfc_above(a)
+    return {one} - _erf_near_0(u) if a < {erfc_near} else ({two} - far if u < {zero} else far)
 '''
+DEFINITIONS = named(_DEFINITIONS)
 
 
 @dataclass(frozen=True)
@@ -117,7 +148,7 @@ class Format:
 
     def rounding(self, offset: int) -> int:
         """Added to a number and taken off again it rounds; between, the lowest bits are the integer + offset."""
-        return 3 * 2 ** (self.digits - 2) + offset
+        return 3 * (1 << (self.digits - 2)) + offset
 
     def number(self, value: Any) -> str:
         """A literal of the format."""
@@ -146,14 +177,22 @@ def _after_r(r: Any) -> Any:
     return (mpmath.expm1(r) - r) / r**2 if r else mpmath.mpf(1) / 2
 
 
-def _after_u(function: Callable[[Any], Any], slope: Any) -> Callable[[Any], Any]:
-    """(f(u) - slope u)/u^3 of an odd function, z = u^2."""
+def _tanh_after_u(z: Any) -> Any:
+    """(tanh(u) - u)/u^3, z = u^2."""
+    u = mpmath.sqrt(z)
+    return (mpmath.tanh(u) - u) / u**3
 
-    def rest(z: Any) -> Any:
-        u = mpmath.sqrt(z)
-        return (function(u) - slope * u) / u**3
 
-    return rest
+def _erf_over_u(z: Any) -> Any:
+    """erf(u)/u - 1, z = u^2."""
+    u = mpmath.sqrt(z)
+    return mpmath.erf(u) / u - 1
+
+
+def _scaled_erfc(t: Any) -> Any:
+    """exp(a^2) erfc(a) (a + 1/2), t = (a - 3)/(a + 3)."""
+    a = 3 * (1 + t) / (1 - t)
+    return mpmath.exp(a**2) * mpmath.erfc(a) * (a + 0.5)
 
 
 def _after_2s(z: Any) -> Any:
@@ -164,14 +203,16 @@ def _after_2s(z: Any) -> Any:
 
 POLYNOMIALS = {
     "exp": Polynomial(_after_r, "r", (-0.34658, 0.34658), {"float32": 6, "float64": 11}),
-    "tanh": Polynomial(_after_u(mpmath.tanh, 1), "z", (0, 0.3026), {"float32": 5, "float64": 11}),
+    "erf": Polynomial(_erf_over_u, "z", (0, 1), {"float32": 8, "float64": 13}),
+    "erfc": Polynomial(_scaled_erfc, "t", (-0.579, 0.8065), {"float32": 10, "float64": 22}),
+    "tanh": Polynomial(_tanh_after_u, "z", (0, 0.3026), {"float32": 5, "float64": 11}),
     "log": Polynomial(_after_2s, "z", (0, 0.02944), {"float32": 4, "float64": 7}),
 }
 
 
 def coefficients(row: Polynomial, dtype: str) -> list[Any]:
     """The polynomial through the Chebyshev nodes of the interval, lowest power first."""
-    with mpmath.workdps(60):
+    with mpmath.workdps(40):
         return list(reversed(mpmath.chebyfit(row.function, row.interval, row.terms[dtype])))
 
 
@@ -194,13 +235,14 @@ def _numbers(form: Format) -> dict[str, Any]:
     high, low = _split(mpmath.ln2, form.digits - 11 if form.digits > 24 else 15)
     least = 2 - form.bias - form.digits  # 2^least/2 is rounded to 0, 2^(bias + 1) to inf
     return {
-        "zero": 0, "one_half": 0.5, "quarter": 0.25, "one": 1, "two": 2, "four": 4,
+        "zero": 0, "one_half": 0.5, "quarter": 0.25, "one": 1, "two": 2, "three": 3, "four": 4,
         "tiny": 2.0 ** -(form.digits + 1), "normal": 2.0 ** (1 - form.bias),
         "to_normal": 2.0**form.digits, "normal_power": form.digits,
         "log2e": 1 / mpmath.ln2, "ln2_high": high, "ln2_low": low,
         "exp_least": mpmath.floor((least - 1) * mpmath.ln2), "exp_most": mpmath.ceil((form.bias + 1) * mpmath.ln2),
         "expm1_least": mpmath.floor(-(form.digits + 1) * mpmath.ln2),
-        "round_exp": form.rounding(2 * form.bias), "round_expm1": form.rounding(form.bias - 1), "tanh_near": 0.55,
+        "round_exp": form.rounding(2 * form.bias), "round_expm1": form.rounding(form.bias - 1),
+        "tanh_near": 0.55, "erfc_near": 0.8, "erfc_most": mpmath.ceil(mpmath.sqrt(-least * mpmath.ln2)),
         "number_bias": 2**form.place + form.bias,
     }  # fmt: skip
 
@@ -212,23 +254,23 @@ def _bits(form: Format) -> dict[str, int]:
     return {
         "place": form.place, "place_half": form.place - 1, "exponent": (2 * form.bias + 1) << form.place,
         "bits_of_1": one, "bits_of_least": 1 << form.place, "from_sqrt_half": one - sqrt_half,
+        "first_half": ((2 * form.bias + 2) << form.place) - (1 << (form.digits - form.digits // 2)),
         "as_number": (form.bias + form.place) << form.place,
     }  # fmt: skip
 
 
-@lru_cache(maxsize=2)
-def definitions(dtype: str) -> dict[str, str]:
-    """Name → text, for one type."""
-    form = FORMATS[dtype]
-    with mpmath.workdps(60):
-        words = {name: form.number(value) for name, value in _numbers(form).items()}
-        bits = _bits(form)
-        for name, row in POLYNOMIALS.items():
-            words[name] = horner(row.variable, [form.number(c) for c in coefficients(row, dtype)])
-    words |= {name: str(value) if value < 100 else hex(value) for name, value in bits.items()}
+@lru_cache
+def definition(name: str, dtype: str) -> str:
+    """The text of a function for one type."""
+    form, text = FORMATS[dtype], DEFINITIONS[name]
+    with mpmath.workdps(40):
+        words = {word: form.number(value) for word, value in _numbers(form).items()}
+        for word, row in POLYNOMIALS.items():
+            if f"{{{word}}}" in text:  # a fit takes up to a tenth of a second
+                words[word] = horner(row.variable, [form.number(c) for c in coefficients(row, dtype)])
+        bits = {word: str(value) if value < 100 else hex(value) for word, value in _bits(form).items()}
     infinity, nan = ("F(np.inf)", "F(np.nan)") if dtype == "float32" else ("np.inf", "np.nan")
-    texts = _DEFINITIONS.strip().format(**words, inf=infinity, nan=nan).split("\n\n")
-    return {text[len("def ") : text.index("(")]: text for text in texts}
+    return text.format(**words, **bits, inf=infinity, nan=nan)
 
 
 def vectorized(text: str) -> str:
