@@ -15,8 +15,8 @@ from typing import Any
 
 import sympy as sp
 
-from symgrad.backends import numba, numpy, straight
-from symgrad.backends.pycode import affine, helpers, python_name
+from symgrad.backends import numba, numpy
+from symgrad.backends.pycode import affine, python_name
 from symgrad.core.affine import bounds
 from symgrad.core.expr import gathers, indices_of, is_reduction, name_of, nodes, split_reduction
 from symgrad.core.guards import on_places, stays_under
@@ -112,21 +112,17 @@ class Part:
 def module_text(program: Program, parts: list[Part], dtype: str, backend: str, extra: str = "") -> str:
     """The whole module. `extra` is further text that uses the kernels, such as a training loop."""
     functions = [text for part in parts for text in (kernel_text(part, dtype, backend), wrapper_text(program, part, backend))]
-    decorator = numba.HELPER if backend == "numba" else ""
-    used = "\n".join([*functions, extra])
+    own = numba if backend == "numba" else numpy
+    used = own.helpers("\n".join([*functions, extra]), dtype)
     blocks = [
         header(program, dtype, backend),
-        numba.IMPORTS if backend == "numba" else numpy.IMPORTS,
-        f"F = np.{dtype}",
+        own.IMPORTS if "math." in "\n".join([used, *functions]) else own.IMPORTS.removeprefix("import math\n\n"),
+        used,
         CHECKS,
-        helpers(used, decorator, arrays=backend == "numpy"),
-        numpy.own_helpers(used) if backend == "numpy" else "",
-        straight.own_text() if "_straight(" in used else "",
         *functions,
         extra,
     ]
-    text = "\n\n\n".join(block.strip("\n") for block in blocks if block)
-    return text.replace("import math\n\n", "" if "math." not in used + helpers(used, decorator) else "import math\n\n") + "\n"
+    return "\n\n\n".join(block.strip("\n") for block in blocks if block) + "\n"
 
 
 def header(program: Program, dtype: str, backend: str) -> str:

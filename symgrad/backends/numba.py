@@ -15,8 +15,9 @@ from typing import Any
 
 import sympy as sp
 
-from symgrad.backends.pycode import Code, affine, python_name
-from symgrad.backends.straight import runs, straight_lines
+from symgrad.backends import vecmath
+from symgrad.backends.pycode import HELPERS, Code, affine, python_name, used_definitions
+from symgrad.backends.straight import own_text, runs, straight_lines
 from symgrad.core.affine import Ends
 from symgrad.core.expr import gathers, indices_of, is_access, is_index, name_of, nodes, position, substitute, where
 from symgrad.core.guards import needed
@@ -29,7 +30,22 @@ from symgrad.schedule.kernels import Contract, Kernel, Map, Scan, Schedule, flat
 FLAGS = '{"reassoc", "contract", "arcp", "nsz"}'
 DECORATOR = f'@njit(cache=True, nogil=True, error_model="numpy", fastmath={FLAGS})'
 HELPER = f'@njit(inline="always", error_model="numpy", fastmath={FLAGS})'
+INTEGERS = {"float32": "np.int32", "float64": "np.int64"}
 IMPORTS = "import math\n\nimport numpy as np\nfrom numba import njit"
+
+
+def helpers(body: str, dtype: str) -> str:
+    """The names of the types and the functions that a body uses."""
+
+    def define(name: str) -> str:
+        if name in vecmath.DEFINITIONS:
+            return f"{vecmath.DECORATOR}\n{vecmath.definition(name, dtype)}"
+        return f"{HELPER}\n{vecmath.vectorized(HELPERS[name])}"
+
+    used = used_definitions(body, [*vecmath.DEFINITIONS, *HELPERS], define)
+    types = f"F = np.{dtype}" + (f"\n_I = {INTEGERS[dtype]}" if "_I(" in used else "")
+    tables = own_text() if "_straight(" in body else ""
+    return "\n\n\n".join(text for text in (types, used, tables) if text)
 
 
 @dataclass(frozen=True)
@@ -85,7 +101,7 @@ def _touches(kernel: Map | Contract) -> set[str]:
 def body(schedule: Schedule, dtype: str, cells: frozenset[str] = frozenset(), tables: list[str] | None = None) -> str:
     """The statements of the function, sizes and arrays taken as given names; definitions that it needs go to `tables`."""
     names = Names(schedule, dtype, cells, [] if tables is None else tables)
-    code = Code(dtype, names.value, lambda symbol: python_name(str(symbol)))
+    code = Code(dtype, names.value, lambda symbol: python_name(str(symbol)), call=vecmath.vectorized)
     lines: list[str] = []
     for name in sorted(schedule.zeroed):
         lines.append(f"{python_name(names.stored(name))}[...] = {code.number(sp.S.Zero)}")
@@ -254,8 +270,8 @@ class _Nest:
             # of nothing at all it is -inf, and inf - inf would be nan
             yield f"_top = _top if np.isfinite(_top) else {number(sp.S.Zero)}"
             yield f"_sum = {number(sp.S.Zero)}"
-            yield from self.nest(inner, [*before, f"_sum += np.exp({text} - _top)"], len(before))
-            yield f"{total} = _top + np.log(_sum)"
+            yield from self.nest(inner, [*before, f"_sum += {self.code.call('np.exp')}({text} - _top)"], len(before))
+            yield f"{total} = _top + {self.code.call('np.log')}(_sum)"
         else:
             sign = ">" if self.op == "argmax" else "<"
             place = substitute(position([index.limit for index in inner]), self.shift)

@@ -6,7 +6,6 @@ loops and reduced. Shifted accesses become index grids.
 
 from __future__ import annotations
 
-import re
 import string
 from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
@@ -17,7 +16,7 @@ import sympy as sp
 from sympy import Symbol
 
 from symgrad.backends.numba import indent, scan_head, times_test, within_scan
-from symgrad.backends.pycode import Code, affine, python_name
+from symgrad.backends.pycode import FOR_ARRAYS, HELPERS, Code, affine, named, python_name, used_definitions
 from symgrad.core.affine import Ends, nonnegative
 from symgrad.core.expr import accesses, gathers, indices_of, is_access, name_of, powers
 from symgrad.core.guards import needed
@@ -339,7 +338,17 @@ _LOGSUMEXP = """def _logsumexp(values, axis):
     return np.squeeze(top, axis) + np.log(np.sum(np.exp(values - top), axis=axis))"""
 
 
-def own_helpers(used: str) -> str:
-    """The definitions of this backend's reductions that a text uses."""
-    found = {"_at(": _AT, "_add_at(": _ADD_AT, "_logsumexp(": _LOGSUMEXP, "_place(": _PLACE}
-    return "\n\n\n".join(text for name, text in found.items() if re.search(rf"\b{re.escape(name)}", used))
+OWN = named("\n\n".join((_AT, _ADD_AT, _LOGSUMEXP, _PLACE)))
+
+
+def _define(name: str) -> str:
+    if name in OWN:
+        return OWN[name]
+    text = FOR_ARRAYS.get(name, HELPERS[name])
+    return f"{text}\n\n\n{name} = np.vectorize({name}, otypes=[F])" if "math." in text else text
+
+
+def helpers(body: str, dtype: str) -> str:
+    """The name of the type and the functions that a body uses."""
+    used = used_definitions(body, [*HELPERS, *OWN], _define)
+    return f"F = np.{dtype}\n\n\n{used}" if used else f"F = np.{dtype}"

@@ -6,7 +6,8 @@ Numbers are typed by the precision, since float32 times a Python number would be
 from __future__ import annotations
 
 import keyword
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,12 +40,16 @@ def python_name(name: str) -> str:
 
 @dataclass(frozen=True)
 class Code:
-    """`read` writes an access, `index` an index or extent; `arrays` selects NumPy's forms of choices."""
+    """`read` writes an access, `index` an index or extent; `arrays` selects NumPy's forms of choices.
+
+    `call` replaces NumPy's spelling of a function by the backend's own.
+    """
 
     dtype: str
     read: Callable[[Any], str]
     index: Callable[[Any], str]
     arrays: bool = False
+    call: Callable[[str], str] = str
 
     def __call__(self, expr: Any, least: int = 0) -> str:
         text, binds = self.render(expr)
@@ -126,14 +131,14 @@ class Code:
 
     def function(self, expr: Any) -> str:
         row = BY_HEAD[expr.func]
-        args = [self(arg) for arg in expr.args]
+        args, code = [self(arg) for arg in expr.args], self.call(row.code)
         zero = self.number(sp.S.Zero)
         if row.arity is None:
             out = args[0]
             for arg in args[1:]:
-                out = row.code.format(out, arg, zero=zero)
+                out = code.format(out, arg, zero=zero)
             return out
-        return row.code.format(*args, zero=zero)
+        return code.format(*args, zero=zero)
 
 
 def affine(expr: Any, names: Mapping[Any, str] | None = None, read: Callable[[Any], str] | None = None) -> str:
@@ -241,27 +246,24 @@ def _logistic(u):
 """
 
 
-def _named(definitions: str) -> dict[str, str]:
+def named(definitions: str) -> dict[str, str]:
+    """Name → text, of definitions with an empty line between."""
     return {text[len("def ") : text.index("(")]: text for text in definitions.strip().split("\n\n")}
 
 
-HELPERS, FOR_ARRAYS = _named(_DEFINITIONS), _named(_FOR_ARRAYS)
+HELPERS, FOR_ARRAYS = named(_DEFINITIONS), named(_FOR_ARRAYS)
 
 
-def helpers(body: str, decorator: str, arrays: bool = False) -> str:
-    """The definitions of the helper functions that a body uses, those they use first."""
-    wanted: dict[str, None] = {}
+def used_definitions(body: str, names: Iterable[str], define: Callable[[str], str]) -> str:
+    """The definitions of the names that a body calls, those they call first."""
+    wanted: dict[str, str] = {}
 
     def need(text: str, within: str = "") -> None:
-        for name in HELPERS:
-            if f"{name}(" in text and name != within:
-                need(HELPERS[name], name)
-                wanted[name] = None
+        called = set(re.findall(r"(?<![\w.])_\w+(?=\()", text))
+        for name in dict.fromkeys(names):
+            if name in called and name not in {*wanted, within}:
+                need(define(name), name)
+                wanted[name] = define(name)
 
     need(body)
-    return "\n\n\n".join(_for_arrays(name) if arrays else f"{decorator}\n{HELPERS[name]}" for name in wanted)
-
-
-def _for_arrays(name: str) -> str:
-    text = FOR_ARRAYS.get(name, HELPERS[name])
-    return f"{text}\n\n\n{name} = np.vectorize({name}, otypes=[F])" if "math." in text else text
+    return "\n\n\n".join(wanted.values())

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from symgrad.backends import numba, numpy, straight
+from symgrad.backends import numba, numpy
 from symgrad.backends.module import CHECKS, array_buffers, check_lines, header, indent
-from symgrad.backends.pycode import helpers, python_name
+from symgrad.backends.pycode import python_name
 from symgrad.core.program import Program
 from symgrad.schedule.kernels import Schedule
 
@@ -61,13 +61,10 @@ def training_text(training: Training, dtype: str, backend: str) -> str:
         decorator + SHUFFLE,
         decorator + train_text(training, compiled),
     ]
-    used = "\n".join(parts)
-    help_text = helpers(used, numba.HELPER if compiled else "", arrays=not compiled)
-    imports = numba.IMPORTS if compiled else numpy.IMPORTS
-    if "math." not in help_text:
-        imports = imports.removeprefix("import math\n\n")
-    own = numpy.own_helpers(used) if not compiled else straight.own_text() if "_straight(" in used else ""
-    blocks = [header(training.program, dtype, backend), imports, f"F = np.{dtype}", CHECKS, help_text, own, *parts]
+    own = numba if compiled else numpy
+    used = own.helpers("\n".join(parts), dtype)
+    imports = own.IMPORTS if "math." in used else own.IMPORTS.removeprefix("import math\n\n")
+    blocks = [header(training.program, dtype, backend), imports, used, CHECKS, *parts]
     return "\n\n\n".join(block for block in blocks if block) + "\n"
 
 

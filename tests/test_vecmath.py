@@ -1,0 +1,205 @@
+"""The functions that vectorize, in numba's loops: errors in units of the last place, special values, vector code.
+
+SYMGRAD_POINTS=1000000 looks at more points, `python -m tests.test_vecmath` prints the largest errors.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import mpmath
+import numpy as np
+import pytest
+
+import symgrad as sg
+from symgrad.backends import numba, vecmath
+from symgrad.backends.load import load
+from symgrad.core.functions import FUNCTIONS
+
+MOST = {"erfc": 4.0, "softplus": 2.5}  # ulp; 2 for the others
+NAMES = ("exp", "expm1", "log", "log1p", "tanh", "erf", "erfc", "logistic", "softplus")
+LIKE_THEIR_ARGUMENT = ("expm1", "log1p", "tanh")  # near 0
+TYPES = ("float32", "float64")
+POINTS = int(os.environ.get("SYMGRAD_POINTS", "1500"))
+LOOP = """
+{decorator}
+def {name}(x, y):
+    for i in range(x.shape[0]):
+        y[i] = {code}
+"""
+
+
+@cache
+def loops(dtype: str) -> Any:
+    """A module with a loop for each function, as kernels have it."""
+    decorator = numba.DECORATOR.replace("cache=True, ", "")
+    text = "".join(
+        LOOP.format(decorator=decorator, name=name, code=vecmath.vectorized(FUNCTIONS[name].code.format("x[i]"))) for name in NAMES
+    )
+    return load(f"{numba.IMPORTS}\n\n{numba.helpers(text, dtype)}\n\n{text}")
+
+
+def run(name: str, x: Any) -> Any:
+    x = np.ascontiguousarray(x)
+    y = np.empty_like(x)
+    getattr(loops(str(x.dtype)), name)(x, y)
+    return y
+
+
+def ulps(found: Any, exact: Any) -> Any:
+    """|found - exact| in units of the last place of the exact value (in more digits); inf where one is no number of its kind."""
+    dtype = found.dtype
+    with np.errstate(all="ignore"):
+        near = exact.astype(dtype)
+        ulp = np.spacing(np.minimum(np.abs(near), np.finfo(dtype).max)).astype(exact.dtype)
+        out = np.abs(found.astype(exact.dtype) - exact) / ulp
+    same = ((found == near) & ~np.isfinite(near)) | (np.isnan(found) & np.isnan(near))
+    out = np.where(same, 0, np.where(np.isfinite(found) & np.isfinite(near), out, np.inf))
+    edge = np.isfinite(found) != np.isfinite(near)  # the largest number, or beyond it
+    return np.where(edge & (np.abs(np.where(np.isfinite(found), found, near)) == np.finfo(dtype).max), 1.0, out)
+
+
+def wide(name: str, x: Any) -> Any:
+    """The function of float32 numbers in float64, by NumPy."""
+    with np.errstate(all="ignore"):
+        if name in ("erf", "erfc"):
+            import math
+
+            return np.array([getattr(math, name)(float(u)) for u in x])
+        if name == "logistic":
+            return np.where(x < 0, np.exp(x) / (1 + np.exp(x)), 1 / (1 + np.exp(-x)))
+        return np.logaddexp(0, x) if name == "softplus" else getattr(np, name)(x)
+
+
+def dense() -> Any:
+    """float32 numbers of every sign and exponent, subnormal ones too, with POINTS/10 significands each."""
+    step = max(2**23 // max(POINTS // 10, 1), 1) | 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return np.arange(0, 2**32, step, dtype=np.uint64).astype(np.uint32).view(np.float32)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_float32(name: str) -> None:
+    """An interval where a polynomial, a reduction or a scale is wrong."""
+    x = dense()
+    x = x[:: 20 if name in ("erf", "erfc") and POINTS < 10**5 else 1]
+    assert len(x) > 1000
+    with np.errstate(invalid="ignore"):
+        errors = ulps(run(name, x), wide(name, x.astype(np.float64)))
+    assert errors.max() <= MOST.get(name, 2.0), (x[errors.argmax()], errors.max())
+
+
+def scattered(name: str, seed: int) -> Any:
+    """float64 numbers of every size, and more of them where the function bends and where it ends."""
+    rng = np.random.default_rng(seed)
+    parts = [
+        rng.integers(0, 2**64, POINTS // 4, dtype=np.uint64).view(np.float64),
+        rng.uniform(-1, 1, POINTS) * rng.choice([0.5, 1, 3, 10, 30, 745], POINTS),
+        np.exp(rng.uniform(-45, 3, POINTS // 4)) * rng.choice([-1, 1], POINTS // 4),
+        1 + rng.uniform(-1, 1, POINTS // 4) * 2.0 ** -rng.integers(0, 52, POINTS // 4),
+    ]
+    x = np.concatenate(parts)
+    x = x[np.isfinite(x)]
+    return np.abs(x) if name == "log" else np.where(x > -1, x, -1 / x - 1) if name == "log1p" else x
+
+
+def exact(name: str, u: float) -> Any:
+    if name == "softplus":
+        return mpmath.log1p(mpmath.exp(-abs(mpmath.mpf(u)))) + max(u, 0)
+    if name == "logistic":
+        return 1 / (1 + mpmath.exp(-mpmath.mpf(u)))
+    return getattr(mpmath, name)(mpmath.mpf(u))
+
+
+def off(name: str, u: float, found: float) -> float:
+    """In units of the last place of the exact value; beyond the largest number nothing but inf is right."""
+    value = exact(name, u)
+    if abs(value) > np.finfo(float).max:
+        return 0.0 if found == float(mpmath.sign(value)) * np.inf else 1.0 if abs(found) == np.finfo(float).max else np.inf
+    return float(abs(mpmath.mpf(found) - value) / float(np.spacing(abs(float(value))))) if np.isfinite(found) else np.inf
+
+
+def errors_of(name: str, seed: int) -> Iterator[tuple[float, float]]:
+    x = scattered(name, seed)
+    with mpmath.workprec(120):
+        # a function is the same beyond these, and mpmath takes long for e^(10^300)
+        near = x[np.abs(x) < 1e5] if name not in ("log", "log1p") else x
+        yield from ((off(name, float(u), float(y)), float(u)) for u, y in zip(near, run(name, near), strict=True))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_float64(name: str) -> None:
+    """The same against mpmath."""
+    errors = list(errors_of(name, POINTS))
+    assert len(errors) > POINTS
+    assert max(errors)[0] <= MOST.get(name, 2.0), max(errors)
+
+
+INF, NAN = np.inf, np.nan
+SPECIAL = {
+    "exp": {-INF: 0, INF: INF, NAN: NAN, 0.0: 1, 1e-45: 1, 1e5: INF, -1e5: 0},
+    "expm1": {-INF: -1, INF: INF, NAN: NAN, 1e5: INF, -1e5: -1},
+    "log": {-INF: NAN, INF: INF, NAN: NAN, 0.0: -INF, 1.0: 0, -1.0: NAN, -1e-45: NAN},
+    "log1p": {-INF: NAN, INF: INF, NAN: NAN, -1.0: -INF, -1.5: NAN},
+    "tanh": {-INF: -1, INF: 1, NAN: NAN, 1e30: 1, -1e30: -1},
+    "erf": {0.0: 0.0, -INF: -1, INF: 1, NAN: NAN, 1e30: 1, -1e30: -1},
+    "erfc": {-INF: 2, INF: 0, NAN: NAN, 0.0: 1, 1e30: 0, -1e30: 2},
+    "logistic": {-INF: 0, INF: 1, NAN: NAN, 0.0: 0.5, 1e30: 1, -1e30: 0},
+    "softplus": {-INF: 0, INF: INF, NAN: NAN, 1e30: 1e30, -1e30: 0},
+}
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("name", NAMES)
+def test_special_values(name: str, dtype: str) -> None:
+    """A nan that is lost, an infinity that becomes nan, a zero without its sign, a subnormal number without its digits."""
+    # a dict holds 0 and -0 as one
+    zeros = [(-0.0, -y if y == 0 else y) for x, y in SPECIAL[name].items() if x == 0]
+    pairs = [*SPECIAL[name].items(), *zeros]
+    tiny = np.finfo(dtype).smallest_subnormal
+    small = [sign * k * tiny for k in (0, 1, 2, 3, 7, 12345) for sign in (1.0, -1.0)]
+    pairs += [(u, u) for u in small] if name in LIKE_THEIR_ARGUMENT else []
+    x = np.array([u for u, _ in pairs], dtype)
+    wanted = np.array([y for _, y in pairs], dtype)
+    found = run(name, x)
+    assert np.array_equal(found, wanted, equal_nan=True), (x, found, wanted)
+    assert np.array_equal(np.signbit(found[wanted == 0]), np.signbit(wanted[wanted == 0]))
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("name", NAMES)
+def test_loops_vectorize(name: str, dtype: str) -> None:
+    """A branch, a call or a conversion that leaves a loop with one number at a time."""
+    run(name, np.ones(3, dtype))
+    (text,) = getattr(loops(dtype), name).inspect_llvm().values()
+    products = [line for line in text.splitlines() if " fmul " in line or "fma" in line]
+    assert any(f"x {'float' if dtype == 'float32' else 'double'}>" in line for line in products)
+    assert not any(f"@{name}" in line for line in text.splitlines() if " call " in line)
+
+
+def test_source_has_what_it_uses() -> None:
+    """A definition in every module, or NumPy's spelling left in one: then its loop is slow."""
+    source = sg.compile(sg.parse("J = sum(silu(x[i])*exp(x[i]) for i)")).source
+    assert "def _exp(" in source
+    assert "np.exp" not in source
+    assert "def _tanh(" not in source
+    assert "_I = np.int64" in source
+    plain = sg.compile(sg.parse("J = sum(x[i]^2 for i)")).source
+    assert "_I" not in plain
+    assert "forceinline" not in plain
+    arrays = sg.compile(sg.parse("J = sum(silu(x[i])*exp(x[i]) for i)"), backend="numpy").source
+    assert "np.exp" in arrays
+
+
+if __name__ == "__main__":
+    for name in NAMES:
+        singles = dense()
+        with np.errstate(invalid="ignore"):
+            errors = ulps(run(name, singles), wide(name, singles.astype(np.float64)))
+        print(f"{name:9} float32 {errors.max():.2f} at {singles[errors.argmax()]!r}", end="  ")
+        print("float64 {:.2f} at {}".format(*max(errors_of(name, POINTS))), flush=True)
