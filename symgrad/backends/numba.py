@@ -13,6 +13,7 @@ from typing import Any
 
 import sympy as sp
 
+from symgrad.backends import blas
 from symgrad.backends.pycode import Code, affine, python_name
 from symgrad.core.affine import Ends
 from symgrad.core.expr import gathers, indices_of, is_access, is_index, name_of, nodes, position, substitute, where
@@ -21,21 +22,26 @@ from symgrad.core.layout import Layout
 from symgrad.core.parts import never_outside, stays
 from symgrad.core.program import Index, outer_first
 from symgrad.core.source import statement_text
+from symgrad.schedule.contractions import Product, joined
 from symgrad.schedule.kernels import Contract, Kernel, Map, Scan, Schedule
 
 FLAGS = '{"reassoc", "contract", "arcp", "nsz"}'
 DECORATOR = f'@njit(cache=True, nogil=True, error_model="numpy", fastmath={FLAGS})'
 HELPER = f'@njit(inline="always", error_model="numpy", fastmath={FLAGS})'
-IMPORTS = "import math\n\nimport numpy as np\nfrom numba import njit"
+IMPORTS = "import numpy as np\nfrom numba import njit"
 
 
 @dataclass(frozen=True)
 class Names:
-    """How quantities are stored: `cells` are scalars kept in arrays without axes, `scalars` are locals."""
+    """How quantities are stored: `cells` are scalars kept in arrays without axes, `scalars` are locals.
+
+    Of axes that are `shorter` long only a first part of the buffer is used.
+    """
 
     schedule: Schedule
     dtype: str
     cells: frozenset[str]
+    shorter: str | None = None
 
     def is_local(self, name: str) -> bool:
         return not self.schedule.program.tensors[name].axes and self.stored(name) not in self.cells
@@ -59,9 +65,17 @@ class Names:
         return f"{python_name(name)}[{', '.join(places)}]"
 
 
-def body(schedule: Schedule, dtype: str, cells: frozenset[str] = frozenset()) -> str:
-    """The statements of the function, sizes and arrays taken as given names."""
-    names = Names(schedule, dtype, cells)
+def imports(text: str) -> str:
+    """The imports of a module with this text."""
+    calls = "_gemm(" in text
+    standard = [*(blas.STANDARD if calls else ()), *(["math"] if "math." in text else [])]
+    lines = "".join(f"import {name}\n" for name in sorted(standard))
+    return (lines + "\n" if lines else "") + (blas.IMPORTS if calls else IMPORTS)
+
+
+def body(schedule: Schedule, dtype: str, cells: frozenset[str] = frozenset(), shorter: str | None = None) -> str:
+    """The statements of the function, sizes and arrays taken as given names; `shorter` as in `Names`."""
+    names = Names(schedule, dtype, cells, shorter)
     code = Code(dtype, names.value, lambda symbol: python_name(str(symbol)))
     lines: list[str] = []
     for name in sorted(schedule.zeroed):
@@ -125,6 +139,31 @@ class _Nest:
         self.hoisted = iter(range(1, 10_000))
 
     def lines(self) -> list[str]:
+        found = self.kernel.product if isinstance(self.kernel, Contract) else None
+        loops = self.loops()
+        if not isinstance(found, Product) or any(str(s) == self.names.shorter for e, _ in joined(found) for s in e.free_symbols):
+            return loops
+        return self.by_product(found, loops)
+
+    def by_product(self, product: Product, loops: list[str]) -> list[str]:
+        """A call where it is worth one, else the loops. What adds up over several products starts at 0."""
+        axes = self.names.schedule.program.tensors
+        call = blas.Call(
+            product,
+            self.kernel.statement.target,
+            self.shift,
+            lambda read: axes[name_of(read)].axes,
+            lambda read: python_name(self.names.stored(name_of(read))),
+            self.names.read,
+        )
+        one, zero = self.code.number(sp.S.One), self.code.number(sp.S.Zero)
+        adds = self.kernel.adds or bool(product.over)
+        lines = self.nest(product.over, list(call.lines(self.code(product.alpha), one if adds else zero)))
+        if product.over and not self.kernel.adds:
+            lines = [*self.nest((*product.rows, *product.columns), [f"{self.names.read(self.target)} = {zero}"]), *lines]
+        return [f"if {call.test()}:", *indent(self.nest(product.around, lines)), "else:", *indent(loops)]
+
+    def loops(self) -> list[str]:
         reduced = isinstance(self.kernel, Contract)
         if reduced and self.kernel.in_register:  # type: ignore[union-attr]
             return self.in_register()

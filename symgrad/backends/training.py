@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from symgrad.backends import numba, numpy
+from symgrad.backends import blas, numba, numpy
 from symgrad.backends.module import CHECKS, array_buffers, check_lines, header, indent
 from symgrad.backends.pycode import helpers, python_name
 from symgrad.core.program import Program
@@ -54,20 +54,20 @@ def training_text(training: Training, dtype: str, backend: str) -> str:
     """The module: `check`, `buffers`, `_step` and `train`."""
     compiled = backend == "numba"
     decorator = numba.DECORATOR + "\n" if compiled else numpy.QUIET + "\n"
+    step = step_text(training, dtype, backend)
     parts = [
         check_text(training),
-        buffers_text(training) if compiled else "def buffers(*sizes):\n    return ()",
-        decorator + step_text(training, dtype, backend),
+        buffers_text(training, blas.given(step)) if compiled else "def buffers(*sizes):\n    return ()",
+        decorator + step,
         decorator + SHUFFLE,
-        decorator + train_text(training, compiled),
+        decorator + train_text(training, compiled, blas.takes(step)),
     ]
     used = "\n".join(parts)
     help_text = helpers(used, numba.HELPER if compiled else "", arrays=not compiled)
-    imports = numba.IMPORTS if compiled else numpy.IMPORTS
-    if "math." not in help_text:
-        imports = imports.removeprefix("import math\n\n")
+    imports = numba.imports(used + help_text) if compiled else numpy.imports(used + help_text)
+    support = blas.support(used, dtype, numba.HELPER)
     own = "" if compiled else numpy.own_helpers(used)
-    blocks = [header(training.program, dtype, backend), imports, f"F = np.{dtype}", CHECKS, help_text, own, *parts]
+    blocks = [header(training.program, dtype, backend), imports, f"F = np.{dtype}", CHECKS, support, help_text, own, *parts]
     return "\n\n\n".join(block for block in blocks if block) + "\n"
 
 
@@ -89,8 +89,8 @@ def check_text(training: Training) -> str:
     return f"def check({', '.join(arguments)}):\n{indent(chr(10).join([*lines, out]))}"
 
 
-def buffers_text(training: Training) -> str:
-    """Row buffers for shuffled data and the step's temporaries, for batches of N."""
+def buffers_text(training: Training, more: list[str]) -> str:
+    """Row buffers for shuffled data and the step's temporaries, for batches of N; `more` is passed on as it is."""
     rows = (
         []
         if training.single
@@ -99,7 +99,7 @@ def buffers_text(training: Training) -> str:
     inner = [
         f"np.empty(({numpy.shape(training.step, n)}), {numpy.cell_type(training.step, n)})" for n in array_buffers(training.step)
     ]
-    made = "".join(f"\n        {text}," for text in [*rows, *inner])
+    made = "".join(f"\n        {text}," for text in [*rows, *inner, *more])
     return f"def buffers({', '.join(size_names(training.step))}):\n    return ({made}\n    )"
 
 
@@ -108,20 +108,20 @@ def step_text(training: Training, dtype: str, backend: str) -> str:
     arguments = [*size_names(schedule), *names(schedule.arguments)]
     loss = python_name(training.loss)
     if backend == "numba":
-        body = numba.body(schedule, dtype, training.cells)
-        arguments += names(array_buffers(schedule))
+        body = numba.body(schedule, dtype, training.cells, None if training.single else training.example_size)
+        arguments += [*names(array_buffers(schedule)), *blas.takes(body)]
         return f"def _step({', '.join(arguments)}):\n{indent(body)}\n    return {loss}"
     body = numpy.body(schedule, dtype)
     writes = "\n".join(f"{python_name(old)}[...] = {python_name(new)}" for new, old in schedule.aliases.items())
     return f"def _step({', '.join(arguments)}):\n{indent(body)}\n{indent(writes)}\n    return {loss}"
 
 
-def train_text(training: Training, compiled: bool) -> str:
-    """Epochs over shuffled rows; stops after an epoch whose loss is not finite."""
+def train_text(training: Training, compiled: bool, more: list[str]) -> str:
+    """Epochs over shuffled rows; stops after an epoch whose loss is not finite. `more`: what the step takes last."""
     step = training.step
     outer = size_names(step, training.example_size)
     rows = [f"_{n}_rows" for n in names(training.batched)] if compiled and not training.single else []
-    buffers = names(array_buffers(step)) if compiled else []
+    buffers = [*names(array_buffers(step)), *more] if compiled else []
     head = ["epochs", "batch", "shuffle", "order", "random", "history", "steps"]
     arguments = [
         *head,
