@@ -65,7 +65,9 @@ def _find_blas():
 _BLAS = _find_blas()
 '''
 
+# a function of its own: put into every place that asks, it lengthens the time to compile by a third
 WORTH = '''
+@njit
 def _worth(blas, rows, columns, summed, left_step, right_step, step):
     """There is a BLAS, it takes these numbers, and a call of it is faster than the loops; never for nothing at all."""
     if blas[0] == 0 or min(rows, columns) < 2 or summed < 1 or rows*columns*summed < {least}:
@@ -118,16 +120,12 @@ def _gemm(typing, blas, rows, columns, summed, alpha, left, left_turned, left_pl
 '''
 
 
-def support(used: str, dtype: str, decorator: str) -> str:
+def support(used: str, dtype: str) -> str:
     """What a module needs whose kernels, the text `used`, call gemm."""
     if "_gemm(" not in used:
         return ""
     letter = {"float32": "s", "float64": "d"}[dtype]
-    blocks = [
-        LOOK_UP.replace("{letter}", letter),
-        f"{decorator}\n{WORTH.replace('{least}', str(LEAST)).strip()}",
-        GEMM,
-    ]
+    blocks = [LOOK_UP.replace("{letter}", letter), WORTH.replace("{least}", str(LEAST)), GEMM]
     return "\n\n\n".join(block.strip("\n") for block in blocks)
 
 

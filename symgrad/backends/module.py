@@ -120,7 +120,7 @@ def module_text(program: Program, parts: list[Part], dtype: str, backend: str, e
         numba.imports(used + help_text) if compiled else numpy.imports(used + help_text),
         f"F = np.{dtype}",
         CHECKS,
-        blas.support(used, dtype, numba.HELPER),
+        blas.support(used, dtype),
         help_text,
         "" if compiled else numpy.own_helpers(used),
         *functions,

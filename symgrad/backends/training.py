@@ -65,7 +65,7 @@ def training_text(training: Training, dtype: str, backend: str) -> str:
     used = "\n".join(parts)
     help_text = helpers(used, numba.HELPER if compiled else "", arrays=not compiled)
     imports = numba.imports(used + help_text) if compiled else numpy.imports(used + help_text)
-    support = blas.support(used, dtype, numba.HELPER)
+    support = blas.support(used, dtype)
     own = "" if compiled else numpy.own_helpers(used)
     blocks = [header(training.program, dtype, backend), imports, f"F = np.{dtype}", CHECKS, support, help_text, own, *parts]
     return "\n\n\n".join(block for block in blocks if block) + "\n"

@@ -21,13 +21,13 @@ no two factors
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sympy as sp
 from sympy import Expr, Symbol
 
-from symgrad.core.expr import gathers, indices_of, is_access, name_of
+from symgrad.core.expr import access, accesses, gathers, indices_of, is_access, name_of, where
 from symgrad.core.guards import needed
 from symgrad.core.program import Index, Program, Statement, Tensor
 
@@ -83,6 +83,82 @@ def product(statement: Statement, program: Program, aliases: Mapping[str, str] |
         shapes[1:] = reversed(shapes[1:])
         kinds = {s: {"left": "right", "right": "left"}.get(kind, kind) for s, kind in kinds.items()}
     return _laid_out(statement, alpha, factors, shapes, kinds, program)
+
+
+def with_named_factors(program: Program) -> Program:
+    """The same program with names for what stands around and inside of products of matrices.
+
+    sum(2*x[n,i]*g[n,j]*(1 - z[n,j]^2)*c[i,j] for n) reads four arrays, and no two matrices. With f[n,j] = g[n,j]*(1 - z[n,j]^2)
+    and s[i,j] = sum(x[n,i]*f[n,j] for n) it is 2*c[i,j]*s[i,j]. A name costs work over two of the three groups of
+    indices, where the product saves some over all three.
+    """
+    tensors: dict[str, Tensor] = {}
+    statements: list[Statement] = []
+    for statement in program.statements:
+        made, new = _named(statement, program, tensors) or ([statement], {})
+        statements += made
+        tensors |= new
+    return program.with_statements(statements, tensors.values()) if tensors else program
+
+
+def _named(statement: Statement, program: Program, taken: Mapping[str, Tensor]) -> tuple[list[Statement], dict[str, Tensor]] | None:
+    """The statements in place of one, a product among them; None where it is none or needs no names."""
+    if statement.op != "sum" or statement.value.has(where) or statement.moving or not statement.reduced:
+        return None
+    symbols, reduced = ({index.symbol for index in indices} for indices in (statement.domain, statement.reduced))
+    alpha, factors = _split(statement.value, symbols)
+    outside = [factor for factor in factors if reduced.isdisjoint(factor.free_symbols)]
+    groups = _by_indices([factor for factor in factors if factor not in outside], symbols)
+    if len(groups) != 2 or not all(accesses(group) for group in groups) or (not outside and all(map(is_access, groups))):
+        return None
+    new: dict[str, Tensor] = {}
+    made: list[Statement] = []
+
+    def name(kind: str, value: Expr, axes: tuple[Index, ...], inner: tuple[Index, ...] = ()) -> Expr:
+        unused = _unused(f"{statement.name}_{kind}", program, {**taken, **new})
+        new[unused] = Tensor(unused, axes, "defined")
+        read = access(unused, *(axis.symbol for axis in axes))
+        made.append(Statement(read, value, (*axes, *inner), "sum" if inner else None, statement.origin))
+        return read
+
+    reads = [group if is_access(group) else name("factor", group, _axes(group, statement)) for group in groups]
+    if outside:
+        total = name("sum", sp.Mul(*reads), statement.outer, statement.reduced)
+        op = None if program.alone(statement) else "sum"
+        whole = replace(statement, value=sp.Mul(alpha, *outside, total), domain=statement.outer, op=op)
+    else:
+        whole = statement.with_value(sp.Mul(alpha, *reads))
+    found = made[-1] if outside else whole
+    read_or_written = {n: {**program.tensors, **new}[n] for n in (found.name, *found.read_names)}
+    is_product = isinstance(product(found, replace(program, statements=(found,), tensors=read_or_written)), Product)
+    return ([*made, whole], new) if is_product and not needed(statement, program) else None
+
+
+def _unused(wanted: str, program: Program, more: Mapping[str, Tensor]) -> str:
+    name, count = wanted, 1
+    while name in program.taken or name in more:
+        count += 1
+        name = f"{wanted}_{count}"
+    return name
+
+
+def _by_indices(factors: Sequence[Expr], symbols: set[Symbol]) -> list[Expr]:
+    """Factors with the same indices, or with fewer, as one."""
+    groups: dict[frozenset[Any], list[Expr]] = {}
+    for factor in sorted(factors, key=lambda f: -len(symbols & f.free_symbols)):
+        own = frozenset(symbols & factor.free_symbols)
+        wider = next((indices for indices in groups if own <= indices), own)
+        groups.setdefault(wider, []).append(factor)
+    return [sp.Mul(*group) for group in groups.values()]
+
+
+def _axes(value: Expr, statement: Statement) -> tuple[Index, ...]:
+    """The indices of a value as axes, in the order of the widest array that it reads."""
+    symbols = {index.symbol for index in statement.domain} & value.free_symbols
+    widest = max(accesses(value), key=lambda read: len(symbols & read.free_symbols))
+    first = [symbol for symbol in _plain(widest, symbols) if symbol is not None]
+    ends = {index.symbol: index for index in statement.domain if index.symbol in symbols}
+    return tuple(ends[s] for s in dict.fromkeys([*(s for s in ends if s not in first), *first]))
 
 
 def _split(value: Expr, symbols: set[Symbol]) -> tuple[Expr, list[Expr]]:

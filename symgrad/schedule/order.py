@@ -21,7 +21,7 @@ from symgrad.core.parts import crooked, gap, region
 from symgrad.core.program import Index, Program, Statement, covers, outer_first, scatters
 from symgrad.core.reductions import REDUCTIONS
 from symgrad.core.sizes import check_known
-from symgrad.schedule.contractions import product
+from symgrad.schedule.contractions import product, with_named_factors
 from symgrad.schedule.kernels import Contract, Kernel, Map, Scan, Schedule, Size
 
 
@@ -33,6 +33,7 @@ def schedule(
     Raises SG311 where an extent cannot be read off the arguments.
     """
     aliases = dict(aliases or {})
+    program = with_named_factors(program)
     after = {
         result: [s.name for s in program.users.get(overwritten, ()) if s.name != result] for result, overwritten in aliases.items()
     }
