@@ -134,6 +134,7 @@ def _compile_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dtype", default="float64", help="float64 (default) or float32")
     parser.add_argument("--backend", default="numba", help="numba (default) or numpy")
     parser.add_argument("--force", action="store_true", help="overwrite the file")
+    parser.add_argument("--explain", action="store_true", help="say which sums are products of matrices, and why others are loops")
     parser.set_defaults(command=compile_module)
 
 
@@ -307,9 +308,12 @@ def check_answers(options: Any) -> int:
 def compile_module(options: Any) -> None:
     """Write the kernel's module."""
     from symgrad.compiler import compile as run
+    from symgrad.compiler import explained
 
     k = run(model(options.model, options.language), options.loss, options.wrt, options.batch, options.dtype, options.backend)
     print(f"wrote {k.save(options.output, options.force)}: {k.loss} and its gradients by {', '.join(k.wrt)}")
+    if options.explain:
+        print(explained(k))
 
 
 def _sizes(given: Sequence[str]) -> dict[str, int]:

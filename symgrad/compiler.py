@@ -16,6 +16,7 @@ from symgrad.core.expr import access
 from symgrad.core.graph import ancestors, find_loss
 from symgrad.core.program import Program, Statement, Tensor
 from symgrad.kernel import Kernel
+from symgrad.schedule.kernels import Schedule
 from symgrad.schedule.order import schedule
 from symgrad.transform.batch import batch as add_batch
 from symgrad.transform.collect import collect
@@ -99,11 +100,30 @@ def optimize(program: Program, outputs: Iterable[str], pinned: Iterable[str] = (
 
 def emit(program: Program, primal: Program, loss: str, wrt: tuple[str, ...], dtype: str, backend: str) -> str:
     """The text of the module: value_and_grad and forward."""
+    return module_text(program, [gradient_part(primal, loss, wrt), front_part(program, primal)], dtype, backend)
+
+
+def gradient_part(primal: Program, loss: str, wrt: tuple[str, ...]) -> Part:
     joint = adjoint(primal, loss, wrt)
     bars = adjoint_names(joint, loss)
-    grads = {name: bars[name] for name in wrt}
-    doc = f"{loss} and its gradients by {', '.join(grads)}."
-    return module_text(program, [back_part(joint, loss, grads, doc), front_part(program, primal)], dtype, backend)
+    return back_part(joint, loss, {name: bars[name] for name in wrt}, f"{loss} and its gradients by {', '.join(wrt)}.")
+
+
+def explained(kernel: Kernel) -> Schedule:
+    """What a kernel that `compile` made does, in order: which sums are products of matrices, and why others are loops.
+
+    >>> import symgrad as sg
+    >>> p = sg.parse("y[n,j] = sum(W[j,i]*x[n,i] for i); J = sum(y[n,j]^2 for n, j)")
+    >>> print(explained(sg.compile(p, wrt=["W"], backend="numpy")))
+    |j| = extent of axis 1 of W
+    |i| = extent of axis 2 of W
+    |n| = extent of axis 1 of x
+    Product  [n j i] y[n, j] = x·Wᵀ
+    Contract [n j] J = …    loops: no two factors
+    Map      [n j] y_bar[n, j] = …
+    Product  [j n i] W_bar[j, i] = y_barᵀ·x
+    """
+    return gradient_part(kernel.primal, kernel.loss, kernel.wrt).schedule
 
 
 def back_part(joint: Program, value: str, results: Mapping[str, str], doc: str) -> Part:

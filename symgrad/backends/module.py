@@ -15,7 +15,7 @@ from typing import Any
 
 import sympy as sp
 
-from symgrad.backends import numba, numpy
+from symgrad.backends import blas, numba, numpy
 from symgrad.backends.pycode import affine, python_name
 from symgrad.core.affine import bounds
 from symgrad.core.expr import gathers, indices_of, is_reduction, name_of, nodes, split_reduction
@@ -111,18 +111,26 @@ class Part:
 
 def module_text(program: Program, parts: list[Part], dtype: str, backend: str, extra: str = "") -> str:
     """The whole module. `extra` is further text that uses the kernels, such as a training loop."""
-    functions = [text for part in parts for text in (kernel_text(part, dtype, backend), wrapper_text(program, part, backend))]
+    functions = [text for part in parts for text in part_texts(program, part, dtype, backend)]
     own = numba if backend == "numba" else numpy
-    used = own.helpers("\n".join([*functions, extra]), dtype)
+    used = "\n".join([*functions, extra])
+    definitions = own.helpers(used, dtype)
     blocks = [
         header(program, dtype, backend),
-        own.IMPORTS if "math." in "\n".join([used, *functions]) else own.IMPORTS.removeprefix("import math\n\n"),
-        used,
+        own.imports(used + definitions),
+        definitions,
         CHECKS,
+        blas.support(used, dtype),
         *functions,
         extra,
     ]
     return "\n\n\n".join(block.strip("\n") for block in blocks if block) + "\n"
+
+
+def part_texts(program: Program, part: Part, dtype: str, backend: str) -> tuple[str, str]:
+    """The kernel, and its checked entry point."""
+    kernel = kernel_text(part, dtype, backend)
+    return kernel, wrapper_text(program, part, backend, blas.given(kernel))
 
 
 def header(program: Program, dtype: str, backend: str) -> str:
@@ -145,7 +153,8 @@ def kernel_text(part: Part, dtype: str, backend: str) -> str:
     body = numba.body(schedule, dtype, tables=tables)
     out = f"    return ({', '.join(python_name(n) for n in scalars)},)" if scalars else "    return ()"
     before = "".join(f"{table}\n\n\n" for table in tables)
-    return f"{before}{numba.DECORATOR}\ndef _{part.name}({', '.join([*sizes, *arguments, *buffers])}):\n{indent(body)}\n{out}"
+    given = ", ".join([*sizes, *arguments, *buffers, *blas.takes(body)])
+    return f"{before}{numba.DECORATOR}\ndef _{part.name}({given}):\n{indent(body)}\n{out}"
 
 
 def array_buffers(schedule: Schedule) -> list[str]:
@@ -159,8 +168,8 @@ def scalar_results(part: Part) -> list[str]:
     return [name for name in part.results.values() if not part.schedule.program.tensors[name].axes]
 
 
-def wrapper_text(program: Program, part: Part, backend: str) -> str:
-    """The checked entry point."""
+def wrapper_text(program: Program, part: Part, backend: str, more: Sequence[str] = ()) -> str:
+    """The checked entry point; `more` are arguments of the kernel that stand last."""
     schedule = part.schedule
     lines = [f'"""{part.doc}\n\n{describe_arguments(schedule)}\n"""']
     lines += check_lines(schedule, program)
@@ -174,7 +183,7 @@ def wrapper_text(program: Program, part: Part, backend: str) -> str:
         buffers = array_buffers(schedule)
         for name in buffers:
             lines.append(f"{python_name(name)} = np.empty(({numpy.shape(schedule, name)}), {numpy.cell_type(schedule, name)})")
-        call = f"_{part.name}({', '.join([*sizes, *arguments, *map(python_name, buffers)])})"
+        call = f"_{part.name}({', '.join([*sizes, *arguments, *map(python_name, buffers), *more])})"
         scalars = [python_name(n) for n in scalar_results(part)]
         lines.append(f"{', '.join(scalars)}, = {call}" if scalars else call)
         cast = {

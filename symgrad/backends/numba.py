@@ -15,7 +15,7 @@ from typing import Any
 
 import sympy as sp
 
-from symgrad.backends import vecmath
+from symgrad.backends import blas, vecmath
 from symgrad.backends.pycode import HELPERS, Code, affine, python_name, used_definitions
 from symgrad.backends.straight import own_text, runs, straight_lines
 from symgrad.core.affine import Ends
@@ -25,13 +25,14 @@ from symgrad.core.layout import Layout
 from symgrad.core.parts import never_outside, stays
 from symgrad.core.program import Index, outer_first
 from symgrad.core.source import statement_text
+from symgrad.schedule.contractions import Product, joined
 from symgrad.schedule.kernels import Contract, Kernel, Map, Scan, Schedule, flat
 
 FLAGS = '{"reassoc", "contract", "arcp", "nsz"}'
 DECORATOR = f'@njit(cache=True, nogil=True, error_model="numpy", fastmath={FLAGS})'
 HELPER = f'@njit(inline="always", error_model="numpy", fastmath={FLAGS})'
 INTEGERS = {"float32": "np.int32", "float64": "np.int64"}
-IMPORTS = "import math\n\nimport numpy as np\nfrom numba import njit"
+IMPORTS = "import numpy as np\nfrom numba import njit"
 
 
 def helpers(body: str, dtype: str) -> str:
@@ -50,11 +51,15 @@ def helpers(body: str, dtype: str) -> str:
 
 @dataclass(frozen=True)
 class Names:
-    """How quantities are stored: `cells` are scalars kept in arrays without axes, `scalars` are locals."""
+    """How quantities are stored: `cells` are scalars kept in arrays without axes, `scalars` are locals.
+
+    Of axes that are `shorter` long only a first part of the buffer is used.
+    """
 
     schedule: Schedule
     dtype: str
     cells: frozenset[str]
+    shorter: str | None = None
     tables: list[str] = field(default_factory=list)
 
     @cached_property
@@ -94,13 +99,30 @@ class Names:
         return f"{python_name(name)}[{', '.join(places)}]"
 
 
+def imports(text: str) -> str:
+    """The imports of a module with this text."""
+    calls = "_gemm(" in text
+    standard = [*(blas.STANDARD if calls else ()), *(["math"] if "math." in text else [])]
+    lines = "".join(f"import {name}\n" for name in sorted(standard))
+    return (lines + "\n" if lines else "") + (blas.IMPORTS if calls else IMPORTS)
+
+
 def _touches(kernel: Map | Contract) -> set[str]:
     return {kernel.statement.name, *kernel.statement.read_names}
 
 
-def body(schedule: Schedule, dtype: str, cells: frozenset[str] = frozenset(), tables: list[str] | None = None) -> str:
-    """The statements of the function, sizes and arrays taken as given names; definitions that it needs go to `tables`."""
-    names = Names(schedule, dtype, cells, [] if tables is None else tables)
+def body(
+    schedule: Schedule,
+    dtype: str,
+    cells: frozenset[str] = frozenset(),
+    shorter: str | None = None,
+    tables: list[str] | None = None,
+) -> str:
+    """The statements of the function, sizes and arrays taken as given names; `shorter` as in `Names`.
+
+    Definitions that it needs go to `tables`.
+    """
+    names = Names(schedule, dtype, cells, shorter, [] if tables is None else tables)
     code = Code(dtype, names.value, lambda symbol: python_name(str(symbol)), call=vecmath.vectorized)
     lines: list[str] = []
     for name in sorted(schedule.zeroed):
@@ -168,6 +190,31 @@ class _Nest:
         self.hoisted = iter(range(1, 10_000))
 
     def lines(self) -> list[str]:
+        found = self.kernel.product if isinstance(self.kernel, Contract) else None
+        loops = self.loops()
+        if not isinstance(found, Product) or any(str(s) == self.names.shorter for e, _ in joined(found) for s in e.free_symbols):
+            return loops
+        return self.by_product(found, loops)
+
+    def by_product(self, product: Product, loops: list[str]) -> list[str]:
+        """A call where it is worth one, else the loops. What adds up over several products starts at 0."""
+        axes = self.names.schedule.program.tensors
+        call = blas.Call(
+            product,
+            self.kernel.statement.target,
+            self.shift,
+            lambda read: axes[name_of(read)].axes,
+            lambda read: python_name(self.names.stored(name_of(read))),
+            self.names.read,
+        )
+        one, zero = self.code.number(sp.S.One), self.code.number(sp.S.Zero)
+        adds = self.kernel.adds or bool(product.over)
+        lines = self.nest(product.over, list(call.lines(self.code(product.alpha), one if adds else zero)))
+        if product.over and not self.kernel.adds:
+            lines = [*self.nest((*product.rows, *product.columns), [f"{self.names.read(self.target)} = {zero}"]), *lines]
+        return [f"if {call.test()}:", *indent(self.nest(product.around, lines)), "else:", *indent(loops)]
+
+    def loops(self) -> list[str]:
         reduced = isinstance(self.kernel, Contract)
         if reduced and self.kernel.in_register:  # type: ignore[union-attr]
             return self.in_register()

@@ -28,7 +28,7 @@ from symgrad.core.source import statement_text
 from symgrad.schedule.kernels import Contract, Kernel, Map, Scan, Schedule
 from symgrad.schedule.order import rectangular
 
-IMPORTS = "import math\n\nimport numpy as np"
+IMPORTS = "import numpy as np"
 # a branch that is not taken is computed all the same
 QUIET = '@np.errstate(all="ignore")'
 # a maximum and a minimum of nothing are their identity, as a sum and a product are without a word
@@ -36,6 +36,11 @@ REDUCE = {
     "sum": "np.sum({}, axis={})", "prod": "np.prod({}, axis={})",
     "max": "np.max({}, axis={}, initial=-np.inf)", "min": "np.min({}, axis={}, initial=np.inf)",
 }  # fmt: skip
+
+
+def imports(text: str) -> str:
+    """The imports of a module with this text."""
+    return ("import math\n\n" if "math." in text else "") + IMPORTS
 
 
 def body(schedule: Schedule, dtype: str) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from symgrad.backends import numba, numpy
+from symgrad.backends import blas, numba, numpy
 from symgrad.backends.module import CHECKS, array_buffers, check_lines, header, indent
 from symgrad.backends.pycode import python_name
 from symgrad.core.program import Program
@@ -54,17 +54,19 @@ def training_text(training: Training, dtype: str, backend: str) -> str:
     """The module: `check`, `buffers`, `_step` and `train`."""
     compiled = backend == "numba"
     decorator = numba.DECORATOR + "\n" if compiled else numpy.QUIET + "\n"
+    step = step_text(training, dtype, backend)
     parts = [
         check_text(training),
-        buffers_text(training) if compiled else "def buffers(*sizes):\n    return ()",
-        step_text(training, dtype, backend),
+        buffers_text(training, blas.given(step)) if compiled else "def buffers(*sizes):\n    return ()",
+        step,
         decorator + SHUFFLE,
-        decorator + train_text(training, compiled),
+        decorator + train_text(training, compiled, blas.takes(step)),
     ]
     own = numba if compiled else numpy
-    used = own.helpers("\n".join(parts), dtype)
-    imports = own.IMPORTS if "math." in used else own.IMPORTS.removeprefix("import math\n\n")
-    blocks = [header(training.program, dtype, backend), imports, used, CHECKS, *parts]
+    used = "\n".join(parts)
+    definitions = own.helpers(used, dtype)
+    imports = own.imports(used + definitions)
+    blocks = [header(training.program, dtype, backend), imports, definitions, CHECKS, blas.support(used, dtype), *parts]
     return "\n\n\n".join(block for block in blocks if block) + "\n"
 
 
@@ -86,8 +88,8 @@ def check_text(training: Training) -> str:
     return f"def check({', '.join(arguments)}):\n{indent(chr(10).join([*lines, out]))}"
 
 
-def buffers_text(training: Training) -> str:
-    """Row buffers for shuffled data and the step's temporaries, for batches of N."""
+def buffers_text(training: Training, more: list[str]) -> str:
+    """Row buffers for shuffled data and the step's temporaries, for batches of N; `more` is passed on as it is."""
     rows = (
         []
         if training.single
@@ -96,7 +98,7 @@ def buffers_text(training: Training) -> str:
     inner = [
         f"np.empty(({numpy.shape(training.step, n)}), {numpy.cell_type(training.step, n)})" for n in array_buffers(training.step)
     ]
-    made = "".join(f"\n        {text}," for text in [*rows, *inner])
+    made = "".join(f"\n        {text}," for text in [*rows, *inner, *more])
     return f"def buffers({', '.join(size_names(training.step))}):\n    return ({made}\n    )"
 
 
@@ -106,8 +108,8 @@ def step_text(training: Training, dtype: str, backend: str) -> str:
     loss = python_name(training.loss)
     if backend == "numba":
         tables: list[str] = []
-        body = numba.body(schedule, dtype, training.cells, tables)
-        arguments += names(array_buffers(schedule))
+        body = numba.body(schedule, dtype, training.cells, None if training.single else training.example_size, tables)
+        arguments += [*names(array_buffers(schedule)), *blas.takes(body)]
         before = "".join(f"{table}\n\n\n" for table in tables)
         return f"{before}{numba.DECORATOR}\ndef _step({', '.join(arguments)}):\n{indent(body)}\n    return {loss}"
     body = numpy.body(schedule, dtype)
@@ -115,12 +117,12 @@ def step_text(training: Training, dtype: str, backend: str) -> str:
     return f"{numpy.QUIET}\ndef _step({', '.join(arguments)}):\n{indent(body)}\n{indent(writes)}\n    return {loss}"
 
 
-def train_text(training: Training, compiled: bool) -> str:
-    """Epochs over shuffled rows; stops after an epoch whose loss is not finite."""
+def train_text(training: Training, compiled: bool, more: list[str]) -> str:
+    """Epochs over shuffled rows; stops after an epoch whose loss is not finite. `more`: what the step takes last."""
     step = training.step
     outer = size_names(step, training.example_size)
     rows = [f"_{n}_rows" for n in names(training.batched)] if compiled and not training.single else []
-    buffers = names(array_buffers(step)) if compiled else []
+    buffers = [*names(array_buffers(step)), *more] if compiled else []
     head = ["epochs", "batch", "shuffle", "order", "random", "history", "steps"]
     arguments = [
         *head,

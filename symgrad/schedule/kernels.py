@@ -1,7 +1,7 @@
 """What a schedule consists of: kernels in order, buffers, and where the sizes come from.
 
 Map        elementwise: one loop nest, each cell written once
-Contract   a reduction over some indices of a loop nest
+Contract   a reduction over some indices of a loop nest; where it is a product of matrices, that too
 Scan       a recurrence: kernels repeated for every value of an index, in order or against it
 """
 
@@ -14,6 +14,7 @@ from typing import TypeAlias
 from sympy import Expr, Symbol
 
 from symgrad.core.program import Index, Program, Statement
+from symgrad.schedule.contractions import Product
 
 
 @dataclass(frozen=True)
@@ -32,12 +33,16 @@ class Map:
 
 @dataclass(frozen=True)
 class Contract:
-    """`loops` in order, innermost last; the sum is kept in a local where the innermost loop is reduced."""
+    """`loops` in order, innermost last; the sum is kept in a local where the innermost loop is reduced.
+
+    `product`: the product of matrices that the statement is, for a backend that has one, or why it is none.
+    """
 
     statement: Statement
     loops: tuple[Index, ...]
     adds: bool = False
     times: tuple[Index, ...] = ()
+    product: Product | str = ""
 
     @property
     def in_register(self) -> bool:
@@ -99,5 +104,14 @@ def _lines(kernels: Sequence[Kernel]) -> Iterator[str]:
             yield f"Scan     {index.symbol} = {ends[0]}, …, {ends[1]}"
             yield from ("  " + line for line in _lines(kernel.body))
         else:
-            loops = " ".join(str(index.symbol) for index in kernel.loops) or "scalar"
-            yield f"{type(kernel).__name__:8} [{loops}] {kernel.statement.target} {'+=' if kernel.adds else '='} …"
+            yield _line(kernel)
+
+
+def _line(kernel: Map | Contract) -> str:
+    loops = " ".join(str(index.symbol) for index in kernel.loops) or "scalar"
+    found = kernel.product if isinstance(kernel, Contract) else ""
+    head = f"{'Product' if isinstance(found, Product) else type(kernel).__name__:8} [{loops}] {kernel.statement.target}"
+    op = "+=" if kernel.adds else "="
+    if isinstance(found, Product):
+        return f"{head} {op} {found}"
+    return f"{head} {op} …" + (f"    loops: {found}" if found else "")

@@ -21,6 +21,7 @@ from symgrad.core.parts import crooked, gap, region
 from symgrad.core.program import Index, Program, Statement, covers, outer_first, scatters
 from symgrad.core.reductions import REDUCTIONS
 from symgrad.core.sizes import check_known
+from symgrad.schedule.contractions import product, with_named_factors
 from symgrad.schedule.kernels import Contract, Kernel, Map, Scan, Schedule, Size
 
 
@@ -32,6 +33,7 @@ def schedule(
     Raises SG311 where an extent cannot be read off the arguments.
     """
     aliases = dict(aliases or {})
+    program = with_named_factors(program)
     after = {
         result: [s.name for s in program.users.get(overwritten, ()) if s.name != result] for result, overwritten in aliases.items()
     }
@@ -45,7 +47,7 @@ def schedule(
     zeroed, adding = _starts(program, items)
     return Schedule(
         program,
-        tuple(_kernels(items, adding)),
+        tuple(_kernels(items, adding, program, aliases)),
         tuple(arguments),
         tuple(outputs),
         tuple(n for n in program.defined if n not in outputs),
@@ -84,12 +86,15 @@ def _steps(items: Sequence[Item]) -> Iterator[Step]:
             yield item
 
 
-def _kernels(items: Sequence[Item], adding: set[int]) -> Iterator[Kernel]:
+def _kernels(items: Sequence[Item], adding: set[int], program: Program, aliases: Mapping[str, str]) -> Iterator[Kernel]:
     for item in items:
         if isinstance(item, Loop):
-            yield Scan(item.index, item.descending, tuple(_kernels(item.body, adding)))
+            yield Scan(item.index, item.descending, tuple(_kernels(item.body, adding, program, aliases)))
         else:
-            yield kernel(item.statement, id(item.source) in adding, item.guards)
+            found = kernel(item.statement, id(item.source) in adding, item.guards)
+            if isinstance(found, Contract):
+                found = replace(found, product=product(found.statement, program, aliases))
+            yield found
 
 
 def kernel(statement: Statement, adds: bool, times: tuple[Index, ...] = ()) -> Map | Contract:
