@@ -46,8 +46,8 @@ def _exp_sum(u, c):
     t = (x + c)*{log2e} + {round_exp}
     n = t - {round_exp}
     r = ((x - n*{ln2_high}) - n*{ln2_low}) + c
-    half = (F(t).view(_I) << {place_half}) & {exponent}
-    rest = (F(t).view(_I) << {place}) - half
+    half = _I((F(t).view(_I) << {place_half}) & {exponent})
+    rest = _I(_I(F(t).view(_I) << {place}) - half)
     return ({one} + _expm1_near_0(r))*_I(half).view(F)*_I(rest).view(F)
 
 def _exp(u):
