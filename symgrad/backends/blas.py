@@ -76,8 +76,8 @@ def _worth(blas, rows, columns, summed, left_step, right_step, step):
 '''
 
 # up to 2^18 multiplications OpenBLAS keeps to the thread it is called by; where the processors are busy, its own
-# threads make a product of 2^21 wait 50 times as long as it takes. One of a millisecond and more is left to them.
-ALONE, LARGE, TILE = 2**18, 2**25, 64
+# threads make a product of 2^21 wait 50 times as long as it takes; tiles cost a tenth to a quarter. Larger ones are left to them.
+ALONE, LARGE, TILE = 2**18, 2**24, 64
 
 TILES = '''
 @njit
