@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import symgrad as sg
+from symgrad.backends.blas import ALONE
 from symgrad.core.program import Program
 from symgrad.kernel import Kernel
 from symgrad.schedule.contractions import Product, product
@@ -116,6 +117,14 @@ def test_values(sizes: tuple[int, ...]) -> None:
     assert_agree(*layouts(), arrays, 1e-12)
 
 
+def test_tiles() -> None:
+    """A product in tiles whose places, rests or sums over the tiles are wrong."""
+    arrays = random_arrays(sg.parse(LAYOUTS), np.random.default_rng(0), {"T": 2, "N": 70, "M": 67, "D": 130})
+    small = {name: array / 50 for name, array in arrays.items()}  # no tanh where it is flat
+    assert ALONE < 70 * 67 * 130
+    assert_agree(*layouts(), small, 1e-12)
+
+
 def test_without_blas(monkeypatch: pytest.MonkeyPatch) -> None:
     """No BLAS is found: the same kernel, in loops."""
     one, other = layouts()
@@ -130,8 +139,8 @@ def test_without_blas(monkeypatch: pytest.MonkeyPatch) -> None:
 # Random layouts, without compiling: the emitted text as plain Python, gemm written with NumPy
 
 STAND_IN = """
-def _gemm(blas, rows, columns, summed, alpha, left, left_turned, left_place, left_step,
-          right, right_turned, right_place, right_step, beta, target, place, step):
+def _call_gemm(blas, rows, columns, summed, alpha, left, left_turned, left_place, left_step,
+               right, right_turned, right_place, right_step, beta, target, place, step):
     def matrix(array, turned, place, step, rows, columns):
         height, width = (columns, rows) if turned else (rows, columns)
         assert step >= width

@@ -75,10 +75,34 @@ def _worth(blas, rows, columns, summed, left_step, right_step, step):
     return max(max(rows, columns, summed), max(left_step, right_step, step)) <= blas[1]
 '''
 
+# up to 2^18 multiplications OpenBLAS keeps to the thread it is called by; where the processors are busy, its own
+# threads make a product of 2^21 wait 50 times as long as it takes; tiles cost a tenth to a quarter. Larger ones are left to them.
+ALONE, LARGE, TILE = 2**18, 2**24, 64
+
+TILES = '''
+@njit
+def _gemm(blas, rows, columns, summed, alpha, left, left_turned, left_place, left_step,
+          right, right_turned, right_place, right_step, beta, target, place, step):
+    """target = alpha*left*right + beta*target, in tiles for which no threads are started."""
+    tile = {tile} if {alone} < rows*columns*summed <= {large} else max(rows, columns, summed)
+    left_row, left_column = (1, left_step) if left_turned else (left_step, 1)
+    right_row, right_column = (1, right_step) if right_turned else (right_step, 1)
+    for inner in range(0, summed, tile):
+        factor = beta if inner == 0 else F(1)
+        for row in range(0, rows, tile):
+            for column in range(0, columns, tile):
+                _call_gemm(
+                    blas, min(tile, rows - row), min(tile, columns - column), min(tile, summed - inner), alpha,
+                    left, left_turned, left_place + row*left_row + inner*left_column, left_step,
+                    right, right_turned, right_place + inner*right_row + column*right_column, right_step,
+                    factor, target, place + row*step + column, step,
+                )
+'''
+
 GEMM = '''
 @intrinsic
-def _gemm(typing, blas, rows, columns, summed, alpha, left, left_turned, left_place, left_step,
-          right, right_turned, right_place, right_step, beta, target, place, step):
+def _call_gemm(typing, blas, rows, columns, summed, alpha, left, left_turned, left_place, left_step,
+               right, right_turned, right_place, right_step, beta, target, place, step):
     """target = alpha*left*right + beta*target: matrices in the rows of arrays, from a place on, `step` numbers from row to row.
 
     One that is turned lies in memory as its transpose. Fortran takes rows for columns, so it is given
@@ -125,8 +149,11 @@ def support(used: str, dtype: str) -> str:
     if "_gemm(" not in used:
         return ""
     letter = {"float32": "s", "float64": "d"}[dtype]
-    blocks = [LOOK_UP.replace("{letter}", letter), WORTH.replace("{least}", str(LEAST)), GEMM]
-    return "\n\n\n".join(block.strip("\n") for block in blocks)
+    values = {"letter": letter, "least": LEAST, "tile": TILE, "alone": ALONE, "large": LARGE}
+    text = "\n\n\n".join(block.strip("\n") for block in (LOOK_UP, WORTH, GEMM, TILES))
+    for name, value in values.items():
+        text = text.replace(f"{{{name}}}", str(value))
+    return text
 
 
 class Call:
