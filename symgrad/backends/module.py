@@ -79,10 +79,9 @@ def _values(name, array, low, high, equation):
 
 
 def _shape(name, array, shape, equation, sizes):
-    """Every axis as long as the equation says; DataError SG604."""
-    if array.shape != shape:
-        known = ", ".join(f"{size} = {value} from {source}" for size, (value, source) in sizes.items())
-        raise DataError("SG604", f"{name} has shape {array.shape}, but {equation} needs {shape}" + (f" ({known})" if known else ""))
+    """An axis is not as long as the equation says: DataError SG604."""
+    known = ", ".join(f"{size} = {value} from {source}" for size, (value, source) in sizes.items())
+    raise DataError("SG604", f"{name} has shape {array.shape}, but {equation} needs {shape}" + (f" ({known})" if known else ""))
 
 
 def _enough(index, extent, least, equation):
@@ -220,7 +219,11 @@ def check_lines(schedule: Schedule, model: Program) -> list[str]:
         if program.tensors[name].values:
             lines.append(f'{own} = _integers("{written_name(name)}", {own}, {axes!r}, {equation!r})')
         else:
-            lines.append(f'{own} = _array("{written_name(name)}", {own}, {axes!r}, {equation!r})')
+            call = f'_array("{written_name(name)}", {own}, {axes!r}, {equation!r})'
+            lines += [
+                unfit_line(own, len(axes)),
+                f"    {own} = {call}" if axes else f"    {own} = F({own}) if type({own}) is float else {call}",
+            ]
     for size in schedule.sizes:
         lines.append(size_line(size))
         sources[size.symbol] = size.array
@@ -230,14 +233,21 @@ def check_lines(schedule: Schedule, model: Program) -> list[str]:
             used = {s for extent in tensor.extents for s in extent.free_symbols}
             known = ", ".join(f'"{s}": ({python_name(str(s))}, "{written_name(sources[s])}")' for s in sorted(used, key=str))
             equation = where_used(program, name, layout)
-            lines.append(
-                f'_shape("{written_name(name)}", {python_name(name)}, ({numpy.shape(schedule, name)}), {equation!r}, {{{known}}})'
-            )
+            own, shape = python_name(name), f"({numpy.shape(schedule, name)})"
+            wrong = f'    _shape("{written_name(name)}", {own}, {shape}, {equation!r}, {{{known}}})'
+            lines += [f"if {own}.shape != {shape}:", wrong]
     for name in schedule.arguments:
         if (values := program.tensors[name].values) is not None:
             ends = ", ".join(affine(end) for end in values)
             lines.append(f'_values("{written_name(name)}", {python_name(name)}, {ends}, {where_used(program, name, layout)!r})')
     return lines + size_lines(schedule, layout, model) + bound_lines(schedule, layout)
+
+
+def unfit_line(name: str, rank: int) -> str:
+    """Where an argument is not yet what the kernel takes; asked in place, since a call of a function costs more."""
+    if rank == 0:
+        return f"if type({name}) is not F:"
+    return f"if not (type({name}) is np.ndarray and {name}.dtype is _D and {name}.ndim == {rank} and {name}.flags.c_contiguous):"
 
 
 def size_line(size: Size) -> str:

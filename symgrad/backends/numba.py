@@ -44,7 +44,7 @@ def helpers(body: str, dtype: str) -> str:
         return f"{HELPER}\n{vecmath.vectorized(HELPERS[name])}"
 
     used = used_definitions(body, [*vecmath.DEFINITIONS, *HELPERS], define)
-    types = f"F = np.{dtype}" + (f"\n_I = {INTEGERS[dtype]}" if "_I(" in used else "")
+    types = f"F = np.{dtype}\n_D = np.dtype(F)" + (f"\n_I = {INTEGERS[dtype]}" if "_I(" in used else "")
     tables = own_text() if "_straight(" in body else ""
     return "\n\n\n".join(text for text in (types, used, tables) if text)
 

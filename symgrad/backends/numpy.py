@@ -356,4 +356,5 @@ def _define(name: str) -> str:
 def helpers(body: str, dtype: str) -> str:
     """The name of the type and the functions that a body uses."""
     used = used_definitions(body, [*HELPERS, *OWN], _define)
-    return f"F = np.{dtype}\n\n\n{used}" if used else f"F = np.{dtype}"
+    types = f"F = np.{dtype}\n_D = np.dtype(F)"
+    return f"{types}\n\n\n{used}" if used else types
