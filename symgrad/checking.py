@@ -35,8 +35,9 @@ from symgrad.core.draft import Claim
 from symgrad.core.errors import Span, SymgradError
 from symgrad.core.expr import accesses, name_of
 from symgrad.core.graph import find_loss
+from symgrad.core.page import Line
 from symgrad.core.program import Program
-from symgrad.core.tree import Deriv, Name, Prod, Sum, Tree, children, map_tree
+from symgrad.core.tree import Deriv, Name, Num, Prod, Sum, Tree, children, map_tree
 from symgrad.frontend import claims as text_claims
 from symgrad.frontend import latex
 from symgrad.printers.text import TEXT
@@ -62,13 +63,10 @@ def check(program: Program, claims: str, loss: str | None = None, name: str = "<
     steps = take_apart(expand_gradients(program))
     truth = Truth(steps, _loss(program, loss))
     found, others = _read(claims, steps, name)
-    inner = [_inner(claim, steps) for claim in found]
+    inner = [_start(claim, found[k + 1 :]) or _inner(claim, steps) for k, claim in enumerate(found)]
     fitting = [claim for claim in inner if isinstance(claim, Claim)]
     judged = iter(_Checker(truth).check(fitting) if fitting else ())
-    out = [
-        _between_arrays(claim, next(judged) if isinstance(one, Claim) else _misfit(claim, one, truth), truth)
-        for claim, one in zip(found, inner, strict=True)
-    ]
+    out = [_verdict(claim, one, judged, truth) for claim, one in zip(found, inner, strict=True)]
     out[0] = replace(out[0], warnings=(*out[0].warnings, *_set_aside(others)))
     return out
 
@@ -93,6 +91,27 @@ def _read(text: str, steps: Program, name: str) -> tuple[tuple[Claim, ...], tupl
         hint = r"write one, such as \frac{dJ}{dx} = 2x; its left side is a derivative"
         raise SymgradError("SG120", f"{name} holds no claim", hint=hint)
     return found.claims, found.others
+
+
+def _verdict(claim: Claim, found: Claim | Check | Misfit, judged: Iterator[Check], truth: Truth) -> Check:
+    if isinstance(found, Check):
+        return found
+    return _between_arrays(claim, next(judged) if isinstance(found, Claim) else _misfit(claim, found, truth), truth)
+
+
+def _start(claim: Claim, later: Sequence[Claim]) -> Check | None:
+    """dJ/dx = 0, to which the lines below it add: it says nothing of the derivative."""
+    adds = any(other.op == "+=" and _same_quantity(other.left, claim.left) for other in later)
+    if claim.op != "=" or claim.right != Num("0") or not adds:
+        return None
+    return Check(claim_text(claim), "right", Expected(Line(claim.left, "=", claim.right)), proof="symbolic", span=claim.span)
+
+
+def _same_quantity(one: Tree, two: Tree) -> bool:
+    """dJ/dx_i and dJ/dx_l."""
+    if isinstance(one, Deriv) and isinstance(two, Deriv):
+        return _same_quantity(one.top, two.top) and _same_quantity(one.bottom, two.bottom)
+    return isinstance(one, Name) and isinstance(two, Name) and one.name == two.name
 
 
 def _inner(claim: Claim, steps: Program) -> Claim | Misfit:

@@ -94,6 +94,24 @@ def test_printed_matrix_pages_are_right_claims(name: str, form: str) -> None:
     assert [str(result) for result in sg.check(program, page) if not result] == []
 
 
+@pytest.mark.parametrize("style", ["slides", "steps", "closed"])
+@pytest.mark.parametrize("name", ["S3", "S6 cross-entropy", "mean", "a function of a function", "lag two"])
+def test_printed_pages_are_right_claims(name: str, style: str) -> None:
+    """A bracket beside what does not exist, a partial of a user's function, |n|, dJ/dx = 0 at the start of the steps."""
+    program = SLIDES[name].program()
+    assert [str(result) for result in sg.check(program, sg.derive(program).latex(style)) if not result] == []
+
+
+def test_a_start_at_zero_needs_what_is_added() -> None:
+    """dJ/dx = 0 alone is a claim; before dJ/dx += …, it is where the sum starts."""
+    program = sg.parse("y = x^2; J = y + 3*x")
+    assert not sg.check(program, "dJ/dx = 0")[0]
+    start, one, two = sg.check(program, "dJ/dx = 0; dJ/dx += dJ/dy*2*x; dJ/dx += 3")
+    assert start
+    assert one
+    assert two
+
+
 @pytest.mark.parametrize(("model", "claim", "assumption"), ASSUMES)
 def test_right_with_an_assumption(model: str, claim: str, assumption: str) -> None:
     """Σ_k y*_k = 1, named though the model does not state it; a symmetric matrix that it states."""

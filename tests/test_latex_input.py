@@ -99,6 +99,8 @@ READINGS = [
     (r"y = \sum_{i=1}^N \sum_{j=i+1}^N (x_i - x_j)^2", "y = sum(sum((x[i] - x[j])^2 for j in i+1..N) for i in 1..N)"),
     (r"J = \sum_{1 \le i < j \le N} x_i x_j", "J = sum(x[i]*x[j] for i in 1..N for j in i+1..N)"),
     (r"J = \sum_{0 \le i < j < k < N} x_i x_j x_k", "J = sum(x[i]*x[j]*x[k] for i in 0..N-1 for j in i+1..N-1 for k in j+1..N-1)"),
+    (r"y_t = x_t^2, \quad t = T, \dots, 1 \\ J = \sum_t y_t", "y[t] = x[t]^2 for t in 1..T; J = sum(y[t] for t)"),
+    (r"y_t = x_t^2, \quad t = -2, \dots, 2 \\ J = \sum_{t=-2}^2 y_t", "y[t] = x[t]^2 for t in -2..2; J = sum(y[t] for t in -2..2)"),
     (r"J = \sum_{i<j} A_{ij}", "J = sum(A[i,j] for j for i if i < j)"),
     (r"s_j = \sum_{i<j} A_{ij} x_i", "s[j] = sum(A[i,j]*x[i] for i if i < j)"),
     (r"J = \sum_i \sum_{j \ne i} A_{ij}", "J = sum(sum(A[i,j] for j if j != i) for i)"),

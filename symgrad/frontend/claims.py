@@ -219,7 +219,9 @@ def _range(line: str) -> tuple[str, str, str]:
     if match is None:
         return line.split("  (")[0], "", ""
     name, one, two, further = match.groups()
-    lo, hi = (two, one) if two.strip().isdigit() and not one.strip().isdigit() else (one, two)
+    lo, hi = one, two
+    if two.strip().isdigit() and not (one.strip().isdigit() and int(one) <= int(two)):
+        lo, hi = two, one
     return line[: match.start()], f" for {name} in {lo}..{hi}", further.strip(" ,") if "=" in further else ""
 
 

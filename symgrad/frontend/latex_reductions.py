@@ -203,7 +203,7 @@ class Reductions(Symbols):
         return binder
 
     def dotted(self, name: Name, lo: Tree) -> Binder:
-        r"""1, \dots, K or 1, 2, \dots, K."""
+        r"""1, \dots, K or 1, 2, \dots, K, and downwards K, \dots, 1."""
         self.need(",", "after the least value")
         if not self.sees(r"\dots"):
             self.expression(10)
@@ -211,7 +211,10 @@ class Reductions(Symbols):
         self.need(r"\dots", "in the range")
         self.need(",", "in the range")
         hi = self.expression(10)
-        return Binder(name.name, lo, hi, span_of(name).to(span_of(hi)))
+        span = span_of(name).to(span_of(hi))
+        if _downwards(lo, hi):
+            lo, hi = hi, lo  # t = T, …, 1, as the steps of a backward pass are written
+        return Binder(name.name, lo, hi, span)
 
     # cases
 
@@ -263,3 +266,10 @@ def _plain_names(trees: list[Tree]) -> frozenset[str]:
 def index_names(tree: Tree) -> frozenset[str]:
     """The names that stand in indices."""
     return _plain_names([index for node in all_nodes(tree) if isinstance(node, Name) for index in node.indices])
+
+
+def _downwards(lo: Tree, hi: Tree) -> bool:
+    """T, …, 1 or 4, …, 1; not -K, …, 0 or -2, …, 2."""
+    if not isinstance(hi, Num) or (isinstance(lo, Sum) and lo.terms[0][0] < 0):
+        return False
+    return float(lo.text) > float(hi.text) if isinstance(lo, Num) else True
