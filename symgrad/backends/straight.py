@@ -7,7 +7,7 @@ numba compiles straight-line code in more than linear time: a thousand equations
 >>> x = access("x")
 >>> table.define("y", 2 * sp.sin(x) - x)
 >>> print("; ".join(table.rows))
-load 0; const 2.0; sin 0; mul 1 2; sub 3 0
+const 2.0; load 0; sin 1; mul 0 2; sub 3 1
 """
 
 from __future__ import annotations
