@@ -20,6 +20,7 @@ from typing import Any
 
 import sympy as sp
 
+from symgrad.backends.pycode import COMPARE
 from symgrad.core.expr import indices_of, is_access, is_index, name_of, nodes, where
 from symgrad.core.functions import BY_HEAD
 from symgrad.core.guards import needed
@@ -27,7 +28,6 @@ from symgrad.core.program import Program
 from symgrad.schedule.kernels import Kernel, Map
 
 LEAST = 400  # operations; below, numba compiles in a few seconds, and its code reads better
-COMPARE = {sp.Gt: ">", sp.Ge: ">=", sp.Lt: "<", sp.Le: "<=", sp.Eq: "==", sp.Ne: "!="}
 DIRECT = {name: name for name in (
     "exp", "log", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "expm1", "log1p",
     "erf", "erfc", "floor", "ceil")} | {"abs": "fabs"}  # fmt: skip
