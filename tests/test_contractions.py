@@ -139,18 +139,28 @@ def test_without_blas(monkeypatch: pytest.MonkeyPatch) -> None:
 # Random layouts, without compiling: the emitted text as plain Python, gemm written with NumPy
 
 STAND_IN = """
-def _call_gemm(blas, rows, columns, summed, alpha, left, left_turned, left_place, left_step,
-               right, right_turned, right_place, right_step, beta, target, place, step):
-    def matrix(array, turned, place, step, rows, columns):
+def _sizes(*sizes):
+    return sizes
+
+def _rows(array, place, step):
+    return array.reshape(-1)[place:], step, 0
+
+def _columns(array, place, step):
+    return array.reshape(-1)[place:], step, 1
+
+def _from(flat, place):
+    return flat[place:]
+
+def _call_gemm(blas, rows, columns, summed, alpha, left, left_turned, left_step, right, right_turned, right_step, beta,
+               target, step):
+    def matrix(flat, turned, step, rows, columns):
         height, width = (columns, rows) if turned else (rows, columns)
         assert step >= width
-        flat = array.reshape(-1)[place:]
         assert len(flat) >= (height - 1)*step + width
-        found = np.lib.stride_tricks.as_strided(flat, (height, width), (step*array.itemsize, array.itemsize))
+        found = np.lib.stride_tricks.as_strided(flat, (height, width), (step*flat.itemsize, flat.itemsize))
         return found.T if turned else found
-    result = matrix(target, 0, place, step, rows, columns)
-    product = matrix(left, left_turned, left_place, left_step, rows, summed) @ matrix(
-        right, right_turned, right_place, right_step, summed, columns)
+    result = matrix(target, 0, step, rows, columns)
+    product = matrix(left, left_turned, left_step, rows, summed) @ matrix(right, right_turned, right_step, summed, columns)
     result[...] = alpha*product + (beta*result if beta else 0)
     CALLS.append(rows)
 

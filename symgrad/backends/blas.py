@@ -1,18 +1,19 @@
-"""Products of matrices → calls of gemm in the BLAS that is there, by its address.
+"""Products of matrices → calls of one function, which hands them to gemm in the BLAS that is there, by its address.
 
-    if _worth(_blas, N, D, M, x.shape[1], …):     enough to do, and a BLAS to do it
-        _gemm(_blas, N, D, M, …)                  C = alpha·A·B + beta·C
-    else:
-        …                                         the loops
+    _gemm(_blas, _sizes(N, D, M), alpha, _rows(x, 0, x.shape[1]), _columns(W, 0, W.shape[1]), beta, _rows(y, 0, y.shape[1]))
 
-numpy's wheels bring OpenBLAS with integers of 64 bits, SciPy exports its own with 32; where neither is found
-the loops serve. The address is an argument of the kernel: compiled code that numba keeps for the next
-process must not hold it.
+    C = alpha·A·B + beta·C, beta 0 or 1, of a matrix whose rows lie in memory from a place on, with a step from one to the
+    next, and of one whose columns do
+
+numpy's wheels bring OpenBLAS with integers of 64 bits, SciPy exports its own with 32; where neither is found, and for
+the smallest, there are loops. The address is an argument of the kernel: compiled code that numba keeps for the next
+process must not hold it. Matrices are made of pointers and sizes of one type, so that the function is compiled once and
+not for all ranks of arrays and for every number that stands in a call.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import sympy as sp
@@ -65,14 +66,32 @@ def _find_blas():
 _BLAS = _find_blas()
 '''
 
-# a function of its own: put into every place that asks, it lengthens the time to compile by a third
-WORTH = '''
-@njit
-def _worth(blas, rows, columns, summed, left_step, right_step, step):
-    """There is a BLAS, it takes these numbers, and a call of it is faster than the loops; never for nothing at all."""
-    if blas[0] == 0 or min(rows, columns) < 2 or summed < 1 or rows*columns*summed < {least}:
-        return False
-    return max(max(rows, columns, summed), max(left_step, right_step, step)) <= blas[1]
+# where the right matrix is turned, both are read along their rows; else rows are added to rows
+LOOPS = '''
+@njit(error_model="numpy", fastmath={"reassoc", "contract", "arcp", "nsz"})
+def _loops(rows, columns, summed, alpha, left, left_row, left_column, right, right_turned, right_step, beta, target, step):
+    """The same in loops, for what is too small for gemm."""
+    for row in range(rows):
+        if beta == F(0):
+            for column in range(columns):
+                target[row*step + column] = F(0)
+        if right_turned and left_column == 1:
+            for column in range(columns):
+                total = F(0)
+                for inner in range(summed):
+                    total += left[row*left_row + inner]*right[column*right_step + inner]
+                target[row*step + column] += alpha*total
+        elif right_turned:
+            for column in range(columns):
+                total = F(0)
+                for inner in range(summed):
+                    total += left[row*left_row + inner*left_column]*right[column*right_step + inner]
+                target[row*step + column] += alpha*total
+        else:
+            for inner in range(summed):
+                factor = alpha*left[row*left_row + inner*left_column]
+                for column in range(columns):
+                    target[row*step + column] += factor*right[inner*right_step + column]
 '''
 
 # up to 2^18 multiplications OpenBLAS keeps to the thread it is called by; where the processors are busy, its own
@@ -81,40 +100,76 @@ ALONE, LARGE, TILE = 2**18, 2**24, 64
 
 TILES = '''
 @njit
-def _gemm(blas, rows, columns, summed, alpha, left, left_turned, left_place, left_step,
-          right, right_turned, right_place, right_step, beta, target, place, step):
-    """target = alpha*left*right + beta*target, in tiles for which no threads are started."""
-    tile = {tile} if {alone} < rows*columns*summed <= {large} else max(rows, columns, summed)
+def _gemm(blas, sizes, alpha, left, right, beta, target):
+    """target = alpha*left*right + beta*target, beta 0 or 1, by gemm in tiles for which no threads are started, or by loops."""
+    rows, columns, summed = sizes
+    left, left_step, left_turned = left
+    right, right_step, right_turned = right
+    target, step, _ = target
     left_row, left_column = (1, left_step) if left_turned else (left_step, 1)
     right_row, right_column = (1, right_step) if right_turned else (right_step, 1)
+    small = min(rows, columns) < 2 or summed < 1 or rows*columns*summed < {least}
+    if blas[0] == 0 or small or max(max(rows, columns, summed), max(left_step, right_step, step)) > blas[1]:
+        _loops(rows, columns, summed, alpha, left, left_row, left_column, right, right_turned, right_step, beta, target, step)
+        return
+    tile = {tile} if {alone} < rows*columns*summed <= {large} else max(rows, columns, summed)
     for inner in range(0, summed, tile):
         factor = beta if inner == 0 else F(1)
         for row in range(0, rows, tile):
             for column in range(0, columns, tile):
                 _call_gemm(
                     blas, min(tile, rows - row), min(tile, columns - column), min(tile, summed - inner), alpha,
-                    left, left_turned, left_place + row*left_row + inner*left_column, left_step,
-                    right, right_turned, right_place + inner*right_row + column*right_column, right_step,
-                    factor, target, place + row*step + column, step,
+                    _from(left, row*left_row + inner*left_column), left_turned, left_step,
+                    _from(right, inner*right_row + column*right_column), right_turned, right_step,
+                    factor, _from(target, row*step + column), step,
                 )
 '''
 
 GEMM = '''
 @intrinsic
-def _call_gemm(typing, blas, rows, columns, summed, alpha, left, left_turned, left_place, left_step,
-               right, right_turned, right_place, right_step, beta, target, place, step):
-    """target = alpha*left*right + beta*target: matrices in the rows of arrays, from a place on, `step` numbers from row to row.
+def _sizes(typing, rows, columns, summed):
+    whole = types.int64
+    shape = types.UniTuple(whole, 3)
+    return shape(whole, whole, whole), lambda context, builder, signature, args: context.make_tuple(builder, shape, args)
 
-    One that is turned lies in memory as its transpose. Fortran takes rows for columns, so it is given
-    the transposed equation: the factors in the other order.
-    """
+
+def _matrix(array, turned):
+    """An array's type → (pointer, step, whether it lies there as its transpose) of a matrix in it."""
+    whole = types.int64
+    kind = types.Tuple((types.CPointer(array.dtype), whole, whole))
+
+    def make(context, builder, signature, args):
+        pointer = builder.gep(context.make_array(array)(context, builder, args[0]).data, [args[1]])
+        return context.make_tuple(builder, kind, [pointer, args[2], args[2].type(turned)])
+
+    return kind(array, whole, whole), make
+
+
+@intrinsic
+def _rows(typing, array, place, step):
+    return _matrix(array, 0)
+
+
+@intrinsic
+def _columns(typing, array, place, step):
+    return _matrix(array, 1)
+
+
+@intrinsic
+def _from(typing, pointer, place):
+    """So many numbers further on."""
+    return pointer(pointer, types.int64), lambda context, builder, signature, args: builder.gep(args[0], [args[1]])
+
+
+@intrinsic
+def _call_gemm(typing, blas, rows, columns, summed, alpha, left, left_turned, left_step, right, right_turned, right_step, beta,
+               target, step):
+    """gemm itself. Fortran takes rows for columns, so it is given the transposed equation: the factors in the other order."""
     whole, real = types.int64, target.dtype
-    operand = (whole, whole, whole)
-    signature = types.void(blas, whole, whole, whole, real, left, *operand, right, *operand, real, target, whole, whole)
+    signature = types.void(blas, whole, whole, whole, real, left, whole, whole, right, whole, whole, real, target, whole)
 
     def call(context, builder, signature, args):
-        blas, rows, columns, summed, alpha, left, left_turned, left_place, left_step, *args = args
-        right, right_turned, right_place, right_step, beta, target, place, step = args
+        blas, rows, columns, summed, alpha, left, left_turned, left_step, right, right_turned, right_step, beta, target, step = args
         byte = ir.IntType(8)
         pointer = byte.as_pointer()
 
@@ -122,22 +177,18 @@ def _call_gemm(typing, blas, rows, columns, summed, alpha, left, left_turned, le
             return builder.bitcast(cgutils.alloca_once_value(builder, value), pointer)
 
         def letter(turned):
-            return stored(builder.trunc(builder.select(turned, whole_of(ord("T")), whole_of(ord("N"))), byte))
+            letters = [ir.Constant(byte, ord(one)) for one in "TN"]
+            return stored(builder.select(builder.icmp_signed("!=", turned, turned.type(0)), *letters))
 
-        def whole_of(number):
-            return ir.Constant(ir.IntType(64), number)
+        def cell(value):
+            return builder.bitcast(value, pointer)
 
-        def cell(position, value, place):
-            data = context.make_array(signature.args[position])(context, builder, value).data
-            return builder.bitcast(builder.gep(data, [place]), pointer)
-
-        turned = [letter(builder.icmp_signed("!=", flag, whole_of(0))) for flag in (right_turned, left_turned)]
+        turned = [letter(right_turned), letter(left_turned)]
         sizes = [stored(value) for value in (columns, rows, summed, alpha)]
-        factors = [cell(9, right, right_place), stored(right_step), cell(5, left, left_place), stored(left_step)]
-        result = [stored(beta), cell(14, target, place), stored(step)]
+        factors = [cell(right), stored(right_step), cell(left), stored(left_step)]
+        result = [stored(beta), cell(target), stored(step)]
         function = ir.FunctionType(ir.VoidType(), [pointer]*13).as_pointer()
-        address = builder.inttoptr(builder.extract_value(blas, 0), function)
-        builder.call(address, [*turned, *sizes, *factors, *result])
+        builder.call(builder.inttoptr(builder.extract_value(blas, 0), function), [*turned, *sizes, *factors, *result])
         return context.get_dummy_value()
 
     return signature, call
@@ -150,7 +201,7 @@ def support(used: str, dtype: str) -> str:
         return ""
     letter = {"float32": "s", "float64": "d"}[dtype]
     values = {"letter": letter, "least": LEAST, "tile": TILE, "alone": ALONE, "large": LARGE}
-    text = "\n\n\n".join(block.strip("\n") for block in (LOOK_UP, WORTH, GEMM, TILES))
+    text = "\n\n\n".join(block.strip("\n") for block in (LOOK_UP, GEMM, LOOPS, TILES))
     for name, value in values.items():
         text = text.replace(f"{{{name}}}", str(value))
     return text
@@ -194,20 +245,15 @@ class Call:
                 terms.append("*".join([f"({text})" if steps and first.is_Add else text, *steps]))
         return " + ".join(terms) or "0"
 
-    def lines(self, alpha: str, beta: str) -> Iterator[str]:
-        """The call, one operand a line where it does not fit."""
-        left_step, right_step, step = self.steps()
-        product = self.product
-        operands = [
-            (self.stored(product.left), str(int(product.left_turned)), self.place(product.left), left_step),
-            (self.stored(product.right), str(int(product.right_turned)), self.place(product.right), right_step),
-        ]
-        texts = [", ".join(operand) for operand in operands]
-        result = ", ".join([beta, self.stored(self.target), self.place(self.target), step])
-        yield f"_gemm(_blas, {', '.join(self.sizes())}, {alpha}, {texts[0]}, {texts[1]}, {result})"
+    def line(self, alpha: str, beta: str) -> str:
+        product, sizes = self.product, ", ".join(self.sizes())
+        steps = self.steps()
+        turned = (product.left_turned, product.right_turned, False)
+        left, right, target = map(self.matrix, (product.left, product.right, self.target), steps, turned)
+        return f"_gemm(_blas, _sizes({sizes}), {alpha}, {left}, {right}, {beta}, {target})"
 
-    def test(self) -> str:
-        return f"_worth(_blas, {', '.join([*self.sizes(), *self.steps()])})"
+    def matrix(self, read: Any, step: str, turned: bool) -> str:
+        return f"{'_columns' if turned else '_rows'}({self.stored(read)}, {self.place(read)}, {step})"
 
 
 def takes(text: str) -> list[str]:

@@ -191,13 +191,12 @@ class _Nest:
 
     def lines(self) -> list[str]:
         found = self.kernel.product if isinstance(self.kernel, Contract) else None
-        loops = self.loops()
-        if not isinstance(found, Product) or any(str(s) == self.names.shorter for e, _ in joined(found) for s in e.free_symbols):
-            return loops
-        return self.by_product(found, loops)
+        if isinstance(found, Product) and not any(str(s) == self.names.shorter for e, _ in joined(found) for s in e.free_symbols):
+            return self.by_product(found)
+        return self.loops()
 
-    def by_product(self, product: Product, loops: list[str]) -> list[str]:
-        """A call where it is worth one, else the loops. What adds up over several products starts at 0."""
+    def by_product(self, product: Product) -> list[str]:
+        """A call of gemm. What adds up over several products starts at 0."""
         axes = self.names.schedule.program.tensors
         call = blas.Call(
             product,
@@ -209,10 +208,10 @@ class _Nest:
         )
         one, zero = self.code.number(sp.S.One), self.code.number(sp.S.Zero)
         adds = self.kernel.adds or bool(product.over)
-        lines = self.nest(product.over, list(call.lines(self.code(product.alpha), one if adds else zero)))
+        lines = self.nest(product.over, [call.line(self.code(product.alpha), one if adds else zero)])
         if product.over and not self.kernel.adds:
             lines = [*self.nest((*product.rows, *product.columns), [f"{self.names.read(self.target)} = {zero}"]), *lines]
-        return [f"if {call.test()}:", *indent(self.nest(product.around, lines)), "else:", *indent(loops)]
+        return self.nest(product.around, lines)
 
     def loops(self) -> list[str]:
         reduced = isinstance(self.kernel, Contract)
