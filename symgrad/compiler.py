@@ -1,6 +1,6 @@
 """The whole pipeline on one page: Program → kernel.
 
-batch → stabilize → normalize → reverse → collect → normalize → prune → inline → reuse → schedule → emit → load
+batch → stabilize → normalize → reverse → collect → normalize → prune → merge → inline → reuse → schedule → emit → load
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from symgrad.transform.collect import collect
 from symgrad.transform.functions import expand
 from symgrad.transform.gradients import expand_gradients
 from symgrad.transform.normalize import normalize
-from symgrad.transform.reuse import inline, prune, reuse
+from symgrad.transform.reuse import inline, merge, prune, reuse
 from symgrad.transform.reverse import adjoint_names, reverse
 from symgrad.transform.stabilize import stabilize
 
@@ -94,7 +94,7 @@ def with_zeros(joint: Program, loss: str, wrt: tuple[str, ...]) -> Program:
 def optimize(program: Program, outputs: Iterable[str], pinned: Iterable[str] = ()) -> Program:
     """The same outputs from fewer and larger statements."""
     keep = frozenset(outputs)
-    program = inline(prune(program, keep), keep, frozenset(pinned))
+    program = inline(merge(prune(program, keep)), keep, frozenset(pinned))
     return prune(reuse(program), keep)
 
 

@@ -1,5 +1,6 @@
 """Value numbering, copies, dead code and fusion of elementwise statements, over primal and adjoint alike.
 
+merge    of two equations with one right-hand side the second becomes a copy
 reuse    a function of the table that is computed twice is named once
 inline   a copy, a number, or an elementwise value with one reader of the same size goes into its reader
 prune    statements that no output needs are dropped
@@ -37,12 +38,41 @@ from symgrad.core.program import Index, Origin, Program, Statement, Tensor, cove
 CHEAP = {"abs", "sign", "relu", "max", "min"}
 
 
+def merge(program: Program) -> Program:
+    """An equation whose right-hand side stands in an earlier one, whatever the indices are called, becomes a copy of it."""
+    known: dict[Any, str] = {}
+    statements: list[Statement] = []
+    for statement in program.statements:
+        indices = indices_of(statement.target)
+        if not statement.reads or not _whole(statement, program) or is_access(statement.value) or statement.value.has(where):
+            statements.append(statement)
+            continue
+        key = _statement_key(statement)
+        first = known.setdefault(key, statement.name)
+        copy = replace(statement, value=access(first, *indices), domain=statement.outer, op=None)
+        statements.append(statement if first == statement.name else copy)
+    return program.with_statements(statements)
+
+
+def _whole(statement: Statement, program: Program) -> bool:
+    """The only equation of its quantity, for all of its cells."""
+    return len(program.definitions[statement.name]) == 1 and covers(statement, program.tensors[statement.name])
+
+
+def _statement_key(statement: Statement) -> Any:
+    """Value, ranges and kind, with the indices of the target by their place and the others after them."""
+    order = [*indices_of(statement.target), *(index.symbol for index in statement.reduced)]
+    names = {symbol: index_symbol(f"_{place}") for place, symbol in enumerate(order)}
+    ends = tuple(tuple(substitute(end, names) for end in statement.ranges[symbol]) for symbol in order)
+    return substitute(statement.value, names), ends, statement.op
+
+
 def reuse(program: Program) -> Program:
     """Name the calls of functions that occur more than once, whatever their indices are called."""
     counts: Counter[Any] = Counter()
     for statement in program.statements:
         counts.update(_key(call, statement) for call in _calls(statement.value))
-    known: dict[Any, str] = {}
+    known = _named(program)
     numbers: Counter[str] = Counter()  # the last one tried for each function
     statements: list[Statement] = []
     tensors: list[Tensor] = []
@@ -50,25 +80,34 @@ def reuse(program: Program) -> Program:
         mapping: dict[Any, Expr] = {}
         for call in _calls(statement.value):
             key, free = _key(call, statement), _free(call, statement)
-            # the whole of a statement is a name already
-            if (
-                counts[key] < 2
-                or _moves(free, statement)
-                or (call == statement.value and key not in known and not statement.reduced)
-            ):
+            if counts[key] < 2 or _moves(free, statement) or known.get(key, ("",))[0] == statement.name:
                 continue
             head = BY_HEAD[call.func].name
             call = replace_nodes(call, mapping)  # exp(log(a) + b) is no exp once log(a) has a name
             if key not in known:
-                known[key] = name = _unused(program, numbers, head)
+                name = _unused(program, numbers, head)
+                known[key] = name, tuple(range(len(free)))
                 axes = tuple(_index(s, statement) for s in free)
                 tensors.append(Tensor(name, axes, "defined"))
                 reads = [read for read in accesses(call) if name_of(read) in program.tensors]
                 domain = around_points(axes, reads, statement.ranges, program)
                 statements.append(Statement(access(name, *free), call, domain, None, Origin(invented=True)))
-            mapping[call] = access(known[key], *free)
+            name, places = known[key]
+            mapping[call] = access(name, *(free[place] for place in places))
         statements.append(statement.with_value(replace_nodes(statement.value, mapping)) if mapping else statement)
     return program.with_statements(statements, tensors)
+
+
+def _named(program: Program) -> dict[Any, tuple[str, tuple[int, ...]]]:
+    """The calls that are the whole of an equation: the name they have, and which of the call's indices its axes are."""
+    known: dict[Any, tuple[str, tuple[int, ...]]] = {}
+    for statement in program.statements:
+        call, indices = statement.value, indices_of(statement.target)
+        if statement.op is None and _whole(statement, program) and call in _calls(call):
+            free = _free(call, statement)
+            if set(free) == set(indices):
+                known.setdefault(_key(call, statement), (statement.name, tuple(free.index(i) for i in indices)))
+    return known
 
 
 def _unused(program: Program, numbers: Counter[str], base: str) -> str:
@@ -148,6 +187,8 @@ def _goes(statement: Statement, program: Program, pinned: frozenset[str]) -> boo
         return False
     if any(name in pinned for name in statement.read_names):
         return False
+    if _twin(statement, program):
+        return True
     users = program.users.get(statement.name, ())
     if is_access(statement.value) or is_index(statement.value) or not statement.reads:
         return all(_plain(read, statement) for user in users for read in user.reads_of[statement.name])
@@ -156,6 +197,15 @@ def _goes(statement: Statement, program: Program, pinned: frozenset[str]) -> boo
     reads = users[0].reads_of[statement.name]
     same = len(reads) == 1 and len(indices_of(reads[0])) == len(users[0].domain) and len(statement.domain) > 0
     return same and _plain(reads[0], statement) and not _under_where(users[0].value, reads[0])
+
+
+def _twin(statement: Statement, program: Program) -> bool:
+    """A copy, cell for cell: it may be read at any place."""
+    value, axes = statement.value, program.tensors[statement.name].axes
+    if not is_access(value) or indices_of(value) != indices_of(statement.target):
+        return False
+    own = program.tensors[name_of(value)].axes
+    return [(axis.lo, axis.hi) for axis in own] == [(axis.lo, axis.hi) for axis in axes]
 
 
 def _plain(read: Expr, statement: Statement) -> bool:
