@@ -23,6 +23,7 @@ from symgrad.core.reductions import REDUCTIONS
 from symgrad.core.sizes import check_known
 from symgrad.schedule.contractions import product, with_named_factors
 from symgrad.schedule.kernels import Contract, Kernel, Map, Scan, Schedule, Size
+from symgrad.schedule.updates import is_kept, with_updates_in_products
 
 
 def schedule(
@@ -33,7 +34,7 @@ def schedule(
     Raises SG311 where an extent cannot be read off the arguments.
     """
     aliases = dict(aliases or {})
-    program = with_named_factors(program)
+    program = with_updates_in_products(with_named_factors(program), aliases)
     after = {
         result: [s.name for s in program.users.get(overwritten, ()) if s.name != result] for result, overwritten in aliases.items()
     }
@@ -90,7 +91,7 @@ def _kernels(items: Sequence[Item], adding: set[int], program: Program, aliases:
     for item in items:
         if isinstance(item, Loop):
             yield Scan(item.index, item.descending, tuple(_kernels(item.body, adding, program, aliases)))
-        else:
+        elif not is_kept(item.source, aliases):
             found = kernel(item.statement, id(item.source) in adding, item.guards)
             if isinstance(found, Contract):
                 found = replace(found, product=product(found.statement, program, aliases))

@@ -156,12 +156,12 @@ def prune(program: Program, outputs: Iterable[str]) -> Program:
 def inline(program: Program, keep: frozenset[str], pinned: frozenset[str] = frozenset()) -> Program:
     """Put copies and single-reader elementwise values into their readers.
 
-    `keep` are outputs; a value that reads `pinned` (quantities updated in place) stays where it is.
+    `keep` are outputs; a value that reads `pinned` (quantities updated in place) goes into no output: they may be what is written over.
     """
     gone: dict[str, Statement] = {}
     for name in topological(tensor_needs(program)):
         first = _resolved(program.definitions[name][0], gone)
-        if name not in keep and _goes(first, program, pinned):
+        if name not in keep and _goes(first, program, pinned, keep):
             gone[name] = first
     statements = [_resolved(s, gone) for s in program.statements if s.name not in gone]
     tensors = {name: tensor for name, tensor in program.tensors.items() if name not in gone}
@@ -181,15 +181,15 @@ def _resolved(user: Statement, gone: dict[str, Statement]) -> Statement:
         user = user.with_value(substitute(user.value, mapping))
 
 
-def _goes(statement: Statement, program: Program, pinned: frozenset[str]) -> bool:
+def _goes(statement: Statement, program: Program, pinned: frozenset[str], keep: frozenset[str]) -> bool:
     single = len(program.definitions[statement.name]) == 1
     if not single or statement.reduced or statement.op is not None or not covers(statement, program.tensors[statement.name]):
         return False
-    if any(name in pinned for name in statement.read_names):
+    users = program.users.get(statement.name, ())
+    if any(name in pinned for name in statement.read_names) and any(user.name in keep for user in users):
         return False
     if _twin(statement, program):
         return True
-    users = program.users.get(statement.name, ())
     if is_access(statement.value) or is_index(statement.value) or not statement.reads:
         return all(_plain(read, statement) for user in users for read in user.reads_of[statement.name])
     if len(users) != 1 or users[0].op in ("max", "min", "argmax", "argmin", "logsumexp"):
