@@ -296,3 +296,27 @@ def _import(folder: Path, text: str) -> Any:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+CONVOLUTIONS = """
+index c in 1..2, f in 1..3, g in 1..2, u in 0..2, v in 0..1, m in 0..N-5, q in 0..M-4, r in 0..N-7, s in 0..M-5
+input x[c,h,k], y[g,r,s]
+param w[f,c,u,v], W[g,f,u,v], b[f]
+a[f,m,q] = sum(w[f,c,u,v]*x[c,m+2*u,q+v+1] for c, u, v) + b[f]
+z[f,m,q] = tanh(a[f,m,q])
+o[g,r,s] = sum(W[g,f,u,v]*z[f,r+u,s+v] for f, u, v)
+J = mean((o[g,r,s] - y[g,r,s])^2 for g, r, s)
+"""
+
+
+def test_windows() -> None:
+    """A convolution of a convolution: a window with the wrong place, shared where it is another, or added in the wrong place."""
+    one, other = kernels(CONVOLUTIONS, batch=["x", "y"])
+    source = one.source[one.source.index("def _value_and_grad") : one.source.index("def value_and_grad")]
+    # two forward, two derivatives by what is seen, two by the weights; each window is copied once
+    assert source.count("_gemm(") == 6
+    assert len(re.findall(r"# x_window\S* = ", source)) == len(re.findall(r"# z_window\S* = ", source)) == 1
+    for sizes in ({"|h|": 9, "|k|": 8, "N": 9, "M": 8}, {"|h|": 14, "|k|": 7, "N": 12, "M": 8}):
+        arrays = random_arrays(one.program, np.random.default_rng(2), {**sizes, "B": 3})
+        arrays["x"], arrays["y"] = (np.stack([arrays[name]] * 3) * np.arange(1, 4)[:, None, None, None] for name in "xy")
+        assert_agree(one, other, arrays, 1e-12)

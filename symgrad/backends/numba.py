@@ -27,6 +27,7 @@ from symgrad.core.program import Index, outer_first
 from symgrad.core.source import statement_text
 from symgrad.schedule.contractions import Product, joined
 from symgrad.schedule.kernels import Contract, Kernel, Map, Scan, Schedule, flat
+from symgrad.schedule.updates import is_kept
 
 FLAGS = '{"reassoc", "contract", "arcp", "nsz"}'
 DECORATOR = f'@njit(cache=True, nogil=True, error_model="numpy", fastmath={FLAGS})'
@@ -140,6 +141,8 @@ def _kernels(
         if isinstance(kernel, tuple):
             yield from (f"# {statement_text(each.statement, names.schedule.program, layout)}" for each in kernel)
             yield from straight_lines(kernel, names.read, names.outside(kernel), names.tables)
+            continue
+        if isinstance(kernel, Map) and is_kept(kernel.statement, names.schedule.aliases):
             continue
         if isinstance(kernel, Scan):
             yield scan_head(kernel)

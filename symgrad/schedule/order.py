@@ -23,7 +23,8 @@ from symgrad.core.reductions import REDUCTIONS
 from symgrad.core.sizes import check_known
 from symgrad.schedule.contractions import product, with_named_factors
 from symgrad.schedule.kernels import Contract, Kernel, Map, Scan, Schedule, Size
-from symgrad.schedule.updates import is_kept, with_updates_in_products
+from symgrad.schedule.updates import with_updates_in_products
+from symgrad.schedule.windows import with_windows
 
 
 def schedule(
@@ -34,7 +35,7 @@ def schedule(
     Raises SG311 where an extent cannot be read off the arguments.
     """
     aliases = dict(aliases or {})
-    program = with_updates_in_products(with_named_factors(program), aliases)
+    program = with_updates_in_products(with_windows(with_named_factors(program)), aliases)
     after = {
         result: [s.name for s in program.users.get(overwritten, ()) if s.name != result] for result, overwritten in aliases.items()
     }
@@ -91,7 +92,7 @@ def _kernels(items: Sequence[Item], adding: set[int], program: Program, aliases:
     for item in items:
         if isinstance(item, Loop):
             yield Scan(item.index, item.descending, tuple(_kernels(item.body, adding, program, aliases)))
-        elif not is_kept(item.source, aliases):
+        else:
             found = kernel(item.statement, id(item.source) in adding, item.guards)
             if isinstance(found, Contract):
                 found = replace(found, product=product(found.statement, program, aliases))

@@ -3,8 +3,8 @@
     G[j,i] = sum(a[n,j]*x[n,i] for n)                       W' = W
     W'[j,i] = W[j,i] - eta*G[j,i],  W' written over W   →   W'[j,i] += -eta*a[n,j]*x[n,i], summed over n
 
-where nothing else reads G; mu*v + G likewise. The copy W' = W is none, since both are one array. Sums that are no products stay: their terms
-would be rounded one by one against the larger W.
+where nothing else reads G; mu*v + G likewise. The copy W' = W is none where both are one array. Sums that are no products
+stay: their terms would be rounded one by one against the larger W.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def with_updates_in_products(program: Program, aliases: Mapping[str, str]) -> Pr
 
 
 def is_kept(statement: Statement, aliases: Mapping[str, str]) -> bool:
-    """W' = W of one array: nothing to do."""
+    """W' = W, one array for both: nothing to do."""
     return statement.name in aliases and statement.op is None and statement.value == _own(statement, aliases)
 
 

@@ -156,7 +156,7 @@ def prune(program: Program, outputs: Iterable[str]) -> Program:
 def inline(program: Program, keep: frozenset[str], pinned: frozenset[str] = frozenset()) -> Program:
     """Put copies and single-reader elementwise values into their readers.
 
-    `keep` are outputs; a value that reads `pinned` (quantities updated in place) goes into no output: they may be what is written over.
+    `keep` are outputs; a value that reads `pinned` (quantities updated in place) goes into no output, which may be written over it.
     """
     gone: dict[str, Statement] = {}
     for name in topological(tensor_needs(program)):
