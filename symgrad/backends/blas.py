@@ -17,12 +17,15 @@ from collections.abc import Mapping
 from typing import Any
 
 import sympy as sp
+from sympy import Expr
 
 from symgrad.backends.pycode import affine
-from symgrad.core.expr import indices_of, substitute
+from symgrad.core.expr import index_symbol, indices_of, name_of, substitute
 from symgrad.core.program import Index
 from symgrad.schedule.contractions import Product
+from symgrad.schedule.kernels import Blocks
 
+FIRST, ROWS = index_symbol("first row"), index_symbol("number of rows")
 STANDARD = ("ctypes", "glob", "os", "sys")
 IMPORTS = """
 import numpy as np
@@ -210,15 +213,26 @@ def support(used: str, dtype: str) -> str:
 class Call:
     """The texts of one product. `read` writes an access to a whole number, `stored` the name of a quantity's array."""
 
-    def __init__(self, product: Product, target: Any, shift: Mapping[Any, Any], axes: Any, stored: Any, read: Any):
-        self.product, self.shift, self.axes, self.stored, self.read = product, shift, axes, stored, read
+    def __init__(
+        self,
+        product: Product,
+        target: Any,
+        shift: Mapping[Any, Any],
+        axes: Any,
+        stored: Any,
+        read: Any,
+        blocks: Blocks | None = None,
+    ):
+        self.product, self.shift, self.axes, self.stored, self.read, self.blocks = product, shift, axes, stored, read, blocks
         inside = (*product.rows, *product.columns, *product.summed)
         self.starts = {index.symbol: index.lo for index in inside}
         self.target = target
 
     def sizes(self) -> list[str]:
         groups = (self.product.rows, self.product.columns, self.product.summed)
-        return [affine(sp.Mul(*(index.extent for index in group))) for group in groups]
+        here = self.blocks.axis.symbol if self.blocks else None
+        extents = [sp.Mul(*(ROWS if index.symbol == here else index.extent for index in group)) for group in groups]
+        return [affine(extent, {ROWS: "(_last - _first)"}) for extent in extents]
 
     def steps(self) -> list[str]:
         """How far apart in memory the rows of the left, the right and the target's matrix are."""
@@ -238,12 +252,19 @@ class Call:
         """Where the matrix starts in the array, counted in numbers."""
         terms = []
         for axis, (index, bounds) in enumerate(zip(indices_of(read), self.axes(read), strict=True)):
-            first = sp.expand(substitute(substitute(index, self.starts), self.shift) - bounds.lo)
+            first = sp.expand(substitute(substitute(index, self.starts), self.shift) - bounds.lo) + self.first(read, index)
             if first != 0:
-                text = affine(first, None, self.read)
+                text = affine(first, {FIRST: "_first"}, self.read)
                 steps = self.beyond(read, axis)
                 terms.append("*".join([f"({text})" if steps and first.is_Add else text, *steps]))
         return " + ".join(terms) or "0"
+
+    def first(self, read: Any, index: Any) -> Expr:
+        """Where the rows of a block start: in whole arrays at the first of them; arrays of a block start with it."""
+        if self.blocks is None or index != self.blocks.axis.symbol:
+            return sp.S.Zero
+        start = FIRST if index in self.starts else sp.S.Zero
+        return start - FIRST if name_of(read) in self.blocks.short else start
 
     def line(self, alpha: str, beta: str) -> str:
         product, sizes = self.product, ", ".join(self.sizes())

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sympy as sp
@@ -25,6 +25,7 @@ from symgrad.core.parts import never_outside
 from symgrad.core.program import Index, Program, Statement, scatters
 from symgrad.core.ranges import scoped
 from symgrad.core.source import statement_text, written_name
+from symgrad.schedule.blocks import blocked
 from symgrad.schedule.kernels import Schedule, Size
 
 BACKENDS = ("numba", "numpy")
@@ -110,6 +111,8 @@ class Part:
 
 def module_text(program: Program, parts: list[Part], dtype: str, backend: str, extra: str = "") -> str:
     """The whole module. `extra` is further text that uses the kernels, such as a training loop."""
+    if backend == "numba":
+        parts = [replace(part, schedule=blocked(part.schedule)) for part in parts]
     functions = [text for part in parts for text in part_texts(program, part, dtype, backend)]
     own = numba if backend == "numba" else numpy
     used = "\n".join([*functions, extra])
@@ -129,7 +132,7 @@ def module_text(program: Program, parts: list[Part], dtype: str, backend: str, e
 def part_texts(program: Program, part: Part, dtype: str, backend: str) -> tuple[str, str]:
     """The kernel, and its checked entry point."""
     kernel = kernel_text(part, dtype, backend)
-    return kernel, wrapper_text(program, part, backend, blas.given(kernel))
+    return kernel, wrapper_text(program, part, dtype, backend, blas.given(kernel))
 
 
 def header(program: Program, dtype: str, backend: str) -> str:
@@ -167,7 +170,7 @@ def scalar_results(part: Part) -> list[str]:
     return [name for name in part.results.values() if not part.schedule.program.tensors[name].axes]
 
 
-def wrapper_text(program: Program, part: Part, backend: str, more: Sequence[str] = ()) -> str:
+def wrapper_text(program: Program, part: Part, dtype: str, backend: str, more: Sequence[str] = ()) -> str:
     """The checked entry point; `more` are arguments of the kernel that stand last."""
     schedule = part.schedule
     lines = [f'"""{part.doc}\n\n{describe_arguments(schedule)}\n"""']
@@ -180,6 +183,7 @@ def wrapper_text(program: Program, part: Part, backend: str, more: Sequence[str]
         cast = {shown: f"np.asarray({name}, F)[()]" for shown, name in results.items()}
     else:
         buffers = array_buffers(schedule)
+        lines += [numba.block_line(blocks, dtype) for blocks in schedule.blocks if blocks.short]
         for name in buffers:
             lines.append(f"{python_name(name)} = np.empty(({numpy.shape(schedule, name)}), {numpy.cell_type(schedule, name)})")
         call = f"_{part.name}({', '.join([*sizes, *arguments, *map(python_name, buffers), *more])})"

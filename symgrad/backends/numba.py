@@ -9,10 +9,11 @@ from __future__ import annotations
 import textwrap
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import sympy as sp
 
 from symgrad.backends import blas, vecmath
@@ -26,13 +27,15 @@ from symgrad.core.parts import never_outside, stays
 from symgrad.core.program import Index, outer_first
 from symgrad.core.source import statement_text
 from symgrad.schedule.contractions import Product, joined
-from symgrad.schedule.kernels import Contract, Kernel, Map, Scan, Schedule, flat
+from symgrad.schedule.kernels import Blocks, Contract, Kernel, Map, Scan, Schedule, flat
 from symgrad.schedule.updates import is_kept
 
 FLAGS = '{"reassoc", "contract", "arcp", "nsz"}'
 DECORATOR = f'@njit(cache=True, nogil=True, error_model="numpy", fastmath={FLAGS})'
 HELPER = f'@njit(inline="always", error_model="numpy", fastmath={FLAGS})'
 INTEGERS = {"float32": "np.int32", "float64": "np.int64"}
+# the bytes of a block in all arrays; over how many numbers a product should sum at least
+BLOCK, SUMMED = 2**18, 128
 IMPORTS = "import numpy as np\nfrom numba import njit"
 
 
@@ -54,7 +57,8 @@ def helpers(body: str, dtype: str) -> str:
 class Names:
     """How quantities are stored: `cells` are scalars kept in arrays without axes, `scalars` are locals.
 
-    Of axes that are `shorter` long only a first part of the buffer is used.
+    Of axes that are `shorter` long only a first part of the buffer is used. Inside of `blocks` the index of the rows runs from
+    `_first` to before `_last`.
     """
 
     schedule: Schedule
@@ -62,6 +66,7 @@ class Names:
     cells: frozenset[str]
     shorter: str | None = None
     tables: list[str] = field(default_factory=list)
+    blocks: Blocks | None = None
 
     @cached_property
     def touched(self) -> Counter[str]:
@@ -77,6 +82,9 @@ class Names:
         name = name_of(target)
         kept = name in self.schedule.outputs or name in self.schedule.arguments or self.touched[name] > inside[name]
         return bool(indices_of(target)) or kept
+
+    def is_row(self, index: Index) -> bool:
+        return self.blocks is not None and index.symbol == self.blocks.axis.symbol
 
     def is_local(self, name: str) -> bool:
         return not self.schedule.program.tensors[name].axes and self.stored(name) not in self.cells
@@ -97,6 +105,8 @@ class Names:
             return f"{python_name(name)}[()]" if name in self.cells else python_name(name)
         axes = self.schedule.program.tensors[name_of(expr)].axes
         places = [affine(i - axis.lo, None, self.read) for i, axis in zip(indices_of(expr), axes, strict=True)]
+        if self.blocks is not None and name_of(expr) in self.blocks.short:
+            places[0] += " - _first"
         return f"{python_name(name)}[{', '.join(places)}]"
 
 
@@ -126,10 +136,35 @@ def body(
     names = Names(schedule, dtype, cells, shorter, [] if tables is None else tables)
     code = Code(dtype, names.value, lambda symbol: python_name(str(symbol)), call=vecmath.vectorized)
     lines: list[str] = []
-    for name in sorted(schedule.zeroed):
-        lines.append(f"{python_name(names.stored(name))}[...] = {code.number(sp.S.Zero)}")
+    short = {name for blocks in schedule.blocks for name in blocks.short}
+    lines += zeros(sorted(schedule.zeroed - short), names, code)
     lines += _kernels(schedule.kernels, names, code, Layout.of(schedule.program))
     return "\n".join(lines)
+
+
+def zeros(given: Sequence[str], names: Names, code: Code) -> Iterator[str]:
+    """What is only added to starts at 0."""
+    for name in given:
+        cells = "" if names.is_local(name) else "[...]"
+        yield f"{python_name(names.stored(name))}{cells} = {code.number(sp.S.Zero)}"
+
+
+def block_line(blocks: Blocks, dtype: str) -> str:
+    """How many rows a block has: they fit into a cache, and a product that sums over them has some work."""
+    share = f"{BLOCK // np.dtype(dtype).itemsize}//max(1, {affine(blocks.cells)})"
+    least = [f"{SUMMED}//max(1, {affine(extent)})" if extent != 1 else str(SUMMED) for extent in blocks.least]
+    return f"{blocks.name} = max({', '.join(['1', share, *least])})"
+
+
+def _blocks(blocks: Blocks, names: Names, code: Code, layout: Layout) -> Iterator[str]:
+    inside = replace(names, blocks=blocks)
+    extent = affine(blocks.axis.extent)
+    yield block_line(blocks, names.dtype)
+    yield f"for _first in range(0, {extent}, {blocks.name}):"
+    lines = [f"_last = min(_first + {blocks.name}, {extent})"]
+    lines += zeros(sorted(names.schedule.zeroed & blocks.short), inside, code)
+    code = replace(code, read=inside.value)
+    yield from indent([*lines, *_kernels(blocks.body, inside, code, layout)])
 
 
 def _kernels(
@@ -143,6 +178,9 @@ def _kernels(
             yield from straight_lines(kernel, names.read, names.outside(kernel), names.tables)
             continue
         if isinstance(kernel, Map) and is_kept(kernel.statement, names.schedule.aliases):
+            continue
+        if isinstance(kernel, Blocks):
+            yield from _blocks(kernel, names, code, layout)
             continue
         if isinstance(kernel, Scan):
             yield scan_head(kernel)
@@ -208,6 +246,7 @@ class _Nest:
             lambda read: axes[name_of(read)].axes,
             lambda read: python_name(self.names.stored(name_of(read))),
             self.names.read,
+            self.names.blocks,
         )
         one, zero = self.code.number(sp.S.One), self.code.number(sp.S.Zero)
         adds = self.kernel.adds or bool(product.over)
@@ -238,7 +277,8 @@ class _Nest:
         """`lines` inside loops; the first `inner` of them before the innermost one."""
         before, lines = lines[:inner], lines[inner:]
         for place, index in enumerate(reversed(loops)):
-            lines = [f"for {python_name(str(index.symbol))} in range({self.extent(index)}):", *indent(lines)]
+            ends = "_first, _last" if self.names.is_row(index) else self.extent(index)
+            lines = [f"for {python_name(str(index.symbol))} in range({ends}):", *indent(lines)]
             if place == 0:
                 lines = [*before, *lines]
         return lines if loops else [*before, *lines]

@@ -25,7 +25,7 @@ from symgrad.core.parts import stays
 from symgrad.core.program import Index, covers
 from symgrad.core.ranges import scoped
 from symgrad.core.source import statement_text
-from symgrad.schedule.kernels import Contract, Kernel, Map, Scan, Schedule
+from symgrad.schedule.kernels import Blocks, Contract, Kernel, Map, Scan, Schedule
 from symgrad.schedule.order import rectangular
 
 IMPORTS = "import numpy as np"
@@ -58,7 +58,7 @@ def allocated(schedule: Schedule) -> list[str]:
     whole = {
         k.statement.name
         for k in schedule.kernels
-        if not isinstance(k, Scan) and covers(k.statement, program.tensors[k.statement.name]) and not k.adds
+        if isinstance(k, Map | Contract) and covers(k.statement, program.tensors[k.statement.name]) and not k.adds
     }
     return [name for name in program.defined if program.tensors[name].axes and (name in schedule.zeroed or name not in whole)]
 
@@ -78,6 +78,7 @@ def _kernels(
             yield scan_head(kernel)
             yield from indent(list(_kernels(kernel.body, schedule, dtype, layout, within_scan(around, kernel.index))))
             continue
+        assert not isinstance(kernel, Blocks)
         yield f"# {statement_text(kernel.statement, schedule.program, layout)}"
         lines = _Array(schedule, kernel, dtype, within_scan(around, *kernel.times)).lines()
         test = times_test(kernel.times)
@@ -93,6 +94,9 @@ def shape(schedule: Schedule, name: str) -> str:
     for extent in program.tensors[name].extents:
         known = not stored or nonnegative(extent, None, facts)
         extents.append(affine(extent) if known else f"max({affine(extent)}, 0)")
+    for blocks in schedule.blocks:
+        if name in blocks.short:
+            extents[0] = f"min({extents[0]}, {blocks.name})"
     return ", ".join(extents) + "," * (len(extents) == 1)
 
 

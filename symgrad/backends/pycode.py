@@ -149,7 +149,7 @@ def affine(expr: Any, names: Mapping[Any, str] | None = None, read: Callable[[An
         if node.func in EXTREMES:
             return sp.Symbol(f"{EXTREMES[node.func]}({', '.join(affine(arg, names, read) for arg in node.args)})")
         if is_index(node):
-            return sp.Symbol(names.get(node, python_name(str(node))))
+            return sp.Symbol(names[node] if node in names else python_name(str(node)))
         if is_access(node) and read is not None:
             return sp.Symbol(read(node))
         return node.func(*map(atom, node.args)) if node.args else node

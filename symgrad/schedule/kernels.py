@@ -3,6 +3,7 @@
 Map        elementwise: one loop nest, each cell written once
 Contract   a reduction over some indices of a loop nest; where it is a product of matrices, that too
 Scan       a recurrence: kernels repeated for every value of an index, in order or against it
+Blocks     kernels repeated for some rows of their arrays at a time
 """
 
 from __future__ import annotations
@@ -56,13 +57,28 @@ class Scan:
     body: tuple[Kernel, ...]
 
 
-Kernel: TypeAlias = Map | Contract | Scan
+@dataclass(frozen=True)
+class Blocks:
+    """`axis` is the whole range; the arrays in `short` have no more rows than a block.
+
+    `cells`: how many numbers a row has in all arrays of the body. `least`: products sum over the rows times these extents.
+    """
+
+    name: str
+    axis: Index
+    body: tuple[Kernel, ...]
+    short: frozenset[str]
+    cells: Expr
+    least: tuple[Expr, ...]
+
+
+Kernel: TypeAlias = Map | Contract | Scan | Blocks
 
 
 def flat(kernels: Sequence[Kernel]) -> Iterator[Map | Contract]:
-    """All loop nests, those inside scans too."""
+    """All loop nests, those inside scans and blocks too."""
     for kernel in kernels:
-        if isinstance(kernel, Scan):
+        if isinstance(kernel, Scan | Blocks):
             yield from flat(kernel.body)
         else:
             yield kernel
@@ -91,6 +107,10 @@ class Schedule:
     sizes: tuple[Size, ...]
     aliases: dict[str, str]
 
+    @property
+    def blocks(self) -> tuple[Blocks, ...]:
+        return tuple(kernel for kernel in self.kernels if isinstance(kernel, Blocks))
+
     def __str__(self) -> str:
         lines = [f"{size.extent} = extent of axis {size.axis + 1} of {size.array}" for size in self.sizes]
         return "\n".join([*lines, *_lines(self.kernels)])
@@ -102,6 +122,12 @@ def _lines(kernels: Sequence[Kernel]) -> Iterator[str]:
             index = kernel.index
             ends = (index.hi, index.lo) if kernel.descending else (index.lo, index.hi)
             yield f"Scan     {index.symbol} = {ends[0]}, …, {ends[1]}"
+            yield from ("  " + line for line in _lines(kernel.body))
+        elif isinstance(kernel, Blocks):
+            short = ", ".join(sorted(kernel.short))
+            yield f"Blocks   of {kernel.axis.symbol} = {kernel.axis.lo}, …, {kernel.axis.hi}" + (
+                f" with {short} of a block" if short else ""
+            )
             yield from ("  " + line for line in _lines(kernel.body))
         else:
             yield _line(kernel)

@@ -1,0 +1,206 @@
+"""Forward and backward of some rows at a time: data that do not fit into a cache are read once and not by every equation.
+
+    y[n] = sum(w[i]*x[n,i] for i)                     for every block of rows:
+    g[n] = (y[n] - t[n])/N                    →           y, g of its rows, in arrays with no more rows than a block
+    w_bar[i] = sum(g[n]*x[n,i] for n)                     w_bar[i] += sum(g[n]*x[n,i] for n of the block)
+
+Equations go together that have one index in common, the first of each array that has it. What sums over it is not known
+before the last block is done, so its readers come after all blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias
+
+import sympy as sp
+from sympy import Expr, Symbol
+
+from symgrad.core.expr import accesses, gathers, indices_of, name_of, substitute
+from symgrad.core.program import Index, Program, Tensor
+from symgrad.schedule.contractions import Product, product
+from symgrad.schedule.kernels import Blocks, Contract, Kernel, Map, Scan, Schedule, flat
+
+Range: TypeAlias = tuple[Any, Any]
+
+
+def blocked(schedule: Schedule) -> Schedule:
+    """The same with blocks of rows where two equations or more share them."""
+    kernels, zeroed = _blocked(schedule.kernels, schedule, 1)
+    return replace(schedule, kernels=tuple(kernels), zeroed=schedule.zeroed | zeroed)
+
+
+def _blocked(kernels: Sequence[Kernel], schedule: Schedule, number: int) -> tuple[list[Kernel], frozenset[str]]:
+    regions = [_Region(schedule, rows).filled(kernels) for rows in _ranges(kernels, schedule.program)]
+    best = max(regions, key=lambda region: len(region.inside), default=None)
+    if best is None or len(best.inside) < 2 or not best.pays():
+        return list(kernels), frozenset()
+    late, zeroed = _blocked(best.late, schedule, number + 1)
+    blocks, sums = best.blocks("_block" if number == 1 else f"_block_{number}", best.early + best.late)
+    return [*best.early, blocks, *late], zeroed | sums
+
+
+def _ranges(kernels: Sequence[Kernel], program: Program) -> list[Range]:
+    """What the first axes run over, where that is no fixed number."""
+    names = dict.fromkeys(name for kernel in flat(kernels) for name in _touched(kernel))
+    axes = [program.tensors[name].axes[0] for name in names if program.tensors[name].axes]
+    return list(dict.fromkeys((axis.lo, axis.hi) for axis in axes if not axis.extent.is_Integer))
+
+
+def _touched(kernel: Map | Contract) -> list[str]:
+    return [kernel.statement.name, *kernel.statement.read_names]
+
+
+def _reads(kernel: Map | Contract) -> list[Expr]:
+    """All accesses of a kernel, those inside of indices too, its target last."""
+    statement = kernel.statement
+    inner = [read for index in indices_of(statement.target) for read in gathers(index)]
+    return [*accesses(statement.value), *inner, statement.target]
+
+
+@dataclass
+class _Region:
+    """Kernels sorted by whether they go into the blocks over one range, before, or after them."""
+
+    schedule: Schedule
+    rows: Range
+    symbol: Symbol | None = None
+    early: list[Kernel] = field(default_factory=list)
+    inside: list[Kernel] = field(default_factory=list)
+    late: list[Kernel] = field(default_factory=list)
+    by_row: set[str] = field(default_factory=set)  # written inside, row by row
+    summed: set[str] = field(default_factory=set)  # written inside, complete after the last block
+
+    def filled(self, kernels: Iterable[Kernel]) -> _Region:
+        for kernel in kernels:
+            found = self.fitting(kernel)
+            if found is not None:
+                self.inside.append(found)
+                self.note(found)
+            elif self.touches(kernel, [*self.inside, *self.late]):
+                self.late.append(kernel)
+            else:
+                self.early.append(kernel)
+        return self
+
+    def touches(self, kernel: Kernel, others: Sequence[Kernel]) -> bool:
+        """True where a kernel cannot be done before the others: it reads what they write, or writes what they touch."""
+        reads, writes = self.stored(kernel, reads=True), self.stored(kernel, reads=False)
+        theirs = {name for other in others for name in self.stored(other, reads=False)}
+        read = {name for other in others for name in self.stored(other, reads=True)}
+        return not (reads | writes).isdisjoint(theirs) or not writes.isdisjoint(read)
+
+    def stored(self, kernel: Kernel, reads: bool) -> set[str]:
+        """The arrays that a kernel reads, or those it writes."""
+        names = {n for k in flat([kernel]) for n in (k.statement.read_names if reads else (k.statement.name,))}
+        return {self.schedule.aliases.get(name, name) for name in names}
+
+    def fitting(self, kernel: Kernel) -> Kernel | None:
+        """The kernel with the rows' index named as in the others, if it can be done for some rows at a time."""
+        if self.touches(kernel, self.late):
+            return None
+        if isinstance(kernel, Scan):
+            body = [self.fitting(inner) for inner in kernel.body]
+            written = {k.statement.name for k in flat([kernel]) if not self.keeps(k)}
+            sums_read = any(not written.isdisjoint(k.statement.read_names) for k in flat([kernel]))
+            return None if None in body or sums_read else replace(kernel, body=tuple(body))  # type: ignore[arg-type]
+        return None if isinstance(kernel, Blocks) else self.fitting_nest(kernel)
+
+    def fitting_nest(self, kernel: Map | Contract) -> Map | Contract | None:
+        statement = kernel.statement
+        own = [index.symbol for index in statement.domain if (index.lo, index.hi) == self.rows]
+        plain = [symbol for symbol in own if self.is_row(symbol, kernel)]
+        if not plain or any(plain[0] in (index.lo + index.hi).free_symbols for index in statement.domain):
+            return None
+        symbol, kept = plain[0], statement.target.has(plain[0]) and indices_of(statement.target)[0] == plain[0]
+        if not kept and not (
+            statement.op == "sum" and (symbol in {i.symbol for i in statement.reduced} or isinstance(kernel, Map))
+        ):
+            return None
+        inside = {name for other in self.inside for name in self.stored(other, reads=True)}
+        over = self.schedule.aliases.get(statement.name)  # the next block may need what is written over
+        if (over and (not kept or over in inside)) or self.summed & set(statement.read_names):
+            return None
+        self.symbol = self.symbol or symbol
+        return _renamed(kernel, symbol, self.symbol, self.schedule)
+
+    def is_row(self, symbol: Symbol, kernel: Map | Contract) -> bool:
+        """The index stands first and alone wherever it stands, and in all that is written row by row."""
+        for read in _reads(kernel):
+            indices, tensor = indices_of(read), self.schedule.program.tensors[name_of(read)]
+            here = [place for place, index in enumerate(indices) if _bare(index).has(symbol)]
+            first = bool(indices) and indices[0] == symbol and (tensor.axes[0].lo, tensor.axes[0].hi) == self.rows
+            if (here and not (here == [0] and first)) or (name_of(read) in self.by_row and not first):
+                return False
+        return True
+
+    def keeps(self, kernel: Map | Contract) -> bool:
+        return bool(indices_of(kernel.statement.target)) and indices_of(kernel.statement.target)[0] == self.symbol
+
+    def note(self, kernel: Kernel) -> None:
+        for inner in flat([kernel]):
+            (self.by_row if self.keeps(inner) else self.summed).add(inner.statement.name)
+
+    def pays(self) -> bool:
+        """Two kernels touch the same rows."""
+        seen: set[str] = set()
+        for kernel in flat(self.inside):
+            names = {n for n in _touched(kernel) if self.has_rows(self.schedule.program.tensors[n])}
+            if seen & names:
+                return True
+            seen |= names
+        return False
+
+    def has_rows(self, tensor: Tensor) -> bool:
+        return bool(tensor.axes) and (tensor.axes[0].lo, tensor.axes[0].hi) == self.rows
+
+    def blocks(self, name: str, others: Sequence[Kernel]) -> tuple[Blocks, frozenset[str]]:
+        """The blocks, and the sums that start at 0 before them."""
+        program, symbol = self.schedule.program, self.symbol
+        assert symbol is not None
+        outside = {n for kernel in flat(others) for n in _touched(kernel)}
+        touched = dict.fromkeys(n for kernel in flat(self.inside) for n in _touched(kernel))
+        short = [n for n in touched if n in self.schedule.temporaries and n in self.by_row and n not in outside]
+        cells = sp.Add(*(sp.Mul(*program.tensors[n].extents[1:]) for n in touched if self.has_rows(program.tensors[n])))
+        body = tuple(self.adding(kernel) for kernel in self.inside)
+        least = dict.fromkeys(other for kernel in flat(body) for other in self.beside(kernel))
+        axis = Index(symbol, *self.rows)
+        return Blocks(name, axis, body, frozenset(short), cells, tuple(least)), frozenset(self.summed)
+
+    def adding(self, kernel: Kernel) -> Kernel:
+        """What sums over the rows adds to the blocks before."""
+        if isinstance(kernel, Scan):
+            return replace(kernel, body=tuple(map(self.adding, kernel.body)))
+        assert not isinstance(kernel, Blocks)
+        return kernel if self.keeps(kernel) else replace(kernel, adds=True)
+
+    def beside(self, kernel: Map | Contract) -> Iterator[Expr]:
+        """What the rows are multiplied with in a product that sums over them: it should be of many."""
+        found = kernel.product if isinstance(kernel, Contract) else None
+        if isinstance(found, Product) and any(index.symbol == self.symbol for index in found.summed):
+            yield sp.Mul(*(index.extent for index in found.summed if index.symbol != self.symbol))
+
+
+def _bare(index: Expr) -> Expr:
+    """An index without the reads in it, whose own indices count for themselves."""
+    return index.xreplace(dict.fromkeys(gathers(index), sp.S.Zero))
+
+
+def _renamed(kernel: Map | Contract, old: Symbol, new: Symbol, schedule: Schedule) -> Map | Contract | None:
+    """A kernel with another letter for an index; none where it has that letter for something else."""
+    if old == new:
+        return kernel
+    statement, names = kernel.statement, {old: new}
+    if any(index.symbol == new for index in statement.domain):
+        return None
+
+    def indices(given: Sequence[Index]) -> tuple[Index, ...]:
+        return tuple(replace(index, symbol=names.get(index.symbol, index.symbol)) for index in given)
+
+    value, target = substitute(statement.value, names), substitute(statement.target, names)
+    renamed = replace(statement, value=value, target=target, domain=indices(statement.domain))
+    if isinstance(kernel, Map):
+        return replace(kernel, statement=renamed, loops=indices(kernel.loops))
+    found = product(renamed, schedule.program, schedule.aliases) if isinstance(kernel.product, Product) else kernel.product
+    return replace(kernel, statement=renamed, loops=indices(kernel.loops), product=found)
