@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
-import secrets
 import subprocess
 import sys
 from pathlib import Path
@@ -23,6 +21,7 @@ from symgrad.schedule.kernels import Contract, flat
 from symgrad.schedule.order import schedule
 from symgrad.transform.normalize import normalize
 from tests.models import random_arrays
+from tests.plain_python import import_text, plain_module
 
 INDICES = "index n, m in 1..N, t in 1..T, i, k in 1..M, j in 1..D"
 # the right side of a definition, and what it is: a product as printed, or why none
@@ -138,46 +137,6 @@ def test_without_blas(monkeypatch: pytest.MonkeyPatch) -> None:
 
 # Random layouts, without compiling: the emitted text as plain Python, gemm written with NumPy
 
-STAND_IN = """
-def _sizes(*sizes):
-    return sizes
-
-def _rows(array, place, step):
-    return array.reshape(-1)[place:], step, 0
-
-def _columns(array, place, step):
-    return array.reshape(-1)[place:], step, 1
-
-def _from(flat, place):
-    return flat[place:]
-
-def _call_gemm(blas, rows, columns, summed, alpha, left, left_turned, left_step, right, right_turned, right_step, beta,
-               target, step):
-    def matrix(flat, turned, step, rows, columns):
-        height, width = (columns, rows) if turned else (rows, columns)
-        assert step >= width
-        assert len(flat) >= (height - 1)*step + width
-        found = np.lib.stride_tricks.as_strided(flat, (height, width), (step*flat.itemsize, flat.itemsize))
-        return found.T if turned else found
-    result = matrix(target, 0, step, rows, columns)
-    product = matrix(left, left_turned, left_step, rows, summed) @ matrix(right, right_turned, right_step, summed, columns)
-    result[...] = alpha*product + (beta*result if beta else 0)
-    CALLS.append(rows)
-
-CALLS = []
-"""
-
-
-def stand_in(k: Kernel, folder: Path) -> Any:
-    """The kernel's module with no numba in it, which calls gemm wherever it can."""
-    text = re.sub(r"^@njit.*\n|^from llvmlite.*\n|^from numba.*\n|^_BLAS = .*\n", "", k.source, flags=re.MULTILINE)
-    start = text.find("@intrinsic")
-    if start < 0:
-        return None
-    end = text.index("return signature, call", start) + len("return signature, call")
-    text = text[:start] + STAND_IN + text[end:]
-    return _import(folder, text.replace("rows*columns*summed < 200", "False") + "\n_BLAS = (1, 2**63 - 1)\n")
-
 
 def random_contraction(rng: np.random.Generator) -> str:
     """A sum of products with two to five indices in any place, some over a part of their axis, some that add to what is there."""
@@ -201,8 +160,8 @@ def test_random_layouts(tmp_path: Path) -> None:
     for seed in range(24):
         rng = np.random.default_rng(seed)
         one, other = kernels(random_contraction(rng))
-        module = stand_in(one, tmp_path)
-        if module is not None:
+        module = plain_module(one.source, tmp_path)
+        if "_gemm(" in one.source:
             sizes = {f"N_{s}": int(rng.integers(2, 5)) for s in "abcdef"}
             arrays = random_arrays(one.program, rng, sizes)
             loss, grads = module.value_and_grad(**arrays)
@@ -275,7 +234,7 @@ def test_scipy_in_place_of_numpy(tmp_path: Path) -> None:
     text = one.source.replace('"*openblas64_*"', '"nothing"')
     assert text != one.source
     module = one.module
-    found = _import(tmp_path, text)._BLAS
+    found = import_text(tmp_path, text)._BLAS
     assert found != (0, 0)
     assert found[1] == 2**31 - 1
     before, module._BLAS = module._BLAS, found
@@ -284,18 +243,6 @@ def test_scipy_in_place_of_numpy(tmp_path: Path) -> None:
         assert_agree(one, other, arrays, 1e-12)
     finally:
         module._BLAS = before
-
-
-def _import(folder: Path, text: str) -> Any:
-    """A text as a module, which no other run has seen."""
-    path = folder / f"emitted_{secrets.token_hex(8)}.py"
-    path.write_text(text, encoding="utf-8")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 CONVOLUTIONS = """

@@ -10,7 +10,7 @@ before the last block is done, so its readers come after all blocks.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
@@ -23,22 +23,27 @@ from symgrad.schedule.contractions import Product, product
 from symgrad.schedule.kernels import Blocks, Contract, Kernel, Map, Scan, Schedule, flat
 
 Range: TypeAlias = tuple[Any, Any]
+TRIES = 32  # how many equations may turn out to have no company
 
 
 def blocked(schedule: Schedule) -> Schedule:
     """The same with blocks of rows where two equations or more share them."""
-    kernels, zeroed = _blocked(schedule.kernels, schedule, 1)
-    return replace(schedule, kernels=tuple(kernels), zeroed=schedule.zeroed | zeroed)
-
-
-def _blocked(kernels: Sequence[Kernel], schedule: Schedule, number: int) -> tuple[list[Kernel], frozenset[str]]:
-    regions = [_Region(schedule, rows).filled(kernels) for rows in _ranges(kernels, schedule.program)]
-    best = max(regions, key=lambda region: len(region.inside), default=None)
-    if best is None or len(best.inside) < 2 or not best.pays():
-        return list(kernels), frozenset()
-    late, zeroed = _blocked(best.late, schedule, number + 1)
-    blocks, sums = best.blocks("_block" if number == 1 else f"_block_{number}", best.early + best.late)
-    return [*best.early, blocks, *late], zeroed | sums
+    done: list[Kernel] = []
+    rest, tries, zeroed = list(schedule.kernels), TRIES, schedule.zeroed
+    while rest and tries:
+        regions = [_Region(schedule, rows).filled(rest) for rows in _ranges(rest, schedule.program)]
+        best = max(regions, key=lambda region: len(region.inside), default=None)
+        if best is None or best.first is None:
+            break
+        if best.pays():
+            number = sum(isinstance(kernel, Blocks) for kernel in done) + 1
+            others = [*done, *best.early, *best.late]
+            done += [*best.early, best.blocks("_block" if number == 1 else f"_block_{number}", others)]
+            rest, zeroed = best.late, zeroed | best.summed
+        else:  # another first equation may have company
+            place = rest.index(best.first)
+            done, rest, tries = [*done, *rest[: place + 1]], rest[place + 1 :], tries - 1
+    return replace(schedule, kernels=(*done, *rest), zeroed=zeroed)
 
 
 def _ranges(kernels: Sequence[Kernel], program: Program) -> list[Range]:
@@ -59,6 +64,30 @@ def _reads(kernel: Map | Contract) -> list[Expr]:
     return [*accesses(statement.value), *inner, statement.target]
 
 
+class _Touched:
+    """What kernels read and write, by the names of the arrays."""
+
+    def __init__(self, aliases: Mapping[str, str]):
+        self.aliases = aliases
+        self.read: set[str] = set()
+        self.written: set[str] = set()
+
+    def add(self, kernel: Kernel) -> None:
+        self.read |= self.reads(kernel)
+        self.written |= self.writes(kernel)
+
+    def reads(self, kernel: Kernel) -> set[str]:
+        return {self.aliases.get(n, n) for k in flat([kernel]) for n in k.statement.read_names}
+
+    def writes(self, kernel: Kernel) -> set[str]:
+        return {self.aliases.get(k.statement.name, k.statement.name) for k in flat([kernel])}
+
+    def before(self, kernel: Kernel) -> bool:
+        """True where the kernel must come after these: it reads what they write, or writes what they touch."""
+        reads, writes = self.reads(kernel), self.writes(kernel)
+        return not (reads | writes).isdisjoint(self.written) or not writes.isdisjoint(self.read)
+
+
 @dataclass
 class _Region:
     """Kernels sorted by whether they go into the blocks over one range, before, or after them."""
@@ -66,39 +95,34 @@ class _Region:
     schedule: Schedule
     rows: Range
     symbol: Symbol | None = None
+    first: Kernel | None = None
     early: list[Kernel] = field(default_factory=list)
     inside: list[Kernel] = field(default_factory=list)
     late: list[Kernel] = field(default_factory=list)
     by_row: set[str] = field(default_factory=set)  # written inside, row by row
-    summed: set[str] = field(default_factory=set)  # written inside, complete after the last block
+    summed: frozenset[str] = frozenset()  # written inside, complete after the last block
+
+    def __post_init__(self) -> None:
+        self.blocks_touch, self.late_touch = (_Touched(self.schedule.aliases) for _ in range(2))
 
     def filled(self, kernels: Iterable[Kernel]) -> _Region:
         for kernel in kernels:
             found = self.fitting(kernel)
             if found is not None:
+                self.first = self.first or kernel
                 self.inside.append(found)
+                self.blocks_touch.add(found)
                 self.note(found)
-            elif self.touches(kernel, [*self.inside, *self.late]):
+            elif self.blocks_touch.before(kernel) or self.late_touch.before(kernel):
                 self.late.append(kernel)
+                self.late_touch.add(kernel)
             else:
                 self.early.append(kernel)
         return self
 
-    def touches(self, kernel: Kernel, others: Sequence[Kernel]) -> bool:
-        """True where a kernel cannot be done before the others: it reads what they write, or writes what they touch."""
-        reads, writes = self.stored(kernel, reads=True), self.stored(kernel, reads=False)
-        theirs = {name for other in others for name in self.stored(other, reads=False)}
-        read = {name for other in others for name in self.stored(other, reads=True)}
-        return not (reads | writes).isdisjoint(theirs) or not writes.isdisjoint(read)
-
-    def stored(self, kernel: Kernel, reads: bool) -> set[str]:
-        """The arrays that a kernel reads, or those it writes."""
-        names = {n for k in flat([kernel]) for n in (k.statement.read_names if reads else (k.statement.name,))}
-        return {self.schedule.aliases.get(name, name) for name in names}
-
     def fitting(self, kernel: Kernel) -> Kernel | None:
         """The kernel with the rows' index named as in the others, if it can be done for some rows at a time."""
-        if self.touches(kernel, self.late):
+        if self.late_touch.before(kernel):
             return None
         if isinstance(kernel, Scan):
             body = [self.fitting(inner) for inner in kernel.body]
@@ -118,9 +142,8 @@ class _Region:
             statement.op == "sum" and (symbol in {i.symbol for i in statement.reduced} or isinstance(kernel, Map))
         ):
             return None
-        inside = {name for other in self.inside for name in self.stored(other, reads=True)}
         over = self.schedule.aliases.get(statement.name)  # the next block may need what is written over
-        if (over and (not kept or over in inside)) or self.summed & set(statement.read_names):
+        if (over and (not kept or over in self.blocks_touch.read)) or self.summed & set(statement.read_names):
             return None
         self.symbol = self.symbol or symbol
         return _renamed(kernel, symbol, self.symbol, self.schedule)
@@ -140,10 +163,13 @@ class _Region:
 
     def note(self, kernel: Kernel) -> None:
         for inner in flat([kernel]):
-            (self.by_row if self.keeps(inner) else self.summed).add(inner.statement.name)
+            if self.keeps(inner):
+                self.by_row.add(inner.statement.name)
+            else:
+                self.summed |= {inner.statement.name}
 
     def pays(self) -> bool:
-        """Two kernels touch the same rows."""
+        """Two kernels touch the same rows of an array."""
         seen: set[str] = set()
         for kernel in flat(self.inside):
             names = {n for n in _touched(kernel) if self.has_rows(self.schedule.program.tensors[n])}
@@ -155,8 +181,7 @@ class _Region:
     def has_rows(self, tensor: Tensor) -> bool:
         return bool(tensor.axes) and (tensor.axes[0].lo, tensor.axes[0].hi) == self.rows
 
-    def blocks(self, name: str, others: Sequence[Kernel]) -> tuple[Blocks, frozenset[str]]:
-        """The blocks, and the sums that start at 0 before them."""
+    def blocks(self, name: str, others: Sequence[Kernel]) -> Blocks:
         program, symbol = self.schedule.program, self.symbol
         assert symbol is not None
         outside = {n for kernel in flat(others) for n in _touched(kernel)}
@@ -166,7 +191,7 @@ class _Region:
         body = tuple(self.adding(kernel) for kernel in self.inside)
         least = dict.fromkeys(other for kernel in flat(body) for other in self.beside(kernel))
         axis = Index(symbol, *self.rows)
-        return Blocks(name, axis, body, frozenset(short), cells, tuple(least)), frozenset(self.summed)
+        return Blocks(name, axis, body, frozenset(short), cells, tuple(least))
 
     def adding(self, kernel: Kernel) -> Kernel:
         """What sums over the rows adds to the blocks before."""
