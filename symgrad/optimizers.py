@@ -65,15 +65,20 @@ class Optimizer:
 
 def _optimizer(equations: str, eta: Rate, **rates: float) -> Optimizer:
     """A text that is a plain number is that number, so that a rate from a command line compiles nothing anew."""
-    if isinstance(eta, str):
-        try:
-            eta = float(eta)
-        except ValueError:
-            rate_program(eta)
-            values = positive(**rates)
-            return Optimizer(Rule(equations, tuple(values), (("eta", eta),)), tuple(values.values()))
-    values = {"eta": positive(learning_rate=eta)["learning_rate"], **positive(**rates)}
+    number = _number(eta) if isinstance(eta, str) else eta
+    if isinstance(number, str):
+        rate_program(number)
+        values = positive(**rates)
+        return Optimizer(Rule(equations, tuple(values), (("eta", number),)), tuple(values.values()))
+    values = {"eta": positive(learning_rate=number)["learning_rate"], **positive(**rates)}
     return Optimizer(Rule(equations, tuple(values)), tuple(values.values()))
+
+
+def _number(text: str) -> Rate:
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def clipped(optimizer: Optimizer, clip_value: float | None, clip_norm: float | None) -> Optimizer:

@@ -58,8 +58,9 @@ def _check_counters(program: Program, source: Source) -> None:
     for name in program.free:
         reads = statement.reads_of.get(name, ())
         if name not in COUNTERS or program.tensors[name].axes:
-            hint = did_you_mean(name, COUNTERS) or KNOWN
-            fact = "has no indices" if name in COUNTERS else "is not known to a rate"
+            known = name in COUNTERS
+            hint = KNOWN if known else did_you_mean(name, COUNTERS) or KNOWN
+            fact = "has no indices" if known else "is not known to a rate"
             raise SymgradError("SG203", f"{name} {fact}", statement.origin.place(reads[0] if reads else None) or whole, hint)
     for size in program.needed_sizes:
         raise SymgradError("SG203", f"{size} is not known to a rate", whole, KNOWN)

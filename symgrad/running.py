@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 
-from symgrad.backends.load import load
 from symgrad.backends.module import Part, module_text
 from symgrad.backends.training import Training
 from symgrad.core.errors import SymgradError
@@ -77,16 +76,16 @@ class Run:
             steps = Steps(self, epochs, bool(shuffle), seed)
         watch = watch or Watch()
         show = _bar(epochs, self.kernel.loss) if progress else lambda done, loss, validation: None
-        interrupted = False
-        while steps.epoch < epochs and not (interrupted or watch.ended):
-            before = steps.epoch
-            fine, interrupted = steps.advance(before + 1 if watch.watches else epochs)
-            if not fine:
+        steps.compile()
+        with held() as interrupted:
+            while steps.epoch < epochs and not (interrupted or watch.ended):
+                before = steps.epoch
+                if not steps.advance(before + 1 if watch.watches else epochs):
+                    self._fail(steps)
+                if steps.epoch > before:
+                    show(steps.epoch, steps.history[steps.epoch - 1], watch.after(self.params, steps.history[: steps.epoch]))
+            if not finite(self.params.values()):
                 self._fail(steps)
-            if steps.epoch > before:
-                show(steps.epoch, steps.history[steps.epoch - 1], watch.after(self.params, steps.history[: steps.epoch]))
-        if not finite(self.params.values()):
-            self._fail(steps)
         reason = "interrupted" if interrupted else "patience" if watch.ended else ""
         return self._fit(steps, watch, reason)
 
@@ -139,22 +138,24 @@ class Steps:
         head = (self.run.batch, self.shuffle, self.order, self.random, self.history, self.clock, self.sums)
         return bool(self.run.module._train(epochs, limit, *head, *self.rest))
 
-    def advance(self, epochs: int) -> tuple[bool, bool]:
-        """A piece of the run, at most up to the end of `epochs`: whether all is finite, and whether Ctrl-C was pressed."""
-        if not getattr(self.run.module._train, "signatures", True):
-            self.steps(epochs, 0)  # compiles, which Ctrl-C may break off
+    def compile(self) -> None:
+        """Before Ctrl-C is held, so that it may break compiling off."""
+        if self.clock[4] and not getattr(self.run.module._train, "signatures", True):
+            self.steps(0, 0)
+
+    def advance(self, epochs: int) -> bool:
+        """A piece of the run, at most up to the end of `epochs`: whether all is finite."""
         pace = self.run.pace.get(self.key)
         limit = max(1, int(PIECE / pace)) if pace else 1
         start, before = time.perf_counter(), int(self.clock[0])
-        with held() as interrupted:
-            fine = self.steps(epochs, limit)
+        fine = self.steps(epochs, limit)
         now = time.perf_counter()
         self.run.pace[self.key] = max(now - start, 1e-7) / max(1, int(self.clock[0]) - before)
         if fine and now - self.copied > COPIED:
             fine = finite(self.run.params.values())
             if fine:
                 self.copy()
-        return fine, bool(interrupted)
+        return fine
 
     def last_good(self) -> None:
         """Go back to the last step after which all parameters are finite and before a loss that is not.
@@ -248,7 +249,7 @@ def _loss_of(run: Run, validation: Mapping[str, Any]) -> Callable[[Mapping[str, 
 
 @contextmanager
 def held() -> Iterator[list[bool]]:
-    """Ctrl-C is noted and heard at the end, so that a step is done whole; a second one is not held."""
+    """Ctrl-C is noted, so that a step is done whole and nothing is lost; a second one is not held."""
     found: list[bool] = []
     here = threading.current_thread() is threading.main_thread()
     if not here or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:

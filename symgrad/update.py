@@ -92,7 +92,7 @@ def _clipped(step: Step, bars: dict[str, str], clips: tuple[str, ...]) -> dict[s
         bars = {p: step.define(_like(step, p, "cut"), cut(step.cell(bar), -most, most)) for p, bar in bars.items()}
     if "clip_norm" in clips:
         squares = [access(_square(step, p, bar)) for p, bar in bars.items()]
-        norm = sp.sqrt(sp.Add(*squares)) + sp.Float("1e-6")
+        norm = sp.sqrt(sp.Add(*squares)) + sp.Rational(1, 10**6)
         least = FUNCTIONS["min"].head
         scale = step.define(step.new("scale"), least(sp.S.One, access(step.rates["clip_norm"]) / norm))
         bars = {p: step.define(_like(step, p, "scaled"), access(scale) * step.cell(bar)) for p, bar in bars.items()}
