@@ -66,6 +66,8 @@ class Kernel:
             return self._run_mangled(function, arrays, module)
         except module.DataError as error:
             raise SymgradError(error.code, error.message, hint=error.hint) from None
+        except (MemoryError, ValueError) as error:
+            raise no_memory(error) from None
 
     def _run_mangled(self, function: Any, arrays: Mapping[str, Any], module: ModuleType) -> Any:
         """Names such as lambda have another spelling in Python."""
@@ -73,6 +75,8 @@ class Kernel:
             return function(**{python_name(name): value for name, value in arrays.items()})
         except module.DataError as error:
             raise SymgradError(error.code, error.message, hint=error.hint) from None
+        except (MemoryError, ValueError) as error:
+            raise no_memory(error) from None
 
     def _arguments(self, entry: str) -> list[str]:
         code = getattr(self.module, entry).__code__
@@ -135,6 +139,14 @@ class Kernel:
 
     def __repr__(self) -> str:
         return f"<kernel of {self.loss} and its gradients by {', '.join(self.wrt)}; {self.backend}, {self.dtype}>"
+
+
+def no_memory(error: MemoryError | ValueError) -> Exception:
+    """SG508, with NumPy's words on what was asked for; it has a ValueError for what no address could reach."""
+    beyond = isinstance(error, MemoryError) or "too big" in str(error) or "maximum allowed" in str(error).lower()
+    if not beyond:
+        return error
+    return SymgradError("SG508", f"there is not enough memory for this: {error}", hint="smaller extents, or fewer examples")
 
 
 def save_text(path: str | Path, text: str, force: bool = False) -> Path:

@@ -83,13 +83,15 @@ def _number(text: str) -> Rate:
 
 def clipped(optimizer: Optimizer, clip_value: float | None, clip_norm: float | None) -> Optimizer:
     """The same rule on a gradient that is cut, by value first where both are given. Raises SG608."""
+    if clip_value is None and clip_norm is None:
+        return optimizer
     given = {"clip_value": clip_value, "clip_norm": clip_norm}
     values = positive(**{name: value for name, value in given.items() if value is not None})
     for name, value in values.items():
         if value == 0:
             raise SymgradError("SG608", f"{name} must be more than 0, and is {value}")
     rule = optimizer.rule
-    rule = replace(rule, rates=(*rule.rates, *values), clips=tuple(values)) if values else rule
+    rule = replace(rule, rates=(*rule.rates, *values), clips=tuple(values))
     return Optimizer(rule, (*optimizer.rates, *values.values()))
 
 

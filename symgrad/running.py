@@ -22,7 +22,7 @@ from symgrad.backends.module import Part, module_text
 from symgrad.backends.training import Training
 from symgrad.core.errors import SymgradError
 from symgrad.divergence import Diverged, diverged, finite
-from symgrad.kernel import Kernel
+from symgrad.kernel import Kernel, no_memory
 from symgrad.optimizers import Optimizer
 
 PIECE, COPIED = 0.1, 1.0  # seconds of compiled work at a time, and between copies
@@ -57,13 +57,14 @@ class Run:
 
     def __post_init__(self) -> None:
         self.kernel.check_names(list(self.training.checks.arguments), self.arrays)
-        with within_memory():
-            try:
-                sizes, arrays = self.module.check(*(self.arrays[name] for name in self.training.checks.arguments))
-            except self.module.DataError as error:
-                raise SymgradError(error.code, error.message, hint=error.hint) from None
+        try:
+            sizes, arrays = self.module.check(*(self.arrays[name] for name in self.training.checks.arguments))
             kind = self.kernel.dtype
             self.params = {name: np.array(arrays[name], dtype=kind, copy=True, order="C") for name in self.training.params}
+        except self.module.DataError as error:
+            raise SymgradError(error.code, error.message, hint=error.hint) from None
+        except (MemoryError, ValueError) as error:
+            raise no_memory(error) from None
         self.sizes = dict(zip([s.symbol.name for s in self.training.checks.sizes], sizes, strict=True))
         self.data = {name: arrays[name] for name in self.training.data}
         self.examples = self.sizes[self.training.example_size] if self.training.example_size else 1
@@ -72,8 +73,10 @@ class Run:
         self.batch = min(self.batch_size or self.examples, self.examples) if not self.training.single else 1
 
     def epochs(self, epochs: int, shuffle: bool, seed: int, progress: bool, watch: Watch | None = None) -> Fit:
-        with within_memory():
+        try:
             steps = Steps(self, epochs, bool(shuffle), seed)
+        except (MemoryError, ValueError) as error:
+            raise no_memory(error) from None
         watch = watch or Watch()
         show = _bar(epochs, self.kernel.loss) if progress else lambda done, loss, validation: None
         steps.compile()
@@ -140,7 +143,7 @@ class Steps:
 
     def compile(self) -> None:
         """Before Ctrl-C is held, so that it may break compiling off."""
-        if self.clock[4] and not getattr(self.run.module._train, "signatures", True):
+        if self.clock[4] and self.key not in self.run.pace:
             self.steps(0, 0)
 
     def advance(self, epochs: int) -> bool:
@@ -240,8 +243,7 @@ def _loss_of(run: Run, validation: Mapping[str, Any]) -> Callable[[Mapping[str, 
     given = {**run.data, **whole}
 
     def value(params: Mapping[str, Any]) -> float:
-        with within_memory():
-            return float(alone.forward(**given, **params)[loss])
+        return float(alone.forward(**given, **params)[loss])
 
     value(run.params)
     return value
@@ -251,30 +253,20 @@ def _loss_of(run: Run, validation: Mapping[str, Any]) -> Callable[[Mapping[str, 
 def held() -> Iterator[list[bool]]:
     """Ctrl-C is noted, so that a step is done whole and nothing is lost; a second one is not held."""
     found: list[bool] = []
-    here = threading.current_thread() is threading.main_thread()
-    if not here or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield found  # no Ctrl-C comes here, or another takes care of it
+    if threading.current_thread() is not threading.main_thread():
+        yield found  # no Ctrl-C comes here
         return
 
     def note(number: int, frame: Any) -> None:
-        if found:
-            raise KeyboardInterrupt
+        if found or before is not signal.default_int_handler:
+            before(number, frame) if callable(before) else None
         found.append(True)
 
-    signal.signal(signal.SIGINT, note)
+    before = signal.signal(signal.SIGINT, note)
     try:
         yield found
     finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-@contextmanager
-def within_memory() -> Iterator[None]:
-    """SG508 in place of MemoryError, and of NumPy's words for arrays beyond any address."""
-    try:
-        yield
-    except MemoryError as error:
-        raise SymgradError("SG508", f"there is not enough memory for this: {error}", hint="smaller extents or batches") from None
+        signal.signal(signal.SIGINT, signal.SIG_DFL if before is None else before)
 
 
 def _bar(epochs: int, loss: str) -> Show:
