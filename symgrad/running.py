@@ -80,17 +80,28 @@ class Run:
         watch = watch or Watch()
         show = _bar(epochs, self.kernel.loss) if progress else lambda done, loss, validation: None
         steps.compile()
-        with held() as interrupted:
-            while steps.epoch < epochs and not (interrupted or watch.ended):
-                before = steps.epoch
-                if not steps.advance(before + 1 if watch.watches else epochs):
-                    self._fail(steps)
-                if steps.epoch > before:
-                    show(steps.epoch, steps.history[steps.epoch - 1], watch.after(self.params, steps.history[: steps.epoch]))
-            if not finite(self.params.values()):
-                self._fail(steps)
+        interrupted = False
+        try:
+            if self.kernel.backend == "numba":
+                self._loop(steps, watch, show, [])  # compiled code hears Ctrl-C between pieces, so never within a step
+            else:
+                with held() as pressed:
+                    self._loop(steps, watch, show, pressed)
+                interrupted = bool(pressed)
+        except KeyboardInterrupt:
+            interrupted = True
+        if not finite(self.params.values()):
+            self._fail(steps)
         reason = "interrupted" if interrupted else "patience" if watch.ended else ""
         return self._fit(steps, watch, reason)
+
+    def _loop(self, steps: Steps, watch: Watch, show: Show, pressed: list[bool]) -> None:
+        while steps.epoch < steps.planned and not (pressed or watch.ended):
+            before = steps.epoch
+            if not steps.advance(before + 1 if watch.watches else steps.planned):
+                self._fail(steps)
+            if steps.epoch > before:
+                show(steps.epoch, steps.history[steps.epoch - 1], watch.after(self.params, steps.history[: steps.epoch]))
 
     def _fit(self, steps: Steps, watch: Watch, stopped: str) -> Fit:
         history = {self.kernel.loss: steps.history[: steps.epoch].copy()}
@@ -110,7 +121,7 @@ class Steps:
     """The arrays that steps change, and running them. `clock`: steps, epochs, examples of this epoch done; steps, epochs in all."""
 
     def __init__(self, run: Run, epochs: int, shuffle: bool, seed: int):
-        self.run, self.shuffle = run, shuffle
+        self.run, self.planned, self.shuffle = run, epochs, shuffle
         training, kind = run.training, np.dtype(run.kernel.dtype).type
         here = {**run.sizes, **({training.example_size: run.batch} if training.example_size else {})}
         sizes = [here[size.symbol.name] for size in training.step.sizes]
@@ -143,7 +154,7 @@ class Steps:
 
     def compile(self) -> None:
         """Before Ctrl-C is held, so that it may break compiling off."""
-        if self.clock[4] and self.key not in self.run.pace:
+        if self.planned and self.key not in self.run.pace:
             self.steps(0, 0)
 
     def advance(self, epochs: int) -> bool:
@@ -251,7 +262,7 @@ def _loss_of(run: Run, validation: Mapping[str, Any]) -> Callable[[Mapping[str, 
 
 @contextmanager
 def held() -> Iterator[list[bool]]:
-    """Ctrl-C is noted, so that a step is done whole and nothing is lost; a second one is not held."""
+    """Ctrl-C is noted, so that a step of NumPy is done whole; a second one is not held."""
     found: list[bool] = []
     if threading.current_thread() is not threading.main_thread():
         yield found  # no Ctrl-C comes here
