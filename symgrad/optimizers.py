@@ -144,3 +144,6 @@ def AdamW(
     rule = ADAM.format(start="(1 - eta*lambda)*theta")
     values = {"beta_1": beta_1, "beta_2": beta_2, "epsilon": epsilon, "lambda": weight_decay}
     return _optimizer(rule, learning_rate, **values)
+
+
+ALL = (SGD, Momentum, Nesterov, Adagrad, RMSProp, Adam, AdamW)
