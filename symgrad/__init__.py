@@ -11,9 +11,9 @@ from symgrad.frontend.sympy import from_sympy
 from symgrad.frontend.text import parse
 from symgrad.operators import hessian, hvp, jacobian, jvp, vjp
 from symgrad.printers.model import program_latex
-from symgrad.train import SGD, Adagrad, Adam, AdamW, Momentum, Nesterov, RMSProp
+from symgrad.train import SGD, Adagrad, Adam, AdamW, Diverged, Momentum, Nesterov, RMSProp
 
 __all__ = [
-    "SGD", "Adagrad", "Adam", "AdamW", "Momentum", "Nesterov", "RMSProp", "SymgradError", "check", "compile", "derive",
+    "SGD", "Adagrad", "Adam", "AdamW", "Diverged", "Momentum", "Nesterov", "RMSProp", "SymgradError", "check", "compile", "derive",
     "from_sympy", "hessian", "hvp", "jacobian", "jvp", "parse", "parse_latex", "program_latex", "rates", "read", "vjp",
 ]  # fmt: skip
