@@ -166,9 +166,7 @@ def _train_options(parser: argparse.ArgumentParser) -> None:
         + ", ".join(f"{name} {rate}" for name, rate in RATES.items()),
     )
     parser.add_argument("--clip-norm", type=float, help="scale the gradients to this norm at most, over all parameters")
-    parser.add_argument(
-        "--patience", type=int, help="stop after so many epochs without a better training loss, and keep the best parameters"
-    )
+    parser.add_argument("--patience", type=int, help="stop after so many epochs without a better training loss; keep the best")
     parser.add_argument("--epochs", type=int, default=50)
     parser.add_argument("--batch-size", type=int, help="examples a step; default 32")
     parser.add_argument("--seed", type=int, default=0, help="of the split, the start and the shuffling")
@@ -369,12 +367,9 @@ def _settings(options: Any) -> Settings:
     test_fraction = 0.2 if options.test_fraction is None else options.test_fraction
     if not 0 <= test_fraction < 1:
         raise SymgradError("SG608", f"--test-fraction must be at least 0 and below 1, and is {test_fraction}")
-    for name, value, least in (
-        ("epochs", options.epochs, 0),
-        ("batch-size", batch_size, 1),
-        ("seed", options.seed, 0),
-        ("patience", 1 if options.patience is None else options.patience, 1),
-    ):
+    patience = 1 if options.patience is None else options.patience
+    counts = (("epochs", options.epochs, 0), ("batch-size", batch_size, 1), ("seed", options.seed, 0), ("patience", patience, 1))
+    for name, value, least in counts:
         if value < least:
             raise SymgradError("SG608", f"--{name} must be at least {least}, and is {value}")
     return Settings(
