@@ -251,6 +251,8 @@ def _loss_of(run: Run, validation: Mapping[str, Any]) -> Callable[[Mapping[str, 
         kernel.program, [part], kernel.dtype, kernel.backend
     ))  # fmt: skip
     whole = {n: np.array(a, kernel.dtype) if np.asarray(a).dtype.kind == "f" else a for n, a in validation.items()}
+    if any(np.shape(whole[name])[:1] == (0,) for name in run.training.batched if name in whole):
+        raise SymgradError("SG606", "there are no examples in the validation data")
     given = {**run.data, **whole}
 
     def value(params: Mapping[str, Any]) -> float:

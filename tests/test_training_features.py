@@ -283,7 +283,7 @@ def test_patience_uphill() -> None:
     [
         ({"patience": 0}, "SG608"), ({"patience": 1.5}, "SG608"), ({"clip_norm": 0}, "SG608"), ({"clip_value": -1}, "SG608"),
         ({"clip_norm": float("nan")}, "SG608"), ({"optimizer": "sgd"}, "SG608"), ({"validation": {"z": X}}, "SG601"),
-        ({"validation": {"x": X[:, :2], "y": Y}}, "SG604"),
+        ({"validation": {"x": X[:, :2], "y": Y}}, "SG604"), ({"validation": {"x": X[:0], "y": Y[:0]}}, "SG606"),
     ],
 )  # fmt: skip
 def test_settings_are_checked(options: dict[str, Any], code: str) -> None:
