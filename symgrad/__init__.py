@@ -1,5 +1,6 @@
 """symgrad: equations in index notation → their backward pass, printed and compiled."""
 
+from symgrad import rates
 from symgrad.checking import check
 from symgrad.compiler import compile
 from symgrad.core.errors import SymgradError
@@ -10,9 +11,9 @@ from symgrad.frontend.sympy import from_sympy
 from symgrad.frontend.text import parse
 from symgrad.operators import hessian, hvp, jacobian, jvp, vjp
 from symgrad.printers.model import program_latex
-from symgrad.train import SGD, Adam, Momentum
+from symgrad.train import SGD, Adagrad, Adam, AdamW, Diverged, Momentum, Nesterov, RMSProp
 
 __all__ = [
-    "SGD", "Adam", "Momentum", "SymgradError", "check", "compile", "derive", "from_sympy", "hessian", "hvp", "jacobian", "jvp",
-    "parse", "parse_latex", "program_latex", "read", "vjp",
+    "SGD", "Adagrad", "Adam", "AdamW", "Diverged", "Momentum", "Nesterov", "RMSProp", "SymgradError", "check", "compile", "derive",
+    "from_sympy", "hessian", "hvp", "jacobian", "jvp", "parse", "parse_latex", "program_latex", "rates", "read", "vjp",
 ]  # fmt: skip

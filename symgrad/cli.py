@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from symgrad.derivation import Derivation
     from symgrad.trainer import Settings
 
+RATES = {"adam": 0.005, "adamw": 0.005, "sgd": 0.1, "momentum": 0.02, "nesterov": 0.02, "rmsprop": 0.005, "adagrad": 0.05}
 PICTURED = ("graph", "network")  # styles of a picture of the model
 PICTURES = (".png", ".svg", ".pdf")
 LANGUAGES = ("auto", "text", "latex")
@@ -157,8 +158,15 @@ def _train_options(parser: argparse.ArgumentParser) -> None:
         help="how many values the index takes whose range ends with D, or the index of that name; default 32",
     )
     parser.add_argument("--bias-unit", action="store_true", help="put a constant feature 1 before the others, the slides' x_0")
-    parser.add_argument("--optimizer", default="adam", help="adam (default), sgd or momentum")
-    parser.add_argument("--learning-rate", type=float, help="default: adam 0.005, sgd 0.1, momentum 0.02")
+    parser.add_argument("--optimizer", default="adam", help=f"{', '.join(RATES)}; default adam")
+    parser.add_argument(
+        "--learning-rate",
+        metavar="NUMBER|EQUATION",
+        help="e.g. 0.01, or '0.1/(1 + t/1000)' over the step t, epoch, and the run's steps and epochs; default: "
+        + ", ".join(f"{name} {rate}" for name, rate in RATES.items()),
+    )
+    parser.add_argument("--clip-norm", type=float, help="scale the gradients to this norm at most, over all parameters")
+    parser.add_argument("--patience", type=int, help="stop after so many epochs without a better training loss; keep the best")
     parser.add_argument("--epochs", type=int, default=50)
     parser.add_argument("--batch-size", type=int, help="examples a step; default 32")
     parser.add_argument("--seed", type=int, default=0, help="of the split, the start and the shuffling")
@@ -326,8 +334,8 @@ def _sizes(given: Sequence[str]) -> dict[str, int]:
     return out
 
 
-def train(options: Any) -> None:
-    """Train, report, save."""
+def train(options: Any) -> int:
+    """Train, report, save; 130 where Ctrl-C ended it, with what was trained up to there."""
     from symgrad.data import load_table
     from symgrad.named import arrays_for, train_on_arrays
     from symgrad.trainer import Job, summary
@@ -345,23 +353,27 @@ def train(options: Any) -> None:
         result, name = job.run(), job.score_name
     _report(result, name, settings.backend)
     _save(options, result)
+    return 130 if result.fit.stopped == "interrupted" else 0
 
 
 def _settings(options: Any) -> Settings:
-    from symgrad.train import SGD, Adam, Momentum
+    from symgrad import optimizers
     from symgrad.trainer import Settings
 
-    rules: dict[str, tuple[Any, float]] = {"adam": (Adam, 0.005), "sgd": (SGD, 0.1), "momentum": (Momentum, 0.02)}
-    rule, rate = rules[_choose("optimizer", options.optimizer, tuple(rules))]
+    rules = {rule.__name__.lower(): rule for rule in optimizers.ALL}
+    chosen = _choose("optimizer", options.optimizer, tuple(RATES))
+    rate = RATES[chosen] if options.learning_rate is None else options.learning_rate
     batch_size = 32 if options.batch_size is None else options.batch_size
     test_fraction = 0.2 if options.test_fraction is None else options.test_fraction
     if not 0 <= test_fraction < 1:
         raise SymgradError("SG608", f"--test-fraction must be at least 0 and below 1, and is {test_fraction}")
-    for name, value, least in (("epochs", options.epochs, 0), ("batch-size", batch_size, 1), ("seed", options.seed, 0)):
+    patience = 1 if options.patience is None else options.patience
+    counts = (("epochs", options.epochs, 0), ("batch-size", batch_size, 1), ("seed", options.seed, 0), ("patience", patience, 1))
+    for name, value, least in counts:
         if value < least:
             raise SymgradError("SG608", f"--{name} must be at least {least}, and is {value}")
     return Settings(
-        rule(rate if options.learning_rate is None else options.learning_rate),
+        optimizers.clipped(rules[chosen](rate), None, options.clip_norm),
         options.epochs,
         batch_size,
         options.seed,
@@ -372,6 +384,7 @@ def _settings(options: Any) -> Settings:
         options.bias_unit,
         _sizes(options.size),
         _choose("backend", options.backend, ("numba", "numpy")),
+        options.patience,
     )
 
 
@@ -391,6 +404,10 @@ def _report(result: Any, score_name: str, backend: str) -> None:
         epochs = f"{len(history)} epoch{'s' if len(history) > 1 else ''}"
         compiling = " with compiling" if backend == "numba" else ""
         print(f"{result.loss} {values} in {epochs}, {result.seconds:.1f} s{compiling}")
+    if result.fit.stopped == "interrupted":
+        print("interrupted: the parameters are those after the last step")
+    elif result.fit.stopped == "patience":
+        print(f"stopped early: the parameters are those of epoch {result.fit.best_epoch}")
     for part, score in (("training", result.train_score), ("test", result.test_score)):
         if score is not None:
             print(f"{part} {score_name} {score:.4f}")

@@ -66,6 +66,8 @@ class Kernel:
             return self._run_mangled(function, arrays, module)
         except module.DataError as error:
             raise SymgradError(error.code, error.message, hint=error.hint) from None
+        except (MemoryError, ValueError) as error:
+            raise no_memory(error) from None
 
     def _run_mangled(self, function: Any, arrays: Mapping[str, Any], module: ModuleType) -> Any:
         """Names such as lambda have another spelling in Python."""
@@ -73,6 +75,8 @@ class Kernel:
             return function(**{python_name(name): value for name, value in arrays.items()})
         except module.DataError as error:
             raise SymgradError(error.code, error.message, hint=error.hint) from None
+        except (MemoryError, ValueError) as error:
+            raise no_memory(error) from None
 
     def _arguments(self, entry: str) -> list[str]:
         code = getattr(self.module, entry).__code__
@@ -100,19 +104,34 @@ class Kernel:
         shuffle: bool = True,
         seed: int = 0,
         progress: bool = True,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+        validation: Mapping[str, Any] | None = None,
+        patience: int | None = None,
     ) -> Any:
         """Train: the epoch loop, shuffling and updates run inside the compiled code.
 
         params: starting arrays by name, left untouched; they are what is trained. data: all other arrays;
-        those that were batched hold one example a row. optimizer: sg.SGD(0.1), sg.Momentum(…), sg.Adam(…).
-        batch_size: examples a step, None for all. Returns `.params` and `.history[loss]`, an epoch's mean each.
-        A model that says `maximize` is trained uphill.
+        those that were batched hold one example a row. optimizer: sg.SGD(0.1), Momentum, Nesterov, Adagrad, RMSProp, Adam,
+        AdamW; a rate is a number or an equation such as "0.1/(1 + t/1000)" (`symgrad.rates`).
+        batch_size: examples a step, None for all. clip_value cuts every cell of the gradients to ±clip_value, clip_norm
+        then scales them all to that norm at most. validation: data whose loss is found after every epoch.
+        patience: stop after so many epochs without a better loss (of `validation`, else of the training), and
+        return the parameters of the best epoch. A model that says `maximize` is trained uphill.
 
-        Raises as a call does, and SG607 (the loss is no longer finite), SG608 (a setting), SG609 (not in wrt).
+        Returns a `symgrad.train.Fit`: `.params`, `.history[loss]` (an epoch's mean each), `.validation`, `.stopped`.
+        Ctrl-C ends the training after the running step or within 0.2 s, and returns what is trained so far, with
+        `.stopped == "interrupted"`; with NumPy a second one does not wait for the step to end.
+
+        Raises as a call does, SG508 (memory), SG608 (a setting), SG609 (not in wrt), SG1xx to SG4xx (the equation of a
+        rate), and `symgrad.train.Diverged`, an SG607, where a loss or a parameter is no longer finite: it names the step
+        and the equation, and has the last good parameters, those before that step, as `.params`.
         """
         from symgrad.train import fit
 
-        return fit(self, params, data, optimizer, epochs, batch_size, shuffle, seed, progress)
+        return fit(
+            self, params, data, optimizer, epochs, batch_size, shuffle, seed, progress, clip_norm, clip_value, validation, patience
+        )
 
     def save(self, path: str | Path, force: bool = False) -> Path:
         """Write the module, which runs without symgrad; an existing file is kept unless `force`."""
@@ -120,6 +139,14 @@ class Kernel:
 
     def __repr__(self) -> str:
         return f"<kernel of {self.loss} and its gradients by {', '.join(self.wrt)}; {self.backend}, {self.dtype}>"
+
+
+def no_memory(error: MemoryError | ValueError) -> Exception:
+    """SG508, with NumPy's words on what was asked for; it has a ValueError for what no address could reach."""
+    beyond = isinstance(error, MemoryError) or "too big" in str(error) or "maximum allowed" in str(error).lower()
+    if not beyond:
+        return error
+    return SymgradError("SG508", f"there is not enough memory for this: {error}", hint="smaller extents, or fewer examples")
 
 
 def save_text(path: str | Path, text: str, force: bool = False) -> Path:

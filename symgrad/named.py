@@ -19,6 +19,7 @@ from symgrad.core.program import Program
 from symgrad.core.sizes import sizes_of
 from symgrad.core.source import written_name
 from symgrad.data import arrays_of
+from symgrad.running import Watch
 from symgrad.train import ready
 from symgrad.trainer import Result, Settings, shown_shapes
 
@@ -56,7 +57,7 @@ def train_on_arrays(
     run = ready(kernel, params, data, settings.optimizer, None)
     for line in summary(program, loss, arrays, data, params):
         show(line)
-    fit = run.epochs(settings.epochs, True, settings.seed, True)
+    fit = run.epochs(settings.epochs, True, settings.seed, True, Watch.of(run, None, settings.patience))
     return Result(fit, loss, None, None, None, time.perf_counter() - begun, {})
 
 

@@ -43,6 +43,7 @@ class Settings:
     bias_unit: bool = False
     sizes: Mapping[str, int] | None = None
     backend: str = "numba"
+    patience: int | None = None
 
 
 @dataclass(frozen=True)
@@ -252,7 +253,13 @@ class Job:
         start = time.perf_counter()
         params = {name: array.astype(settings.dtype) for name, array in self.start().items()}
         fit = self.kernel.fit(
-            params, self.part(self.parts[0]), settings.optimizer, settings.epochs, settings.batch_size, seed=settings.seed
+            params,
+            self.part(self.parts[0]),
+            settings.optimizer,
+            settings.epochs,
+            settings.batch_size,
+            seed=settings.seed,
+            patience=settings.patience,
         )
         seconds = time.perf_counter() - start
         scores = [self.score(fit.params, places) if len(places) else None for places in self.parts]

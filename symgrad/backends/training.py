@@ -1,7 +1,11 @@
 """Step program → the text of a training module: the epoch loop around one compiled step.
 
     _step(sizes, data rows, parameters, state, rates, buffers) -> (loss,)   updates parameters in place
-    _train(…)                                                               epochs, shuffling, minibatches
+    _train(…) -> bool                                                       epochs, shuffling, minibatches
+
+`_train` runs up to `_limit` steps and may stop anywhere in an epoch; `_clock` (steps done, epoch, examples done in it, steps
+and epochs of the whole run) and `_sums` (the losses of this epoch so far) are where it goes on, so that a run in pieces is
+the run in one, bit for bit. False: the loss of step `_clock[0]` is not finite.
 
 Scalar parameters are arrays without axes, read and written as `c[()]`. The loop is the same text for
 both backends; only the decorator differs.
@@ -25,6 +29,9 @@ SHUFFLE = '''def _shuffle(order, state):
         order[last], order[other] = order[other], order[last]'''
 
 
+CLOCK = {"t": "_clock[0]", "epoch": "_clock[1] + 1", "steps": "_clock[3]", "epochs": "_clock[4]"}
+
+
 @dataclass(frozen=True)
 class Training:
     """`step` runs on a batch, on one example (`single`) or, where no input is batched, on all that is given.
@@ -41,6 +48,7 @@ class Training:
     state: tuple[str, ...]
     owners: tuple[str, ...]
     rates: tuple[str, ...]
+    counters: tuple[tuple[str, str], ...]  # a name of the step's, and which counter of `CLOCK` it is
     single: bool
     example_size: str | None
     loss: str
@@ -118,14 +126,13 @@ def step_text(training: Training, dtype: str, backend: str) -> str:
 
 
 def train_text(training: Training, compiled: bool, more: list[str]) -> str:
-    """Epochs over shuffled rows; stops after an epoch whose loss is not finite. `more`: what the step takes last."""
+    """Epochs over shuffled rows. `more`: what the step takes last."""
     step = training.step
     outer = size_names(step, training.example_size)
     rows = [f"_{n}_rows" for n in names(training.batched)] if compiled and not training.single else []
     buffers = [*names(array_buffers(step)), *more] if compiled else []
-    head = ["epochs", "batch", "shuffle", "order", "random", "history", "steps"]
     arguments = [
-        *head,
+        *("epochs", "_limit", "batch", "shuffle", "order", "random", "history", "_clock", "_sums"),
         *outer,
         *names(training.data),
         *names(training.params),
@@ -137,31 +144,45 @@ def train_text(training: Training, compiled: bool, more: list[str]) -> str:
     inside = _single(training, buffers) if training.single else _minibatch(training, buffers, bool(rows))
     lines = [
         "examples = len(order)",
-        "for epoch in range(epochs):",
-        "    if shuffle:",
+        "while _limit > 0 and _clock[1] < epochs:",
+        "    if shuffle and _clock[2] == 0:",
         "        _shuffle(order, random)",
-        "    total = 0.0",
+        "    _first = _clock[2]",
+        "    _last = min(examples, _first + _limit*batch)",
+        "    total = _sums[0]",
         *("    " + line for line in inside),
-        "    history[epoch] = total/examples",
-        "    if not np.isfinite(history[epoch]):",
-        "        return epoch + 1",
-        "return epochs",
+        "    _limit -= (_last - _first + batch - 1)//batch",
+        "    if _last < examples:",
+        "        _clock[2] = _last",
+        "        _sums[0] = total",
+        "    else:",
+        "        history[_clock[1]] = total/examples",
+        "        _clock[1] += 1",
+        "        _clock[2] = 0",
+        "        _sums[0] = 0.0",
+        "return True",
     ]
     return f"def _train({', '.join(arguments)}):\n{indent(chr(10).join(lines))}"
 
 
 def _call(training: Training, places: dict[str, str], sizes: list[str], buffers: list[str]) -> str:
-    given = [places.get(n, "F(steps[0])" if n == training.rates[-1] else python_name(n)) for n in training.step.arguments]
+    places = places | {name: f"F({CLOCK[kind]})" for name, kind in training.counters}
+    given = [places.get(n, python_name(n)) for n in training.step.arguments]
     return f"_step({', '.join([*sizes, *given, *buffers])})"
+
+
+BAD = ["    if not np.isfinite(_loss):", "        return False"]
 
 
 def _single(training: Training, buffers: list[str]) -> list[str]:
     """One example a step; where nothing is batched, the whole is the one example."""
     places = {n: f"{python_name(n)}[order[place]]" for n in training.batched}
     return [
-        "for place in range(examples):",
-        "    steps[0] += 1",
-        f"    total += {_call(training, places, size_names(training.step), buffers)}",
+        "for place in range(_first, _last):",
+        "    _clock[0] += 1",
+        f"    _loss = {_call(training, places, size_names(training.step), buffers)}",
+        *BAD,
+        "    total += _loss",
     ]
 
 
@@ -179,12 +200,14 @@ def _minibatch(training: Training, buffers: list[str], rows: bool) -> list[str]:
         )
         view.append(f"        _{name}_batch = {name}[start:start + {size}]")
     return [
-        "for start in range(0, examples, batch):",
+        "for start in range(_first, _last, batch):",
         f"    {size} = min(batch, examples - start)",
-        "    steps[0] += 1",
+        "    _clock[0] += 1",
         "    if shuffle:",
         *copy,
         "    else:",
         *view,
-        f"    total += {size}*{_call(training, places, size_names(training.step), buffers)}",
+        f"    _loss = {_call(training, places, size_names(training.step), buffers)}",
+        *BAD,
+        f"    total += {size}*_loss",
     ]
