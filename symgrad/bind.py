@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 
 from symgrad.core.errors import SymgradError
-from symgrad.core.program import Program
 from symgrad.core.source import written_name
 
 
