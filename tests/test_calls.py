@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -155,3 +159,16 @@ def test_bound_indices_are_checked_at_every_call(backend: str) -> None:
     with pytest.raises(sg.SymgradError) as caught:
         b()
     assert caught.value.code == "SG605"
+
+
+def test_saved_module_where_nothing_can_be_written(tmp_path: Path) -> None:
+    """A module that cannot be imported since numba has no place for its compiled code."""
+    sg.compile(sg.parse("J = x^2")).save(tmp_path / "net.py")
+    (tmp_path / "__pycache__").write_text("no folder")
+    nowhere = str(tmp_path / "net.py" / "cache")
+    own = {**os.environ, "HOME": nowhere, "XDG_CACHE_HOME": nowhere, "LOCALAPPDATA": nowhere}
+    own.pop("NUMBA_CACHE_DIR", None)
+    code = "import net; print(float(net.value_and_grad(x=3.0)[0]), net._CACHED)"
+    ran = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=own, capture_output=True, text=True, check=False)
+    assert ran.stderr == ""
+    assert ran.stdout.split() == ["9.0", "False"]

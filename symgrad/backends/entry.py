@@ -37,6 +37,19 @@ def _compiled(kernel, arguments):
     return kernel.compile(tuple(types.Array(t.dtype, t.ndim, "C") if isinstance(t, types.Array) else t for t in given))
 '''
 
+CACHED = '''
+def _cached():
+    """Compiled code can be kept for the next process, beside this file or in the user's folder; else numba refuses."""
+    try:
+        njit(cache=True)(_cached)
+    except RuntimeError:
+        return False
+    return True
+
+
+_CACHED = _cached()
+'''
+
 KEPT = """
 # temporaries of the last call while they are small, by kernel; a call takes them out, so that no other has the same
 _KEPT = {}
@@ -66,8 +79,8 @@ def scalar_results(part: Part) -> list[str]:
 
 def support(used: str) -> str:
     """What the text of entry points uses."""
-    texts = [KEPT if "_KEPT" in used else "", COMPILED if "_compiled(" in used else ""]
-    return "\n\n\n".join(text.strip("\n") for text in texts if text)
+    known = {"=_CACHED": CACHED, "_KEPT": KEPT, "_compiled(": COMPILED}
+    return "\n\n\n".join(text.strip("\n") for word, text in known.items() if word in used)
 
 
 def texts(program: Program, part: Part, backend: str, more: Sequence[str] = ()) -> list[str]:

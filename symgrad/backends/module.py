@@ -65,4 +65,6 @@ def kernel_text(part: Part, dtype: str, backend: str) -> str:
     out = f"    return ({', '.join(python_name(n) for n in scalars)},)" if scalars else "    return ()"
     before = "".join(f"{table}\n\n\n" for table in tables)
     given = ", ".join([*sizes, *arguments, *buffers, *blas.takes(body)])
-    return f"{before}{numba.DECORATOR}\ndef _{part.name}({given}):\n{indent(body)}\n{out}"
+    # a saved module may lie where nothing can be written
+    decorator = numba.DECORATOR.replace("cache=True", "cache=_CACHED")
+    return f"{before}{decorator}\ndef _{part.name}({given}):\n{indent(body)}\n{out}"
