@@ -160,7 +160,7 @@ CALLS = []
 
 def stand_in(k: Kernel, folder: Path) -> Any:
     """The kernel's module with no numba in it, which calls gemm wherever it can."""
-    text = re.sub(r"^@njit.*\n|^from llvmlite.*\n|^from numba.*\n|^_BLAS = .*\n", "", k.source, flags=re.MULTILINE)
+    text = re.sub(r"^@njit.*\n|^from llvmlite.*\n|^from numba.*\n|^_(?:BLAS|CACHED) = .*\n", "", k.source, flags=re.MULTILINE)
     start = text.find("@intrinsic")
     if start < 0:
         return None
