@@ -1,19 +1,54 @@
-"""symgrad: equations in index notation → their backward pass, printed and compiled."""
+"""symgrad: equations in index notation → their backward pass, printed and compiled.
 
-from symgrad import rates
-from symgrad.checking import check
-from symgrad.compiler import compile
-from symgrad.core.errors import SymgradError
-from symgrad.derivation import derive
-from symgrad.frontend.files import read
-from symgrad.frontend.latex import parse_latex
-from symgrad.frontend.sympy import from_sympy
-from symgrad.frontend.text import parse
-from symgrad.operators import hessian, hvp, jacobian, jvp, vjp
-from symgrad.printers.model import program_latex
-from symgrad.train import SGD, Adagrad, Adam, AdamW, Diverged, Momentum, Nesterov, RMSProp
+The names below are imported when they are first used: a program that compiles a kernel need not wait for the printers.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from symgrad import rates
+    from symgrad.checking import check
+    from symgrad.compiler import compile
+    from symgrad.core.errors import SymgradError
+    from symgrad.derivation import derive
+    from symgrad.frontend.files import read
+    from symgrad.frontend.latex import parse_latex
+    from symgrad.frontend.sympy import from_sympy
+    from symgrad.frontend.text import parse
+    from symgrad.operators import hessian, hvp, jacobian, jvp, vjp
+    from symgrad.printers.model import program_latex
+    from symgrad.train import SGD, Adagrad, Adam, AdamW, Diverged, Momentum, Nesterov, RMSProp
 
 __all__ = [
     "SGD", "Adagrad", "Adam", "AdamW", "Diverged", "Momentum", "Nesterov", "RMSProp", "SymgradError", "check", "compile", "derive",
     "from_sympy", "hessian", "hvp", "jacobian", "jvp", "parse", "parse_latex", "program_latex", "rates", "read", "vjp",
 ]  # fmt: skip
+
+_HOMES = {
+    "checking": ("check",),
+    "compiler": ("compile",),
+    "core.errors": ("SymgradError",),
+    "derivation": ("derive",),
+    "frontend.files": ("read",),
+    "frontend.latex": ("parse_latex",),
+    "frontend.sympy": ("from_sympy",),
+    "frontend.text": ("parse",),
+    "operators": ("hessian", "hvp", "jacobian", "jvp", "vjp"),
+    "printers.model": ("program_latex",),
+    "rates": ("rates",),
+    "train": ("SGD", "Adagrad", "Adam", "AdamW", "Diverged", "Momentum", "Nesterov", "RMSProp"),
+}
+_HOME = {name: f"symgrad.{module}" for module, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'symgrad' has no attribute {name!r}")
+    home = import_module(_HOME[name])
+    value = globals()[name] = home if name == "rates" else getattr(home, name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -10,7 +10,8 @@ from dataclasses import replace
 
 from sympy import S
 
-from symgrad.backends.module import BACKENDS, Part, module_text
+from symgrad.backends.entry import Part
+from symgrad.backends.module import BACKENDS, module_text
 from symgrad.core.errors import SymgradError, did_you_mean
 from symgrad.core.expr import access
 from symgrad.core.graph import ancestors, find_loss

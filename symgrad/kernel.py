@@ -18,6 +18,7 @@ from typing import Any
 
 from symgrad.backends.load import load, write_whole
 from symgrad.backends.pycode import python_name
+from symgrad.bind import Bound, in_place
 from symgrad.core.errors import SymgradError, did_you_mean
 from symgrad.core.program import Program
 from symgrad.core.source import written_name
@@ -40,43 +41,75 @@ class Kernel:
     def module(self) -> ModuleType:
         return load(self.source)
 
-    def __call__(self, **arrays: Any) -> tuple[Any, dict[str, Any]]:
+    @cached_property
+    def _value_and_grad(self) -> Any:
+        return self.module.value_and_grad
+
+    def __call__(self, /, **arrays: Any) -> tuple[Any, dict[str, Any]]:
         """The loss, and its gradients by name in the shapes of the arrays.
 
-        Raises SG601 (an array missing or unknown), SG602 (rank), SG603 (dtype), SG604 (shape), SG605 (index outside).
+        Raises SG601 (an array missing or unknown), SG602 (rank), SG603 (dtype), SG604 (shape), SG605 (index outside),
+        SG606 (arrays too small), SG508 (not enough memory).
         """
-        loss, grads = self._run("value_and_grad", arrays)
-        return loss, grads
-
-    def forward(self, **arrays: Any) -> dict[str, Any]:
-        """Every quantity that the model defines, by name."""
-        found: dict[str, Any] = self._run("forward", arrays)
+        try:  # nothing stands between a caller and the module but this: a small kernel takes a microsecond or two
+            found: tuple[Any, dict[str, Any]] = self._value_and_grad(**arrays)
+        except (TypeError, ValueError, MemoryError) as error:
+            found = self._refused("value_and_grad", arrays, error)
         return found
 
-    def _run(self, entry: str, arrays: Mapping[str, Any]) -> Any:
-        module = self.module
-        function = getattr(module, entry)
+    def forward(self, /, **arrays: Any) -> dict[str, Any]:
+        """Every quantity that the model defines, by name."""
         try:
-            return function(**arrays)
-        except TypeError:
-            wanted = self._arguments(entry)
-            self.check_names(wanted, arrays)
-            if all(python_name(name) == name for name in wanted):
-                raise
-            return self._run_mangled(function, arrays, module)
-        except module.DataError as error:
-            raise SymgradError(error.code, error.message, hint=error.hint) from None
-        except (MemoryError, ValueError) as error:
-            raise no_memory(error) from None
+            found: dict[str, Any] = self.module.forward(**arrays)
+        except (TypeError, ValueError, MemoryError) as error:
+            found = self._refused("forward", arrays, error)
+        return found
 
-    def _run_mangled(self, function: Any, arrays: Mapping[str, Any], module: ModuleType) -> Any:
-        """Names such as lambda have another spelling in Python."""
+    def bind(self, /, **arrays: Any) -> Bound:
+        """A call for inner loops: the arrays are checked here, once, and read where they lie at every call of the result.
+
+        They are changed in place between calls; nothing is converted, since a copy would not see the changes. Numbers
+        become arrays without axes, `bound.arrays[name]`. One bound call is for one thread.
+        Raises as a call does, and SG603 (another dtype), SG618 (no array that can be read where it lies).
+
+        >>> import numpy as np, symgrad as sg
+        >>> w, x = np.array([1.0, 2.0]), np.array([3.0, 4.0])
+        >>> b = sg.compile(sg.parse("J = sum(w[i]*x[i] for i)^2"), wrt=["w"], backend="numpy").bind(w=w, x=x)
+        >>> b()
+        121.0
+        >>> w -= 0.01*b.grads["w"]
+        >>> b()
+        30.25
+        """
+        wanted = self._arguments("value_and_grad")
+        self.check_names(wanted, arrays)
+        indices = {name: self.program.tensors[name].values is not None for name in wanted}
+        given = {name: in_place(name, arrays[name], self.dtype, indices[name]) for name in wanted}
         try:
-            return function(**{python_name(name): value for name, value in arrays.items()})
-        except module.DataError as error:
-            raise SymgradError(error.code, error.message, hint=error.hint) from None
-        except (MemoryError, ValueError) as error:
-            raise no_memory(error) from None
+            return Bound(self.module, {name: python_name(name) for name in wanted}, given, any(indices.values()))
+        except (ValueError, MemoryError) as error:
+            raise self._refusal(error) from None
+
+    def _refused(self, entry: str, arrays: Mapping[str, Any], error: Exception) -> Any:
+        """What a call gives that did not go through: names such as lambda have another spelling in Python."""
+        if not isinstance(error, TypeError):
+            raise self._refusal(error) from None
+        wanted = self._arguments(entry)
+        self.check_names(wanted, arrays)
+        if all(python_name(name) == name for name in wanted):
+            raise error
+        try:
+            return getattr(self.module, entry)(**{python_name(name): value for name, value in arrays.items()})
+        except (ValueError, MemoryError) as error:
+            raise self._refusal(error) from None
+
+    def _refusal(self, error: Exception) -> Exception:
+        if isinstance(error, self.module.DataError):
+            return SymgradError(error.code, error.message, hint=error.hint)
+        if isinstance(error, MemoryError):
+            message = f"there is not enough memory{f': {error}' if str(error) else ''}"
+            return SymgradError("SG508", message, hint="pass smaller arrays, or fewer examples at a time")
+        return error
 
     def _arguments(self, entry: str) -> list[str]:
         code = getattr(self.module, entry).__code__

@@ -18,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from symgrad.backends.module import Part, module_text
+from symgrad.backends.entry import Part
+from symgrad.backends.module import module_text
 from symgrad.backends.training import Training
 from symgrad.core.errors import SymgradError
 from symgrad.divergence import Diverged, diverged, finite

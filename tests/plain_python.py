@@ -43,7 +43,7 @@ CALLS = []
 
 def plain_module(text: str, folder: Path) -> Any:
     """A kernel's module with no numba in it, which calls gemm wherever it can."""
-    text = re.sub(r"^@njit.*\n|^from llvmlite.*\n|^from numba.*\n|^_BLAS = .*\n", "", text, flags=re.MULTILINE)
+    text = re.sub(r"^@njit.*\n|^from llvmlite.*\n|^from numba.*\n|^_(?:BLAS|CACHED) = .*\n", "", text, flags=re.MULTILINE)
     start = text.find("@intrinsic")
     if start >= 0:
         end = text.index("return signature, call", start) + len("return signature, call")

@@ -102,3 +102,26 @@ def test_modules_and_functions_are_short() -> None:
             if isinstance(node, ast.FunctionDef) and (node.end_lineno or 0) - node.lineno >= 60:
                 long.append((f"{path}:{node.name}", (node.end_lineno or 0) - node.lineno))
     assert long == []
+
+
+def test_public_names_have_a_home() -> None:
+    """A name that is promised and cannot be had, or that only a type checker sees."""
+    import symgrad as sg
+
+    assert sorted(sg._HOME) == sorted(sg.__all__)
+    assert [name for name in sg.__all__ if not callable(getattr(sg, name))] == []
+    assert set(sg.__all__) <= set(dir(sg))
+    tree = ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8"))
+    (known,) = [node for node in tree.body if isinstance(node, ast.If)]
+    shown = {name.name: node.module for node in known.body if isinstance(node, ast.ImportFrom) for name in node.names}
+    assert shown == sg._HOME
+
+
+IMPORTED = "import symgrad as sg, sys; sg.compile(sg.parse('J = x^2')); print([m for m in sys.modules if m.startswith({!r})])"
+
+
+@pytest.mark.parametrize("module", ["symgrad.printers", "symgrad.answers", "symgrad.train"])
+def test_a_kernel_needs_no_printers(module: str) -> None:
+    """Start-up that waits for what a compiled kernel does not use."""
+    ran = subprocess.run([sys.executable, "-c", IMPORTED.format(module)], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "[]"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import keyword
 import re
+import textwrap
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -155,6 +156,10 @@ def affine(expr: Any, names: Mapping[Any, str] | None = None, read: Callable[[An
         return node.func(*map(atom, node.args)) if node.args else node
 
     return str(atom(sp.expand(expr)))
+
+
+def indent(text: str) -> str:
+    return textwrap.indent(text, "    ")
 
 
 # functions of one number; arrays take the same text or their own below, and what calls `math` is vectorized

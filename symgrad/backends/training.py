@@ -16,8 +16,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from symgrad.backends import blas, numba, numpy
-from symgrad.backends.module import CHECKS, array_buffers, check_lines, header, indent
-from symgrad.backends.pycode import python_name
+from symgrad.backends.checks import CHECKS, check_lines
+from symgrad.backends.entry import array_buffers
+from symgrad.backends.module import header
+from symgrad.backends.pycode import indent, python_name
 from symgrad.core.program import Program
 from symgrad.schedule.kernels import Schedule
 
