@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from symgrad.backends.load import load
 from symgrad.backends.entry import Part
+from symgrad.backends.load import load
 from symgrad.backends.module import module_text
 from symgrad.backends.pycode import python_name
 from symgrad.compiler import gradient_part, optimize

@@ -109,7 +109,7 @@ def test_public_names_have_a_home() -> None:
     import symgrad as sg
 
     assert sorted(sg._HOME) == sorted(sg.__all__)
-    assert [name for name in sg.__all__ if not callable(getattr(sg, name))] == []
+    assert [name for name in sg.__all__ if not callable(getattr(sg, name))] == ["rates"]
     assert set(sg.__all__) <= set(dir(sg))
     tree = ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8"))
     (known,) = [node for node in tree.body if isinstance(node, ast.If)]

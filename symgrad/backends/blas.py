@@ -17,15 +17,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import sympy as sp
-from sympy import Expr
 
 from symgrad.backends.pycode import affine
-from symgrad.core.expr import index_symbol, indices_of, name_of, substitute
+from symgrad.core.expr import index_symbol, indices_of, substitute
 from symgrad.core.program import Index
 from symgrad.schedule.contractions import Product
 from symgrad.schedule.kernels import Blocks
 
-FIRST, ROWS = index_symbol("first row"), index_symbol("number of rows")
+ROWS = index_symbol("number of rows")
 STANDARD = ("ctypes", "glob", "os", "sys")
 IMPORTS = """
 import numpy as np
@@ -232,7 +231,7 @@ class Call:
         groups = (self.product.rows, self.product.columns, self.product.summed)
         here = self.blocks.axis.symbol if self.blocks else None
         extents = [sp.Mul(*(ROWS if index.symbol == here else index.extent for index in group)) for group in groups]
-        return [affine(extent, {ROWS: "(_last - _first)"}) for extent in extents]
+        return [affine(extent, {ROWS: "_count"}) for extent in extents]
 
     def steps(self) -> list[str]:
         """How far apart in memory the rows of the left, the right and the target's matrix are."""
@@ -252,19 +251,12 @@ class Call:
         """Where the matrix starts in the array, counted in numbers."""
         terms = []
         for axis, (index, bounds) in enumerate(zip(indices_of(read), self.axes(read), strict=True)):
-            first = sp.expand(substitute(substitute(index, self.starts), self.shift) - bounds.lo) + self.first(read, index)
+            first = sp.expand(substitute(substitute(index, self.starts), self.shift) - bounds.lo)
             if first != 0:
-                text = affine(first, {FIRST: "_first"}, self.read)
+                text = affine(first, None, self.read)
                 steps = self.beyond(read, axis)
                 terms.append("*".join([f"({text})" if steps and first.is_Add else text, *steps]))
         return " + ".join(terms) or "0"
-
-    def first(self, read: Any, index: Any) -> Expr:
-        """Where the rows of a block start: in whole arrays at the first of them; arrays of a block start with it."""
-        if self.blocks is None or index != self.blocks.axis.symbol:
-            return sp.S.Zero
-        start = FIRST if index in self.starts else sp.S.Zero
-        return start - FIRST if name_of(read) in self.blocks.short else start
 
     def line(self, alpha: str, beta: str) -> str:
         product, sizes = self.product, ", ".join(self.sizes())

@@ -20,7 +20,7 @@ from symgrad.backends import blas, vecmath
 from symgrad.backends.pycode import HELPERS, Code, affine, python_name, used_definitions
 from symgrad.backends.straight import own_text, runs, straight_lines
 from symgrad.core.affine import Ends
-from symgrad.core.expr import gathers, indices_of, is_access, is_index, name_of, nodes, position, substitute, where
+from symgrad.core.expr import accesses, gathers, indices_of, is_access, is_index, name_of, nodes, position, substitute, where
 from symgrad.core.guards import needed
 from symgrad.core.layout import Layout
 from symgrad.core.parts import never_outside, stays
@@ -57,8 +57,8 @@ def helpers(body: str, dtype: str) -> str:
 class Names:
     """How quantities are stored: `cells` are scalars kept in arrays without axes, `scalars` are locals.
 
-    Of axes that are `shorter` long only a first part of the buffer is used. Inside of `blocks` the index of the rows runs from
-    `_first` to before `_last`.
+    Of axes that are `shorter` long only a first part of the buffer is used. Inside of `blocks` the index of the rows counts
+    the `_count` rows from `_first` on, in views of the arrays.
     """
 
     schedule: Schedule
@@ -83,6 +83,17 @@ class Names:
         kept = name in self.schedule.outputs or name in self.schedule.arguments or self.touched[name] > inside[name]
         return bool(indices_of(target)) or kept
 
+    def array(self, read: Any) -> str:
+        """The array that an access looks into: in blocks, that of its rows."""
+        name = python_name(self.stored(name_of(read)))
+        return rows_name(name) if self.in_rows(read) else name
+
+    def in_rows(self, read: Any) -> bool:
+        blocks, indices = self.blocks, indices_of(read)
+        if blocks is None or not indices or name_of(read) in blocks.short:
+            return False
+        return indices[0].has(blocks.axis.symbol) and not gathers(indices[0])
+
     def is_row(self, index: Index) -> bool:
         return self.blocks is not None and index.symbol == self.blocks.axis.symbol
 
@@ -105,9 +116,7 @@ class Names:
             return f"{python_name(name)}[()]" if name in self.cells else python_name(name)
         axes = self.schedule.program.tensors[name_of(expr)].axes
         places = [affine(i - axis.lo, None, self.read) for i, axis in zip(indices_of(expr), axes, strict=True)]
-        if self.blocks is not None and name_of(expr) in self.blocks.short:
-            places[0] += " - _first"
-        return f"{python_name(name)}[{', '.join(places)}]"
+        return f"{self.array(expr)}[{', '.join(places)}]"
 
 
 def imports(text: str) -> str:
@@ -161,10 +170,24 @@ def _blocks(blocks: Blocks, names: Names, code: Code, layout: Layout) -> Iterato
     extent = affine(blocks.axis.extent)
     yield block_line(blocks, names.dtype)
     yield f"for _first in range(0, {extent}, {blocks.name}):"
-    lines = [f"_last = min(_first + {blocks.name}, {extent})"]
+    lines = [f"_count = min({blocks.name}, {extent} - _first)"]
+    seen = dict.fromkeys(inside.array(read) for kernel in flat(blocks.body) for read in _accesses(kernel) if inside.in_rows(read))
+    whole = {rows_name(python_name(names.stored(name))): python_name(names.stored(name)) for name in names.schedule.program.tensors}
+    lines += [f"{rows} = {whole[rows]}[_first:_first + _count]" for rows in seen]
     lines += zeros(sorted(names.schedule.zeroed & blocks.short), inside, code)
-    code = replace(code, read=inside.value)
+    symbol = blocks.axis.symbol
+    place = {symbol: f"({python_name(str(symbol))} + _first)"}
+    code = replace(code, read=inside.value, index=lambda index: place.get(index) or python_name(str(index)))
     yield from indent([*lines, *_kernels(blocks.body, inside, code, layout)])
+
+
+def rows_name(array: str) -> str:
+    return f"_{array}_rows"
+
+
+def _accesses(kernel: Map | Contract) -> Iterator[Any]:
+    yield from (*accesses(kernel.statement.value), kernel.statement.target)
+    yield from gathers(kernel.statement.target)
 
 
 def _kernels(
@@ -244,7 +267,7 @@ class _Nest:
             self.kernel.statement.target,
             self.shift,
             lambda read: axes[name_of(read)].axes,
-            lambda read: python_name(self.names.stored(name_of(read))),
+            self.names.array,
             self.names.read,
             self.names.blocks,
         )
@@ -277,7 +300,7 @@ class _Nest:
         """`lines` inside loops; the first `inner` of them before the innermost one."""
         before, lines = lines[:inner], lines[inner:]
         for place, index in enumerate(reversed(loops)):
-            ends = "_first, _last" if self.names.is_row(index) else self.extent(index)
+            ends = "_count" if self.names.is_row(index) else self.extent(index)
             lines = [f"for {python_name(str(index.symbol))} in range({ends}):", *indent(lines)]
             if place == 0:
                 lines = [*before, *lines]
