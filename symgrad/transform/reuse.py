@@ -30,7 +30,7 @@ from symgrad.core.expr import (
     where,
 )  # fmt: skip
 from symgrad.core.functions import BY_HEAD
-from symgrad.core.graph import ancestors, tensor_needs, topological
+from symgrad.core.graph import ancestors, topological
 from symgrad.core.parts import around_points
 from symgrad.core.program import Index, Origin, Program, Statement, Tensor, covers
 
@@ -120,7 +120,7 @@ def inline(program: Program, keep: frozenset[str], pinned: frozenset[str] = froz
     `keep` are outputs; a value that reads `pinned` (quantities updated in place) stays where it is.
     """
     gone: dict[str, Statement] = {}
-    for name in topological(tensor_needs(program)):
+    for name in topological(program.needs):
         first = _resolved(program.definitions[name][0], gone)
         if name not in keep and _goes(first, program, pinned):
             gone[name] = first
