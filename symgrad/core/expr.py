@@ -131,13 +131,37 @@ def times(*factors: Any) -> Any:
             return sp.Mul(*factors)
         bases.add(base)
         parts.append(part)
-    if len(parts) < 2 or (number is not sp.S.One and any(part.is_Add for part in parts)):
+    if len(parts) + (number is not sp.S.One) < 2 or (number is not sp.S.One and any(part.is_Add for part in parts)):
         return sp.Mul(*factors)
     parts.sort(key=_BY_SYMPY)
     return sp.Mul._from_args(parts if number is sp.S.One else [number, *parts])  # type: ignore[attr-defined]
 
 
-_BY_SYMPY = cmp_to_key(lambda one, two: one.compare(two))
+def plus(*terms: Any) -> Any:
+    """The sum, equal to SymPy's; where nothing can combine it is only put in order.
+
+    Nothing does with at most one number and terms that differ in more than their number.
+    """
+    number, kinds = sp.S.Zero, set()
+    parts: list[Any] = []
+    for term in terms:
+        if term.is_Rational or term.is_Float:
+            if number is not sp.S.Zero or (term.is_zero and term is not sp.S.Zero):
+                return sp.Add(*terms)
+            number = term
+            continue
+        kind = term.as_coeff_Mul()[1] if term.is_Mul and term.is_commutative else term if _base(term) is not None else None
+        if kind is None or kind.is_Add or term.is_Add or kind in kinds:
+            return sp.Add(*terms)
+        kinds.add(kind)
+        parts.append(term)
+    if len(parts) + (number is not sp.S.Zero) < 2:
+        return sp.Add(*terms)
+    parts.sort(key=_BY_SYMPY)
+    return sp.Add._from_args(parts if number is sp.S.Zero else [number, *parts])  # type: ignore[attr-defined]
+
+
+_BY_SYMPY: Callable[[Any], Any] = cmp_to_key(sp.Basic.compare)
 
 
 def _base(factor: Any) -> Any:

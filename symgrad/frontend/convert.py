@@ -14,7 +14,7 @@ import sympy as sp
 from sympy import Expr
 
 from symgrad.core.errors import Span, SymgradError
-from symgrad.core.expr import access, applied, call, gradient, index_symbol, nodes, reduction, times, where
+from symgrad.core.expr import access, applied, call, gradient, index_symbol, nodes, plus, reduction, times, where
 from symgrad.core.functions import FUNCTIONS, function_hint
 from symgrad.core.graph import components
 from symgrad.core.layout import shape
@@ -117,12 +117,12 @@ class Converter:
 
     def sum(self, tree: Sum) -> Expr:
         values = [(sign, self.value(term)) for sign, term in tree.terms]
-        terms = [value if sign == 1 else sign * value for sign, value in values]
+        terms = [value if sign == 1 else -value for sign, value in values]
         return self.remember(sp.Add, terms)
 
     def remember(self, head: Any, parts: list[Any]) -> Expr:
         """The sum or product of the parts, their order noted for the printers."""
-        total = times(*parts) if head is sp.Mul else head(*parts)
+        total = times(*parts) if head is sp.Mul else plus(*parts)
         if total.func == head:
             order = tuple(dict.fromkeys(shape(p) for part in parts for p in head.make_args(part)))
             self.written.setdefault(shape(total), order)

@@ -34,6 +34,7 @@ from symgrad.core.expr import (
     name_of,
     nodes,
     outermost,
+    plus,
     powers,
     reductions,
     split_call,
@@ -156,7 +157,7 @@ def _terms_with(value: Expr) -> dict[Any, list[Expr]]:
 
 def _derivative(by: Expr, terms: dict[Any, list[Expr]], result: Expr | None) -> Expr:
     parts = [derivative(term, by, result) for term in terms[by]]
-    return parts[0] if len(parts) == 1 else sp.Add(*parts)
+    return parts[0] if len(parts) == 1 else plus(*parts)
 
 
 def _multiply(*factors: Expr) -> Expr:
@@ -245,7 +246,7 @@ def _rule(node: Any, memo: dict[Any, Expr], result: Expr | None) -> Expr:
 
 def _add(*terms: Expr) -> Expr:
     others = [term for term in terms if term is not sp.S.Zero]
-    return others[0] if len(others) == 1 else sp.Add(*others)
+    return others[0] if len(others) == 1 else plus(*others)
 
 
 def derivative_call(node: Any, place: int) -> Expr:
