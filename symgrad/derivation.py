@@ -355,6 +355,8 @@ def only(program: Program, statements: list[Statement]) -> Program:
 
 def _extents(statements: list[Statement], ranges: Mapping[str, Index], program: Program) -> dict[str, Index]:
     """Ranges that say what a symbol in an index is, as T in h[T], where no other range does."""
+    if not program.ranges:
+        return {}
     known = {symbol for index in ranges.values() for symbol in (index.lo + index.hi).free_symbols}
     read = {symbol for s in statements for symbol in free_indices(s.value)} - known
     return {name: index for name, index in program.ranges.items() if not read.isdisjoint((index.lo + index.hi).free_symbols)}

@@ -14,7 +14,17 @@ from sympy import Dummy, Expr, Symbol
 from symgrad.core.affine import bounds, nonnegative
 from symgrad.core.dependence import order
 from symgrad.core.errors import SymgradError
-from symgrad.core.expr import free_indices, gathers, index_symbol, indices_of, is_access, is_reduction, name_of, split_reduction
+from symgrad.core.expr import (
+    binds,
+    free_indices,
+    gathers,
+    index_symbol,
+    indices_of,
+    is_access,
+    is_reduction,
+    name_of,
+    split_reduction,
+)
 from symgrad.core.parts import conditions, crooked, gap, never_outside, overlap, region, uncovered, within
 from symgrad.core.program import Index, Program, Statement
 from symgrad.core.ranges import also, count, limits, scoped
@@ -33,7 +43,8 @@ def check(program: Program) -> Program:
                 place(index_symbol(_twice(symbols))),
                 "use another index in the sum",
             )
-        _check_shadow(statement, statement.value, frozenset(symbols))
+        if binds(statement.value):
+            _check_shadow(statement, statement.value, frozenset(symbols))
         for symbol in free_indices(statement.value):
             if symbol not in symbols and symbol not in sizes:
                 raise _free_index(statement, symbol, program)

@@ -20,7 +20,7 @@ from sympy import Expr
 
 from symgrad.core.errors import SymgradError
 from symgrad.core.expr import gathers, indices_of, position, where
-from symgrad.core.graph import components, tensor_needs
+from symgrad.core.graph import components
 from symgrad.core.guards import on_places
 from symgrad.core.meaning import Env, Place, Watch, compiled, ranging
 from symgrad.core.program import Program, Statement, outer_first
@@ -84,7 +84,7 @@ class _Evaluator:
         self.lowest = {name: tuple(int(self.extent(a.lo)) for a in t.axes) for name, t in program.tensors.items()}
 
     def run(self) -> dict[str, Any]:
-        for group in components(tensor_needs(self.program)):
+        for group in components(self.program.needs):
             for name in group:
                 shape = tuple(int(self.extent(axis.extent)) for axis in self.program.tensors[name].axes)
                 self.cells[name] = _full(shape, mpmath.mpf(0))

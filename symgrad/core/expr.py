@@ -14,12 +14,13 @@ rather than capture. (SymPy's own derivative of a Sum captures indices, so SymPy
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
+from functools import cmp_to_key, lru_cache
+from itertools import pairwise
 from typing import Any
 
 import sympy as sp
 from sympy import Expr, Function, Indexed, IndexedBase, Symbol
-from sympy.core.function import AppliedUndef
+from sympy.core.function import AppliedUndef, UndefinedFunction
 
 REDUCE, CALL = "reduce_", "call_"  # prefixes of heads, so that no name of a user is a head of ours
 
@@ -33,6 +34,7 @@ def head(name: str) -> Any:
 where, gradient = head("where"), head("gradient")
 
 
+@lru_cache(maxsize=1 << 12)
 def index_symbol(name: str) -> Symbol:
     return Symbol(name, integer=True)
 
@@ -53,7 +55,22 @@ def access(name: str, *indices: Any) -> Expr:
 @lru_cache(maxsize=1 << 16)
 def _scalar(name: str) -> Symbol:
     # SymPy remembers its last thousand symbols; a long program has more, and each costs its assumptions anew
-    return Symbol(name)
+    symbol = Symbol(name)
+    getattr(symbol, "_assumptions", {}).update(_unknown())
+    return symbol
+
+
+@lru_cache(maxsize=1)
+def _unknown() -> dict[str, bool | None]:
+    """What SymPy finds out about a symbol that nothing is said of: it commutes, and all else is open.
+
+    It would ask 30 questions of every symbol anew, which takes longer than what is then done with the symbol.
+    """
+    symbol = Symbol("x")
+    for name in dir(symbol):
+        if name.startswith("is_"):
+            getattr(symbol, name)  # the answer stays with the symbol
+    return dict(getattr(symbol, "_assumptions", {}))
 
 
 def is_access(expr: Any) -> bool:
@@ -84,6 +101,79 @@ def reduction(op: str, body: Expr, limits: Sequence[Sequence[Any]]) -> Expr:
 def mean(body: Expr, limits: Sequence[Sequence[Any]]) -> Expr:
     """A mean is a sum over its count."""
     return reduction("sum", body, limits) / sp.Mul(*(hi - lo + 1 for _, lo, hi in limits))
+
+
+def applied(head: Any, args: Sequence[Any]) -> Any:
+    """A function of arguments.
+
+    SymPy looks for a value at each: 0, pi, i x, … An access is none of these, since nothing is known of it.
+    """
+    if all(map(is_access, args)) and not isinstance(head, UndefinedFunction):
+        return head(*args, evaluate=False)
+    return head(*args)
+
+
+def times(*factors: Any) -> Any:
+    """The product, equal to SymPy's; where nothing can combine it is only put in order.
+
+    Nothing does with at most one number, which meets no sum, and bases that all differ. SymPy asks each factor much more.
+    """
+    number, bases = sp.S.One, set()
+    parts: list[Any] = []
+    for part in (part for factor in factors for part in (factor.args if factor.is_Mul else (factor,))):
+        if part.is_Rational or part.is_Float:
+            if part is not sp.S.One and (number is not sp.S.One or part.is_zero):
+                return sp.Mul(*factors)
+            number = number if part is sp.S.One else part
+            continue
+        base = _base(part)
+        if base is None or base in bases:
+            return sp.Mul(*factors)
+        bases.add(base)
+        parts.append(part)
+    if len(parts) + (number is not sp.S.One) < 2 or (number is not sp.S.One and any(part.is_Add for part in parts)):
+        return sp.Mul(*factors)
+    parts.sort(key=_BY_SYMPY)
+    return sp.Mul._from_args(parts if number is sp.S.One else [number, *parts])  # type: ignore[attr-defined]
+
+
+def plus(*terms: Any) -> Any:
+    """The sum, equal to SymPy's; where nothing can combine it is only put in order.
+
+    Nothing does with at most one number and terms that differ in more than their number.
+    """
+    number, kinds = sp.S.Zero, set()
+    parts: list[Any] = []
+    for term in terms:
+        if term.is_Rational or term.is_Float:
+            if number is not sp.S.Zero or (term.is_zero and term is not sp.S.Zero):
+                return sp.Add(*terms)
+            number = term
+            continue
+        kind = term.as_coeff_Mul()[1] if term.is_Mul and term.is_commutative else term if _base(term) is not None else None
+        if kind is None or kind.is_Add or term.is_Add or kind in kinds:
+            return sp.Add(*terms)
+        kinds.add(kind)
+        parts.append(term)
+    if len(parts) + (number is not sp.S.Zero) < 2:
+        return sp.Add(*terms)
+    parts.sort(key=_BY_SYMPY)
+    return sp.Add._from_args(parts if number is sp.S.Zero else [number, *parts])  # type: ignore[attr-defined]
+
+
+_BY_SYMPY: Callable[[Any], Any] = cmp_to_key(sp.Basic.compare)
+
+
+def _base(factor: Any) -> Any:
+    """What a factor is a rational power of, all exponentials one base; None where SymPy should be asked."""
+    if factor.is_Symbol or factor.is_Add or isinstance(factor, Indexed):
+        return factor
+    if factor.is_Pow:
+        own = factor.base.is_Symbol or factor.base.is_Add or isinstance(factor.base, Indexed)
+        return factor.base if own and factor.exp.is_Rational else None
+    if isinstance(factor, sp.exp):
+        return sp.E
+    return factor if isinstance(factor, Function) and factor.is_commutative else None
 
 
 def is_reduction(expr: Any) -> bool:
@@ -181,6 +271,7 @@ def replace_nodes(expr: Any, mapping: Mapping[Any, Any]) -> Any:
     return walk(expr)
 
 
+@lru_cache(maxsize=1 << 14)
 def binds(expr: Any) -> bool:
     """True where a reduction stands in the expression."""
     return any(map(is_reduction, nodes(expr)))
@@ -207,8 +298,17 @@ def rename_bound(expr: Any, names: Callable[[Any, set[str]], Any]) -> Any:
     return walk(expr, {str(s) for s in free_symbols(expr)})
 
 
-def nodes(expr: Any, enter: Callable[[Any], bool] = lambda _: True) -> Iterator[Any]:
+def nodes(expr: Any, enter: Callable[[Any], bool] | None = None) -> Iterable[Any]:
     """Every distinct node, arguments first, in a fixed order; of an access only what its indices gather by."""
+    return _all_nodes(expr) if enter is None else _nodes(expr, enter)
+
+
+@lru_cache(maxsize=1 << 14)
+def _all_nodes(expr: Any) -> tuple[Any, ...]:
+    return tuple(_nodes(expr, lambda _: True))
+
+
+def _nodes(expr: Any, enter: Callable[[Any], bool]) -> Iterator[Any]:
     seen: set[Any] = set()
     stack: list[tuple[Any, bool]] = [(expr, False)]
     while stack:
@@ -224,16 +324,22 @@ def nodes(expr: Any, enter: Callable[[Any], bool] = lambda _: True) -> Iterator[
                 stack.extend((arg, False) for arg in reversed(node.args))
 
 
-def accesses(expr: Any, enter: Callable[[Any], bool] = lambda _: True) -> tuple[Expr, ...]:
+def accesses(expr: Any, enter: Callable[[Any], bool] | None = None) -> tuple[Expr, ...]:
     """The distinct accesses, in a fixed order, those inside reductions too."""
     return tuple(node for node in nodes(expr, enter) if is_access(node))
 
 
+def outermost(expr: Any) -> Iterable[Any]:
+    """As `nodes`, without going into reductions."""
+    return nodes(expr, lambda node: not is_reduction(node)) if binds(expr) else nodes(expr)
+
+
 def reductions(expr: Any) -> tuple[Expr, ...]:
     """The outermost reduction nodes."""
-    return tuple(n for n in nodes(expr, lambda node: not is_reduction(node)) if is_reduction(n))
+    return tuple(n for n in outermost(expr) if is_reduction(n)) if binds(expr) else ()
 
 
+@lru_cache(maxsize=1 << 14)
 def free_symbols(expr: Any) -> tuple[Symbol, ...]:
     """Symbols that are free in `expr` (tensors by their label), bound indices left out; sorted by name."""
     memo: dict[Any, frozenset[Any]] = {}
@@ -251,7 +357,10 @@ def free_symbols(expr: Any) -> tuple[Symbol, ...]:
             memo[node] = frozenset({node})
         else:
             memo[node] = frozenset().union(*(memo.get(arg, frozenset()) for arg in node.args))
-    return tuple(sorted(memo[expr], key=lambda s: (s.name, s.sort_key())))
+    out = tuple(sorted(memo[expr], key=lambda s: str(s.name)))
+    if all(one.name != two.name for one, two in pairwise(out)):
+        return out
+    return tuple(sorted(out, key=lambda s: (s.name, s.sort_key())))
 
 
 def free_indices(expr: Any) -> tuple[Symbol, ...]:
@@ -269,7 +378,7 @@ def powers(expr: Expr) -> dict[Expr, Expr]:
 
 
 def from_powers(factors: Mapping[Expr, Expr]) -> Expr:
-    return sp.Mul(*(base**exponent for base, exponent in factors.items()))
+    return times(*(base**exponent for base, exponent in factors.items()))
 
 
 def position(limits: Sequence[Sequence[Any]] | Iterable[Any]) -> Expr:

@@ -19,7 +19,7 @@ import sympy as sp
 from sympy import Expr, Function
 
 from symgrad.core.errors import did_you_mean
-from symgrad.core.expr import where
+from symgrad.core.expr import applied, where
 
 Args = tuple[Expr, ...]
 Partial = Callable[[int, Args, Expr], Expr]
@@ -120,8 +120,8 @@ def _selu(u: Any) -> Any:
 ROWS: tuple[ScalarFunction, ...] = (
     _row("exp", sp.exp, lambda u, y: y, mpmath.exp, "np.exp({0})"),
     _row("log", sp.log, lambda u, y: 1 / u, mpmath.log, "np.log({0})", spellings=("ln",), simple=True),
-    _row("sin", sp.sin, lambda u, y: sp.cos(u), mpmath.sin, "np.sin({0})", simple=True),
-    _row("cos", sp.cos, lambda u, y: -sp.sin(u), mpmath.cos, "np.cos({0})", simple=True),
+    _row("sin", sp.sin, lambda u, y: applied(sp.cos, [u]), mpmath.sin, "np.sin({0})", simple=True),
+    _row("cos", sp.cos, lambda u, y: -applied(sp.sin, [u]), mpmath.cos, "np.cos({0})", simple=True),
     _row("tan", sp.tan, lambda u, y: 1 + y**2, mpmath.tan, "np.tan({0})", simple=True),
     _row(
         "asin",

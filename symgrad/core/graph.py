@@ -48,7 +48,7 @@ def components(needs: Mapping[str, Sequence[str]]) -> list[list[str]]:
 
 def in_rings(program: Program) -> frozenset[str]:
     """The quantities that need themselves, directly or through others."""
-    needs = tensor_needs(program)
+    needs = program.needs
     return frozenset(n for group in components(needs) for n in group if len(group) > 1 or n in needs[n])
 
 
@@ -58,16 +58,9 @@ def _lower(name: str, needs: Mapping[str, Sequence[str]], low: dict[str, int], w
             low[name] = min(low[name], low[other])
 
 
-def tensor_needs(program: Program) -> dict[str, list[str]]:
-    needs: dict[str, dict[str, None]] = {name: {} for name in program.defined}
-    for statement in program.statements:
-        needs[statement.name].update(dict.fromkeys(statement.read_names))
-    return {name: list(found) for name, found in needs.items()}
-
-
 def ordered(program: Program) -> list[Statement]:
     """The statements so that each follows the definitions it reads."""
-    return [s for name in topological(tensor_needs(program)) for s in program.definitions[name]]
+    return [s for name in topological(program.needs) for s in program.definitions[name]]
 
 
 def top_down(program: Program, loss: str) -> list[Statement]:
@@ -85,14 +78,14 @@ def top_down(program: Program, loss: str) -> list[Statement]:
             seen.add(statement.name)
         else:
             return candidate
-    needs = {name: reads[::-1] for name, reads in tensor_needs(program).items()}
+    needs = {name: reads[::-1] for name, reads in program.needs.items()}
     order = [name for name in reversed(topological({loss: needs[loss], **needs})) if name in wanted]
     return [s for name in order for s in program.definitions[name]]
 
 
 def ancestors(program: Program, names: Iterable[str]) -> set[str]:
     """All that `names` depend on, themselves included."""
-    needs = tensor_needs(program)
+    needs = program.needs
     seen: set[str] = set()
     stack = list(names)
     while stack:

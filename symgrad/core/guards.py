@@ -48,7 +48,7 @@ def on_places(statement: Statement, program: Program) -> tuple[Any, ...]:
 
 def needed(statement: Statement, program: Program) -> tuple[Any, ...]:
     """`on_places` where the target, or what its indices read, may leave its array without it; else nothing."""
-    conditions = on_places(statement, program)
+    conditions = on_places(statement, program) if indices_of(statement.target) else ()
     if not conditions:
         return ()
     reads = (statement.target, *(gather for index in indices_of(statement.target) for gather in accesses(index)))

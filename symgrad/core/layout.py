@@ -14,6 +14,7 @@ below the line, and a minus sign goes into a difference there: -(1 - t)/(1 - y) 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import sympy as sp
@@ -48,6 +49,8 @@ ADJOINT, PARAM, QUANTITY, DIFFERENCE, CALL, BRACKET, REDUCTION = range(7)
 
 def shape(expr: Any) -> Any:
     """The expression with indices left out, so that z_j and z_l are ordered alike."""
+    if not any(isinstance(node, Indexed) for node in nodes(expr)):
+        return expr
     return rewrite(expr, lambda n: sp.Symbol(name_of(n)) if isinstance(n, Indexed) else n)
 
 
@@ -179,7 +182,10 @@ class Layout:
             # n - N + K: an index before extents, which have capitals
             terms.sort(key=lambda t: (bool(t.is_number), str(t.as_coeff_Mul()[1])[0].isupper(), str(t.as_coeff_Mul()[1])))
         else:
-            terms.sort(key=lambda t: (bool(t.is_number), self._first(t), sum(1 for _ in nodes(t)), _text_key(t)))
+            keys = {term: (bool(term.is_number), self._first(term), len(tuple(nodes(term)))) for term in terms}
+            if len(set(keys.values())) < len(terms):  # the text decides ties alone, and takes long
+                terms.sort(key=_text_key)
+            terms.sort(key=keys.__getitem__)
         for place, term in enumerate(terms):
             if self._sign(term)[0] > 0:
                 return [terms.pop(place), *terms]
@@ -372,6 +378,7 @@ def _product(factors: list[Tree]) -> Tree:
     return Prod(tuple(("*", factor) for factor in factors))
 
 
+@lru_cache(maxsize=1 << 12)
 def float_text(number: Any) -> str:
     """The shortest decimal text that reads back as the same number."""
     for digits in range(1, 41):
@@ -384,6 +391,7 @@ def float_text(number: Any) -> str:
     return mantissa + (f"e{exponent.lstrip('+')}" if exponent else "")
 
 
+@lru_cache(maxsize=1 << 14)
 def _text_key(expr: Any) -> str:
     # sort_key of SymPy compares by class first; the text is stable and independent of creation order
     return sp.srepr(expr) if len(expr.args) < 8 else str(expr)

@@ -138,7 +138,7 @@ class Statement:
     op: str | None = None
     origin: Origin = field(default=Origin(), compare=False, repr=False)
 
-    @property
+    @cached_property
     def name(self) -> str:
         return name_of(self.target)
 
@@ -153,13 +153,17 @@ class Statement:
         inner = {index.symbol for index in self.domain}
         return tuple(i for i in self.outer if not inner.isdisjoint(i.lo.free_symbols | i.hi.free_symbols))
 
-    @property
+    @cached_property
     def reduced(self) -> tuple[Index, ...]:
+        if not self.domain:
+            return ()
         kept = set(self.target.free_symbols)
         return tuple(index for index in self.domain if index.symbol not in kept)
 
-    @property
+    @cached_property
     def outer(self) -> tuple[Index, ...]:
+        if not self.domain:
+            return ()
         kept = set(self.target.free_symbols)
         return tuple(index for index in self.domain if index.symbol in kept)
 
@@ -272,6 +276,14 @@ class Program:
             for name in statement.read_names:
                 out.setdefault(name, []).append(statement)
         return {name: tuple(found) for name, found in out.items()}
+
+    @cached_property
+    def needs(self) -> Mapping[str, tuple[str, ...]]:
+        """The quantities that each defined one reads."""
+        needs: dict[str, dict[str, None]] = {name: {} for name in self.defined}
+        for statement in self.statements:
+            needs[statement.name].update(dict.fromkeys(statement.read_names))
+        return {name: tuple(found) for name, found in needs.items()}
 
     @cached_property
     def needed_sizes(self) -> Mapping[Symbol, Statement]:

@@ -7,6 +7,7 @@ all its uses must agree. A quantity that is defined in parts has the least axis 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import combinations
 from typing import Any
 
@@ -16,7 +17,7 @@ from sympy import Dummy, Expr, Symbol
 from symgrad.core.affine import Ends, bounds, coefficients, greatest_of, least_of, nonnegative
 from symgrad.core.draft import Draft, Equation
 from symgrad.core.errors import Span, SymgradError
-from symgrad.core.expr import gathers, indices_of, is_access, is_index, is_reduction, name_of, nodes, split_reduction, where
+from symgrad.core.expr import binds, gathers, indices_of, is_access, is_index, is_reduction, name_of, nodes, split_reduction, where
 from symgrad.core.parts import hull
 from symgrad.core.program import whole_axis
 
@@ -124,7 +125,7 @@ class Ranges:
     def _read(self, equation: Equation) -> None:
         around: Scope = {s: equation.ranges.get(str(s)) for s in equation.every}
         self._check_scope(around, equation.origin.span)
-        for node in nodes(equation.value):
+        for node in nodes(equation.value) if binds(equation.value) else ():
             if is_reduction(node):
                 bound = {limit[0]: (tuple(limit[1:]) or None) for limit in split_reduction(node)[2]}
                 self._check_scope({**around, **bound}, equation.origin.span)
@@ -326,7 +327,7 @@ def is_affine(expr: Expr, scope: Scope) -> bool:
     return not gathers(expr) and coefficients(expr, list(scope)) is not None
 
 
-def limits(expr: Any) -> Iterator[Any]:
-    for node in sp.preorder_traversal(expr):
-        if is_reduction(node):
-            yield from split_reduction(node)[2]
+@lru_cache(maxsize=1 << 14)
+def limits(expr: Any) -> tuple[Any, ...]:
+    """The limits of all reductions in an expression, outer ones first."""
+    return tuple(limit for node in sp.preorder_traversal(expr) if is_reduction(node) for limit in split_reduction(node)[2])

@@ -21,6 +21,7 @@ from symgrad.core.errors import Span, SymgradError
 from symgrad.core.expr import (
     access,
     accesses,
+    binds,
     index_symbol,
     indices_of,
     is_access,
@@ -122,7 +123,7 @@ def _free_in_ends(equation: Equation) -> Iterator[Symbol]:
     outer = frozenset(equation.every)
     own = [s for ends in equation.ranges.values() for end in ends for s in sorted(end.free_symbols - outer, key=str)]
     yield from own
-    stack = [(equation.value, outer)]
+    stack = [(equation.value, outer)] if binds(equation.value) else []
     while stack:
         node, around = stack.pop()
         if is_reduction(node):
@@ -195,7 +196,7 @@ def _statement(equation: Equation, ranges: Ranges) -> Statement:
 
 def fill(expr: Any, ranges: Ranges) -> Any:
     """Open limits `(i,)` become `(i, lo, hi)`."""
-    if not expr.args or is_access(expr):
+    if not binds(expr) or is_access(expr):
         return expr
     if is_reduction(expr):
         op, body, limits = split_reduction(expr)

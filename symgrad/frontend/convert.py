@@ -14,7 +14,7 @@ import sympy as sp
 from sympy import Expr
 
 from symgrad.core.errors import Span, SymgradError
-from symgrad.core.expr import access, call, gradient, index_symbol, nodes, reduction, where
+from symgrad.core.expr import access, applied, call, gradient, index_symbol, nodes, plus, reduction, times, where
 from symgrad.core.functions import FUNCTIONS, function_hint
 from symgrad.core.graph import components
 from symgrad.core.layout import shape
@@ -116,12 +116,13 @@ class Converter:
         return result
 
     def sum(self, tree: Sum) -> Expr:
-        terms = [sign * self.value(term) for sign, term in tree.terms]
+        values = [(sign, self.value(term)) for sign, term in tree.terms]
+        terms = [value if sign == 1 else -value for sign, value in values]
         return self.remember(sp.Add, terms)
 
     def remember(self, head: Any, parts: list[Any]) -> Expr:
         """The sum or product of the parts, their order noted for the printers."""
-        total = head(*parts)
+        total = times(*parts) if head is sp.Mul else plus(*parts)
         if total.func == head:
             order = tuple(dict.fromkeys(shape(p) for part in parts for p in head.make_args(part)))
             self.written.setdefault(shape(total), order)
@@ -133,7 +134,7 @@ class Converter:
             value = self.value(factor)
             if op == "/" and value == 0:
                 raise SymgradError("SG117", "division by zero", span(factor))
-            factors.append(1 / value if op == "/" else value)
+            factors.append(value if op != "/" else 1 / value if value.is_number else value**-1)
         return self.remember(sp.Mul, factors)
 
     def pow(self, tree: Pow) -> Expr:
@@ -167,7 +168,7 @@ class Converter:
         if (row.arity is not None and len(args) != row.arity) or (row.arity is None and len(args) < 2):
             wanted = row.arity if row.arity is not None else "at least 2"
             raise SymgradError("SG118", f"{tree.function} takes {wanted} argument(s), here it has {len(args)}", span(tree))
-        return row.head(*args)
+        return applied(row.head, args)
 
     def where(self, tree: Call) -> Expr:
         if len(tree.args) != 3:

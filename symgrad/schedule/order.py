@@ -15,7 +15,7 @@ from sympy import Expr
 
 from symgrad.core.affine import bounds, solved_sizes
 from symgrad.core.dependence import Item, Loop, Step, order
-from symgrad.core.expr import accesses, indices_of, is_reduction, nodes, where
+from symgrad.core.expr import accesses, binds, indices_of, where
 from symgrad.core.guards import needed
 from symgrad.core.parts import crooked, gap, region
 from symgrad.core.program import Index, Program, Statement, covers, outer_first, scatters
@@ -100,7 +100,7 @@ def _kernels(items: Sequence[Item], adding: set[int], program: Program, aliases:
 
 
 def kernel(statement: Statement, adds: bool, times: tuple[Index, ...] = ()) -> Map | Contract:
-    if any(is_reduction(node) for node in nodes(statement.value)):
+    if binds(statement.value):
         raise AssertionError(f"not normalized: {statement}")
     if scatters(statement):
         return Map(statement, outer_first(statement.domain), True, True, times)

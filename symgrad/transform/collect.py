@@ -23,6 +23,7 @@ from symgrad.core.expr import (
     is_access,
     is_index,
     is_reduction,
+    plus,
     rebuild,
     reduction,
     split_reduction,
@@ -109,7 +110,7 @@ def _add(group: Sequence[Statement]) -> Statement:
         return replace(first, op="sum" if first.reduced else None)
     parts = tuple(part for s in group for part in s.origin.contributions)
     origin = replace(first.origin, contributions=parts)
-    return Statement(first.target, sp.Add(*(s.value for s in group)), first.domain, "sum" if first.reduced else None, origin)
+    return Statement(first.target, plus(*(s.value for s in group)), first.domain, "sum" if first.reduced else None, origin)
 
 
 def _sum(tensor: Tensor, merged: Sequence[Statement]) -> Statement:

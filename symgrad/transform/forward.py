@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 
 from symgrad.core.errors import SymgradError
 from symgrad.core.expr import access, indices_of, name_of
-from symgrad.core.graph import descendants, tensor_needs, topological
+from symgrad.core.graph import descendants, topological
 from symgrad.core.program import Program, Statement, Tensor
 from symgrad.transform.functions import complete
 from symgrad.transform.linearize import inside, linearize, reals_of
@@ -38,7 +38,7 @@ def _reached(program: Program, wrt: tuple[str, ...], names: dict[str, str]) -> d
     found: dict[int, list[Statement]] = {}
     failed: dict[str, SymgradError] = {}
     active = frozenset(names)
-    order = [s for name in topological(tensor_needs(program)) if name in names for s in program.definitions.get(name, ())]
+    order = [s for name in topological(program.needs) if name in names for s in program.definitions.get(name, ())]
     for statement in order:
         try:
             found[id(statement)] = list(_tangents(statement, names, active, program))

@@ -33,11 +33,14 @@ from symgrad.core.expr import (
     is_reduction,
     name_of,
     nodes,
+    outermost,
+    plus,
     powers,
     reductions,
     split_call,
     split_reduction,
     substitute,
+    times,
     where,
 )  # fmt: skip
 from symgrad.core.functions import BY_HEAD, FUNCTIONS
@@ -122,7 +125,7 @@ def _terms(value: Expr, names: frozenset[str], result: Expr | None = None) -> It
     """
     terms = _terms_with(value)
     result = None if value.is_Add else result
-    for read in accesses(value, lambda node: not is_reduction(node)):
+    for read in filter(is_access, outermost(value)):
         if name_of(read) in names:
             partial = _derivative(read, terms, result)
             if partial != 0:
@@ -146,7 +149,7 @@ def _terms_with(value: Expr) -> dict[Any, list[Expr]]:
     """For every access and reduction the terms of a sum that hold it, so that each term is differentiated by those alone."""
     out: dict[Any, list[Expr]] = {}
     for term in sp.Add.make_args(value):
-        for node in nodes(term, lambda node: not is_reduction(node)):
+        for node in outermost(term):
             if is_access(node) or is_reduction(node):
                 out.setdefault(node, []).append(term)
     return out
@@ -154,7 +157,7 @@ def _terms_with(value: Expr) -> dict[Any, list[Expr]]:
 
 def _derivative(by: Expr, terms: dict[Any, list[Expr]], result: Expr | None) -> Expr:
     parts = [derivative(term, by, result) for term in terms[by]]
-    return parts[0] if len(parts) == 1 else sp.Add(*parts)
+    return parts[0] if len(parts) == 1 else plus(*parts)
 
 
 def _multiply(*factors: Expr) -> Expr:
@@ -165,7 +168,8 @@ def _multiply(*factors: Expr) -> Expr:
     factors = _under_one_condition(factors)
     exponentials = [f for factor in factors for f in sp.Mul.make_args(factor) if isinstance(f, sp.exp)]
     if len(exponentials) < 2:
-        return sp.Mul(*factors)
+        others = [f for f in factors if f is not sp.S.One]
+        return others[0] if len(others) == 1 else times(*others)
     flat = [f for factor in factors for f in sp.Mul.make_args(factor)]
     rest = [f for f in flat if not isinstance(f, sp.exp)]
     return sp.Mul(*rest, *exponentials, evaluate=False)
@@ -188,6 +192,8 @@ def inside(outer: Expr, inner: Expr) -> Expr:
 
 def _under_one_condition(factors: tuple[Expr, ...]) -> tuple[Expr, ...]:
     chosen = [f for factor in factors for f in sp.Mul.make_args(factor) if f.func == where and f.args[2] == 0]
+    if len(chosen) < 2:
+        return factors
     conditions = [f.args[0] for f in chosen]
     if len(set(conditions)) == len(conditions):
         return factors
@@ -223,19 +229,24 @@ def _rule(node: Any, memo: dict[Any, Expr], result: Expr | None) -> Expr:
     if all(d == 0 for d in inner):
         return sp.S.Zero
     if node.is_Add:
-        return sp.Add(*inner)
+        return _add(*inner)
     if node.is_Mul:
         args = node.args
-        return sp.Add(*(_multiply(d, *args[:k], *args[k + 1 :]) for k, d in enumerate(inner) if d != 0))
+        return _add(*(_multiply(d, *args[:k], *args[k + 1 :]) for k, d in enumerate(inner) if d != 0))
     if node.is_Pow:
         return _power_rule(node, inner[0], inner[1], result)
     if is_call(node):
-        return sp.Add(*(_multiply(derivative_call(node, k), d) for k, d in enumerate(inner) if d != 0))
+        return _add(*(_multiply(derivative_call(node, k), d) for k, d in enumerate(inner) if d != 0))
     row = BY_HEAD[node.func]
     if row.partial is None:
         raise _Constant(row.name, f"{row.name} has no derivative that training could use")
     value = node if result is None else result
-    return sp.Add(*(_multiply(row.partial(k, node.args, value), d) for k, d in enumerate(inner) if d != 0))
+    return _add(*(_multiply(row.partial(k, node.args, value), d) for k, d in enumerate(inner) if d != 0))
+
+
+def _add(*terms: Expr) -> Expr:
+    others = [term for term in terms if term is not sp.S.Zero]
+    return others[0] if len(others) == 1 else plus(*others)
 
 
 def derivative_call(node: Any, place: int) -> Expr:
@@ -246,7 +257,7 @@ def derivative_call(node: Any, place: int) -> Expr:
 
 def _power_rule(node: Any, dbase: Expr, dexponent: Expr, result: Expr | None) -> Expr:
     base, exponent = node.args
-    by_base = exponent * _power_below(base, exponent, result) * dbase if dbase != 0 else sp.S.Zero
+    by_base = times(times(exponent, _power_below(base, exponent, result)), dbase) if dbase != 0 else sp.S.Zero
     if dexponent == 0:
         return by_base
     by_exponent = node * sp.log(base)
@@ -283,8 +294,15 @@ def reuse_result(partial: Expr, statement: Statement, inner: tuple[Index, ...] =
             renamed = {symbol: index.symbol}
             forms.append((substitute(value, renamed), access(statement.name, *(substitute(t, renamed) for t in targets))))
     for form, name in forms:
-        partial = _replace(partial, form, name)
+        if _may_hold(partial, form):
+            partial = _replace(partial, form, name)
     return partial
+
+
+def _may_hold(expr: Expr, form: Expr) -> bool:
+    """False where a form, or for a product one of its factors, is certainly nowhere in the expression."""
+    inside = set(nodes(expr))
+    return form in inside or (form.is_Mul and all(base in inside for base in powers(form)))
 
 
 def _replace(expr: Any, form: Expr, name: Expr) -> Any:
@@ -296,10 +314,10 @@ def _replace(expr: Any, form: Expr, name: Expr) -> Any:
         rest = _divide(powers(expr), powers(form))
         if rest is not None:
             return _replace(from_powers(rest), form, name) * name
-    if expr.is_Mul:
-        return _multiply(*(_replace(arg, form, name) for arg in expr.args))
-    args = [_replace(arg, form, name) for arg in expr.args]
-    return expr if tuple(args) == expr.args else expr.func(*args)
+    args = tuple(_replace(arg, form, name) for arg in expr.args)
+    if args == expr.args:
+        return expr
+    return _multiply(*args) if expr.is_Mul else expr.func(*args)
 
 
 def _divide(product: dict[Expr, Expr], by: dict[Expr, Expr]) -> dict[Expr, Expr] | None:

@@ -31,7 +31,7 @@ from symgrad.core.expr import (
     where,
 )  # fmt: skip
 from symgrad.core.functions import BY_HEAD
-from symgrad.core.graph import ancestors, tensor_needs, topological
+from symgrad.core.graph import ancestors, topological
 from symgrad.core.parts import around_points
 from symgrad.core.program import Index, Origin, Program, Statement, Tensor, covers
 
@@ -159,7 +159,7 @@ def inline(program: Program, keep: frozenset[str], pinned: frozenset[str] = froz
     `keep` are outputs; a value that reads `pinned` (quantities updated in place) goes into no output, which may be written over it.
     """
     gone: dict[str, Statement] = {}
-    for name in topological(tensor_needs(program)):
+    for name in topological(program.needs):
         first = _resolved(program.definitions[name][0], gone)
         if name not in keep and _goes(first, program, pinned, keep):
             gone[name] = first

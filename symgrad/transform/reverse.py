@@ -15,7 +15,7 @@ import sympy as sp
 from sympy import Expr
 
 from symgrad.core.errors import SymgradError
-from symgrad.core.expr import access, fresh_index, indices_of, name_of
+from symgrad.core.expr import access, fresh_index, indices_of, name_of, times
 from symgrad.core.graph import ancestors, descendants, in_rings, top_down
 from symgrad.core.parts import around_points
 from symgrad.core.program import Contribution, Index, Origin, Program, Statement, Tensor, outer_first
@@ -133,7 +133,7 @@ def _adjoints(
         reduced = tuple(index for index in within if index.symbol not in kept)
         part = Contribution(statement, term.read, statement.target, target, cotangent, term.partial, reduced)
         origin = Origin(statement.origin.span, contributions=(part,))
-        yield Statement(target, cotangent * term.partial, (*domain, *within), "sum", origin)
+        yield Statement(target, times(cotangent, term.partial), (*domain, *within), "sum", origin)
 
 
 def adjoint_names(program: Program, loss: str) -> dict[str, str]:
