@@ -33,10 +33,10 @@ class Bound:
     reach into other memory, so a model that has such an input is checked every time.
     """
 
-    def __init__(self, module: ModuleType, names: Mapping[str, str], arrays: Mapping[str, Any], indexed: bool) -> None:
-        """`names`: how a quantity is called in the module. `indexed`: some array holds indices."""
+    def __init__(self, module: ModuleType, names: Mapping[str, str], arrays: Mapping[str, Any], indexed: bool, threads: dict[str, int]) -> None:
+        """`names`: how a quantity is called in the module. `indexed`: some array holds indices. `threads`: for chunks of rows."""
         self.arrays = dict(arrays)
-        self._module, self._indexed = module, indexed
+        self._module, self._indexed, self._threads = module, indexed, threads
         # views: the machine code relies on the shapes, and those of the user's arrays may be set
         self._given = {own: arrays[name].view() for name, own in names.items()}
         made = self._compiled() if hasattr(module, "_bound_value_and_grad") else self._whole()
@@ -62,8 +62,12 @@ class Bound:
 
     def _compiled(self) -> tuple[Any, ...]:
         """The machine code with all that it takes; numbers are read off arrays without axes, as Python's `float` does."""
-        sizes, arguments, rest, results = self._module._bound_value_and_grad(**self._given)
-        run = self._module._compiled(self._module._value_and_grad, (*sizes, *arguments, *rest))
+        sizes, arguments, rest, results = self._module._bound_value_and_grad(**self._given, **self._threads)
+        run = getattr(self._module, "_chunked_value_and_grad", None)
+        if run is None:
+            run = self._module._compiled(self._module._value_and_grad, (*sizes, *arguments, *rest))
+        else:  # compiled for numbers, which are arrays from now on
+            run(*sizes, *arguments, *rest)
         _, *found = results.items()
         places = [(name, place) for name, place in found if isinstance(place, int)]
         grads = {name: np.empty((), self._module.F) if isinstance(place, int) else place.view() for name, place in found}

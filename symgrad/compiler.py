@@ -38,25 +38,31 @@ def compile(
     batch: Iterable[str] = (),
     dtype: str = "float64",
     backend: str = "numba",
+    threads: int | None = None,
 ) -> Kernel:
     """A kernel for the loss and its gradients.
 
     loss: as in `derive`. wrt: names; default the declared parameters, else all that is given.
     batch: inputs that get an example axis, first; the loss is then the mean over examples.
     dtype: "float64" or "float32". backend: "numba" (compiled) or "numpy".
+    threads: how many share a call with many examples, with the same result to the last bit; by default SYMGRAD_THREADS,
+    NUMBA_NUM_THREADS or OMP_NUM_THREADS, else the processors that this process may use.
 
-    Raises SG203 (unknown name), SG207 (unknown dtype or backend), SG208 (batch), SG311 (an extent that no
+    Raises SG203 (unknown name), SG207 (unknown dtype or backend, threads below 1), SG208 (batch), SG311 (an extent that no
     array gives), SG402, SG403, SG406 (loss).
     """
     choose("dtype", str(dtype), DTYPES)
     choose("backend", backend, BACKENDS)
+    if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
+        raise SymgradError("SG207", f"there is no number of threads {threads!r}", hint="give a whole number of 1 or more")
     program = expand_gradients(program)
     loss = find_loss(program, loss)
     wrt = [wrt] if isinstance(wrt, str) else wrt
     names = tuple(dict.fromkeys(program.known(name) for name in (wrt or program.params or _real(program))))
     batch = (batch,) if isinstance(batch, str) else tuple(batch)
     primal = lower(program, loss, batch)
-    return Kernel(program, primal, loss, names, batch, str(dtype), backend, emit(program, primal, loss, names, str(dtype), backend))
+    text = emit(program, primal, loss, names, str(dtype), backend)
+    return Kernel(program, primal, loss, names, batch, str(dtype), backend, text, threads)
 
 
 def _real(program: Program) -> list[str]:

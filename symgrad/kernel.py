@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -36,6 +36,7 @@ class Kernel:
     dtype: str
     backend: str
     source: str
+    threads: int | None = None
 
     @cached_property
     def module(self) -> ModuleType:
@@ -43,7 +44,16 @@ class Kernel:
 
     @cached_property
     def _value_and_grad(self) -> Any:
-        return self.module.value_and_grad
+        return self._with_threads("value_and_grad")
+
+    def _with_threads(self, entry: str) -> Any:
+        function = getattr(self.module, entry)
+        return partial(function, **self._threads(entry)) if self._threads(entry) else function
+
+    def _threads(self, entry: str) -> dict[str, int]:
+        """What an entry point is given that shares rows among threads."""
+        takes = "_threads" in getattr(self.module, entry).__code__.co_varnames
+        return {"_threads": self.threads} if takes and self.threads is not None else {}
 
     def __call__(self, /, **arrays: Any) -> tuple[Any, dict[str, Any]]:
         """The loss, and its gradients by name in the shapes of the arrays.
@@ -60,7 +70,7 @@ class Kernel:
     def forward(self, /, **arrays: Any) -> dict[str, Any]:
         """Every quantity that the model defines, by name."""
         try:
-            found: dict[str, Any] = self.module.forward(**arrays)
+            found: dict[str, Any] = self._with_threads("forward")(**arrays)
         except (TypeError, ValueError, MemoryError) as error:
             found = self._refused("forward", arrays, error)
         return found
@@ -86,7 +96,7 @@ class Kernel:
         indices = {name: self.program.tensors[name].values is not None for name in wanted}
         given = {name: in_place(name, arrays[name], self.dtype, indices[name]) for name in wanted}
         try:
-            return Bound(self.module, {name: python_name(name) for name in wanted}, given, any(indices.values()))
+            return Bound(self.module, {name: python_name(name) for name in wanted}, given, any(indices.values()), self._threads("value_and_grad"))
         except (ValueError, MemoryError) as error:
             raise self._refusal(error) from None
 
@@ -99,7 +109,7 @@ class Kernel:
         if all(python_name(name) == name for name in wanted):
             raise error
         try:
-            return getattr(self.module, entry)(**{python_name(name): value for name, value in arrays.items()})
+            return self._with_threads(entry)(**{python_name(name): value for name, value in arrays.items()})
         except (ValueError, MemoryError) as error:
             raise self._refusal(error) from None
 

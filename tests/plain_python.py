@@ -43,11 +43,11 @@ CALLS = []
 
 def plain_module(text: str, folder: Path) -> Any:
     """A kernel's module with no numba in it, which calls gemm wherever it can."""
-    text = re.sub(r"^@njit.*\n|^from llvmlite.*\n|^from numba.*\n|^_(?:BLAS|CACHED) = .*\n", "", text, flags=re.MULTILINE)
+    text = re.sub(r"^@njit.*\n|^from llvmlite.*\n|^from numba.*\n|^_(?:BLAS|CACHED|ALONE) = .*\n", "", text, flags=re.MULTILINE)
     start = text.find("@intrinsic")
     if start >= 0:
         end = text.index("return signature, call", start) + len("return signature, call")
-        text = text[:start] + STAND_IN + text[end:] + "\n_BLAS = (1, 2**63 - 1)\n"
+        text = text[:start] + STAND_IN + text[end:] + "\n_BLAS = _ALONE = (1, 2**63 - 1, 2**24)\n"
     return import_text(folder, text.replace("rows*columns*summed < 200", "False"))
 
 

@@ -65,7 +65,9 @@ def _find_blas():
     return api.PyCapsule_GetPointer(capsule, name), 2**31 - 1
 
 
-_BLAS = _find_blas()
+# (address, largest number it takes, how many multiplications may be its own threads' matter)
+_BLAS = (*_find_blas(), {large})
+_ALONE = (*_BLAS[:2], 2**62)  # for products inside of threads
 '''
 
 # where the right matrix is turned, both are read along their rows; else rows are added to rows
@@ -114,7 +116,7 @@ def _gemm(blas, sizes, alpha, left, right, beta, target):
     if blas[0] == 0 or small or max(max(rows, columns, summed), max(left_step, right_step, step)) > blas[1]:
         _loops(rows, columns, summed, alpha, left, left_row, left_column, right, right_turned, right_step, beta, target, step)
         return
-    tile = {tile} if {alone} < rows*columns*summed <= {large} else max(rows, columns, summed)
+    tile = {tile} if {alone} < rows*columns*summed <= blas[2] else max(rows, columns, summed)
     for inner in range(0, summed, tile):
         factor = beta if inner == 0 else F(1)
         for row in range(0, rows, tile):

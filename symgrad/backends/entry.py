@@ -16,7 +16,7 @@ from functools import cached_property
 
 import sympy as sp
 
-from symgrad.backends import numba, numpy
+from symgrad.backends import numba, numpy, threads
 from symgrad.backends.checks import check_lines
 from symgrad.backends.pycode import affine, indent, python_name
 from symgrad.core.program import Program
@@ -69,8 +69,8 @@ class Part:
 def array_buffers(schedule: Schedule) -> list[str]:
     """Outputs and temporaries that are arrays and not written over an argument."""
     program = schedule.program
-    names = [*schedule.outputs, *schedule.temporaries]
-    return [n for n in names if program.tensors[n].axes and n not in schedule.aliases]
+    names, cells = [*schedule.outputs, *schedule.temporaries], threads.cells(schedule)
+    return [n for n in names if (program.tensors[n].axes or n in cells) and n not in schedule.aliases]
 
 
 def scalar_results(part: Part) -> list[str]:
@@ -79,7 +79,7 @@ def scalar_results(part: Part) -> list[str]:
 
 def support(used: str) -> str:
     """What the text of entry points uses."""
-    known = {"=_CACHED": CACHED, "_KEPT": KEPT, "_compiled(": COMPILED}
+    known = {"=_CACHED": CACHED, "_KEPT": KEPT, "_compiled(": COMPILED, "_in_chunks(": threads.SUPPORT}
     return "\n\n\n".join(text.strip("\n") for word, text in known.items() if word in used)
 
 
@@ -89,7 +89,7 @@ def texts(program: Program, part: Part, dtype: str, backend: str, more: Sequence
     if backend == "numpy":
         return [entry.checked(), *entry.shapes(), entry.arrays()]
     bound = [] if part.name == "forward" else [entry.bound()]
-    return [entry.checked(), *entry.shapes(), entry.first_call(), entry.compiled(), *bound]
+    return [entry.checked(), *entry.rows(), *entry.shapes(), entry.first_call(), *entry.chunked(), entry.compiled(), *bound]
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,8 @@ class _Entry:
 
     @cached_property
     def temporaries(self) -> list[str]:
-        return [name for name in self.buffers if name not in self.schedule.outputs]
+        cells = threads.cells(self.schedule)  # their numbers are returned, not they
+        return [name for name in self.buffers if name not in self.schedule.outputs or name in cells]
 
     @cached_property
     def scalars(self) -> list[str]:
@@ -139,10 +140,42 @@ class _Entry:
 
     @cached_property
     def block_lines(self) -> list[str]:
-        return [numba.block_line(blocks, self.dtype) for blocks in self.schedule.blocks if blocks.short]
+        if not self.schedule.blocks:
+            return []
+        blocks = as_tuple(threads.block_names(self.schedule))
+        return [f"_rows = _, {blocks}, _ = _rows_{self.part.name}({', '.join(self.sizes)})"]
 
-    def function(self, name: str, lines: list[str]) -> str:
-        return f"def {name}({', '.join(self.arguments)}):\n{indent(chr(10).join(lines))}"
+    def rows(self) -> list[str]:
+        """The function that cuts rows into blocks and chunks."""
+        if not self.schedule.blocks:
+            return []
+        doc = '"""Whether no rows need chunks; the rows of a block; all rows and those of a chunk."""'
+        lines = threads.rows_lines(self.schedule, [numba.block_line(blocks, self.dtype) for blocks in self.schedule.blocks])
+        return [f"def _rows_{self.part.name}({', '.join(self.sizes)}):\n{indent(chr(10).join([doc, *lines]))}"]
+
+    def chunked(self) -> list[str]:
+        """The function that stands for a kernel of rows."""
+        if not self.schedule.blocks:
+            return []
+        name, given = self.part.name, [*self.sizes, *self.arguments, *map(python_name, self.buffers)]
+        places = threads.places(self.schedule, given)
+        inner = "(*given[:-1], _ALONE)" if self.more else "given"
+        lines = [
+            f"def _chunked_{name}(threads, rows, *given):",
+            f'    """`_{name}`, where there are many rows in chunks: places of what a chunk has its own of, sums and temporaries."""',
+            "    whole, blocks, chunks = rows",
+            "    if whole:",
+            f"        return _run_{name}(-1, 0, _ALL, *blocks, *given)",
+            f"    return _in_chunks(_run_{name}, threads, blocks, chunks, given, {inner}, ({places}))",
+        ]
+        return ["\n".join(lines)]
+
+    def function(self, name: str, lines: list[str], more: str = "") -> str:
+        return f"def {name}({', '.join([*self.arguments, *([more] if more else [])])}):\n{indent(chr(10).join(lines))}"
+
+    @property
+    def keyword(self) -> str:
+        return ("*, _threads=None" if self.arguments else "_threads=None") if self.schedule.blocks else ""
 
     @property
     def doc(self) -> str:
@@ -172,18 +205,21 @@ class _Entry:
         """The entry point of a compiled kernel."""
         outputs = [name for name in self.buffers if name not in self.temporaries]
         made = [*map(self.made, outputs), *self.take()]
-        call = f"_run_{self.part.name}({self.call})"
+        call = [unpacked(self.scalars, f"_run_{self.part.name}({self.call})")]
+        if self.schedule.blocks:  # chunks make arrays too
+            given = f"_chunked_{self.part.name}(_threads, _rows, {self.call})"
+            call = self.with_room([unpacked(self.scalars, given)], "MemoryError")
         lines = [
             *self.check(),
             *self.with_room(made, "(MemoryError, ValueError)"),
-            unpacked(self.scalars, call),
+            *call,
             *self.keep(),
         ]
         axes = self.schedule.program.tensors
         shown = {
             shown: python_name(name) if axes[name].axes else f"F({python_name(name)})" for shown, name in self.part.results.items()
         }
-        return self.function(self.part.name, [self.doc, *lines, self.results(shown)])
+        return self.function(self.part.name, [self.doc, *lines, self.results(shown)], self.keyword)
 
     def bound(self) -> str:
         """The function that makes all that a call takes, and says where the results are: arrays, or places in what is returned."""
@@ -193,9 +229,10 @@ class _Entry:
             for shown, name in self.part.results.items()
         ]
         doc = '"""All that the kernel takes: sizes, arguments, the rest; and its results, arrays or places in what it returns."""'
-        groups = (self.sizes, self.arguments, [*map(python_name, self.buffers), *self.more])
+        first = ["_threads", "_rows"] if self.schedule.blocks else []
+        groups = ([*first, *self.sizes], self.arguments, [*map(python_name, self.buffers), *self.more])
         out = f"return {', '.join(map(as_tuple, groups))}, {{{', '.join(where)}}}"
-        return self.function(f"_bound_{self.part.name}", [doc, *self.check(), *lines, out])
+        return self.function(f"_bound_{self.part.name}", [doc, *self.check(), *lines, out], self.keyword)
 
     @property
     def call(self) -> str:
@@ -224,7 +261,7 @@ class _Entry:
         """The function that tells the arrays of a call, for the error where they cannot be made."""
         if not self.guarded:
             return []
-        rows = "".join(f'\n        "{self.label(name)}": ({numpy.shape(self.schedule, name)}),' for name in self.buffers)
+        rows = "".join(f'\n        "{self.label(name)}": ({numpy.shape(self.schedule, name)}),' for name in self.buffers if name not in threads.cells(self.schedule))
         head = f"def _shapes_{self.part.name}({', '.join(self.sizes)}):"
         before = "".join(f"    {line}\n" for line in self.block_lines)
         return [f'{head}\n    """The arrays that a call makes."""\n{before}    return {{{rows}\n    }}']

@@ -11,7 +11,7 @@ from __future__ import annotations
 import textwrap
 from dataclasses import replace
 
-from symgrad.backends import blas, entry, numba, numpy
+from symgrad.backends import blas, entry, numba, numpy, threads
 from symgrad.backends.checks import CHECKS
 from symgrad.backends.entry import Part, array_buffers, scalar_results
 from symgrad.backends.pycode import indent, python_name
@@ -65,10 +65,13 @@ def kernel_text(part: Part, dtype: str, backend: str) -> str:
     buffers = [python_name(name) for name in array_buffers(schedule)]
     scalars = scalar_results(part)
     tables: list[str] = []
-    body = numba.body(schedule, dtype, tables=tables)
-    out = f"    return ({', '.join(python_name(n) for n in scalars)},)" if scalars else "    return ()"
+    cells = threads.cells(schedule)
+    body = numba.body(schedule, dtype, cells, tables=tables)
+    found = [f"{python_name(name)}[()]" if name in cells else python_name(name) for name in scalars]
+    out = f"    return ({', '.join(found)},)" if scalars else "    return ()"
     before = "".join(f"{table}\n\n\n" for table in tables)
-    given = ", ".join([*sizes, *arguments, *buffers, *blas.takes(body)])
+    first = [*threads.HEAD, *threads.block_names(schedule)] if schedule.blocks else []
+    given = ", ".join([*first, *sizes, *arguments, *buffers, *blas.takes(body)])
     # a saved module may lie where nothing can be written
     decorator = numba.DECORATOR.replace("cache=True", "cache=_CACHED")
     return f"{before}{decorator}\ndef _{part.name}({given}):\n{indent(body)}\n{out}"

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from symgrad.backends import blas, vecmath
+from symgrad.backends import blas, threads, vecmath
 from symgrad.backends.pycode import HELPERS, Code, affine, python_name, used_definitions
 from symgrad.backends.straight import own_text, runs, straight_lines
 from symgrad.core.affine import Ends
@@ -122,7 +122,8 @@ class Names:
 def imports(text: str) -> str:
     """The imports of a module with this text."""
     calls = "_gemm(" in text
-    standard = [*(blas.STANDARD if calls else ()), *(["math"] if "math." in text else [])]
+    chunks = threads.IMPORTS if "_in_chunks(" in text else ()
+    standard = {*(blas.STANDARD if calls else ()), *chunks, *(["math"] if "math." in text else [])}
     lines = "".join(f"import {name}\n" for name in sorted(standard))
     return (lines + "\n" if lines else "") + (blas.IMPORTS if calls else IMPORTS)
 
@@ -144,11 +145,17 @@ def body(
     """
     names = Names(schedule, dtype, cells, shorter, [] if tables is None else tables)
     code = Code(dtype, names.value, lambda symbol: python_name(str(symbol)), call=vecmath.vectorized)
-    lines: list[str] = []
+    layout = Layout.of(schedule.program)
     short = {name for blocks in schedule.blocks for name in blocks.short}
-    lines += zeros(sorted(schedule.zeroed - short), names, code)
-    lines += _kernels(schedule.kernels, names, code, Layout.of(schedule.program))
-    return "\n".join(lines)
+    lines = list(zeros(sorted(schedule.zeroed - short), names, code))
+    if not schedule.blocks:
+        return "\n".join([*lines, *_kernels(schedule.kernels, names, code, layout)])
+    text: list[str] = []
+    for number, part in enumerate(threads.parts(schedule.kernels)):
+        lines += _kernels(part, names, code, layout)
+        text += [f"if _part in (-1, {number}):", *indent(lines)] if lines else []
+        lines = []
+    return "\n".join(text)
 
 
 def zeros(given: Sequence[str], names: Names, code: Code) -> Iterator[str]:
@@ -167,10 +174,9 @@ def block_line(blocks: Blocks, dtype: str) -> str:
 
 def _blocks(blocks: Blocks, names: Names, code: Code, layout: Layout) -> Iterator[str]:
     inside = replace(names, blocks=blocks)
-    extent = affine(blocks.axis.extent)
-    yield block_line(blocks, names.dtype)
-    yield f"for _first in range(0, {extent}, {blocks.name}):"
-    lines = [f"_count = min({blocks.name}, {extent} - _first)"]
+    yield f"_end = min(_stop, {affine(blocks.axis.extent)})"
+    yield f"for _first in range(_start, _end, {blocks.name}):"
+    lines = [f"_count = min({blocks.name}, _end - _first)"]
     seen = dict.fromkeys(inside.array(read) for kernel in flat(blocks.body) for read in _accesses(kernel) if inside.in_rows(read))
     whole = {rows_name(python_name(names.stored(name))): python_name(names.stored(name)) for name in names.schedule.program.tensors}
     lines += [f"{rows} = {whole[rows]}[_first:_first + _count]" for rows in seen]
