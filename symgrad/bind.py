@@ -33,7 +33,9 @@ class Bound:
     reach into other memory, so a model that has such an input is checked every time.
     """
 
-    def __init__(self, module: ModuleType, names: Mapping[str, str], arrays: Mapping[str, Any], indexed: bool, threads: dict[str, int]) -> None:
+    def __init__(
+        self, module: ModuleType, names: Mapping[str, str], arrays: Mapping[str, Any], indexed: bool, threads: dict[str, int]
+    ) -> None:
         """`names`: how a quantity is called in the module. `indexed`: some array holds indices. `threads`: for chunks of rows."""
         self.arrays = dict(arrays)
         self._module, self._indexed, self._threads = module, indexed, threads

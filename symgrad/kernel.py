@@ -26,7 +26,7 @@ from symgrad.core.source import written_name
 
 @dataclass(frozen=True, eq=False)
 class Kernel:
-    """`source` is the emitted module's text; it is compiled on the first call."""
+    """`source` is the emitted module's text; it is compiled on the first call. `threads` as in `compile`."""
 
     program: Program
     primal: Program
@@ -36,7 +36,7 @@ class Kernel:
     dtype: str
     backend: str
     source: str
-    threads: int | None = None
+    threads: int | None = None  # None: what the environment says at each call
 
     @cached_property
     def module(self) -> ModuleType:
@@ -95,8 +95,9 @@ class Kernel:
         self.check_names(wanted, arrays)
         indices = {name: self.program.tensors[name].values is not None for name in wanted}
         given = {name: in_place(name, arrays[name], self.dtype, indices[name]) for name in wanted}
+        names, threads = {name: python_name(name) for name in wanted}, self._threads("value_and_grad")
         try:
-            return Bound(self.module, {name: python_name(name) for name in wanted}, given, any(indices.values()), self._threads("value_and_grad"))
+            return Bound(self.module, names, given, any(indices.values()), threads)
         except (ValueError, MemoryError) as error:
             raise self._refusal(error) from None
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import symgrad as sg
-from symgrad.backends import numba
+from symgrad.backends import numba, threads
 from symgrad.core.errors import SymgradError
 from symgrad.core.program import Program
 from symgrad.schedule.blocks import blocked
@@ -60,18 +60,21 @@ OWN = {
 
 
 def small_blocks(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
-    """Blocks that all sizes of tests have some of."""
+    """Blocks that all sizes of tests have some of, the last of two or three in a chunk of its own."""
     monkeypatch.setattr(numba, "BLOCK", 1)
     monkeypatch.setattr(numba, "SUMMED", 1)
     line = numba.block_line
     monkeypatch.setattr(numba, "block_line", lambda blocks, dtype: line(blocks, dtype).replace("max(1,", f"max({rows},", 1))
+    monkeypatch.setattr(threads, "chunk_text", lambda blocks, schedule: str(2 * rows))
+    monkeypatch.setattr(threads, "FEW", 2)
 
 
 def assert_equal_to_whole(program: Program, arrays: dict[str, Any], tmp_path: Path, batch: tuple[str, ...] = ()) -> bool:
     """The kernel with blocks gives what the one of whole arrays does; whether it has blocks."""
     wrt = [name for name in program.free if program.tensors[name].values is None]
     one, other = (sg.compile(program, wrt=wrt, batch=batch, backend=backend) for backend in ("numba", "numpy"))
-    loss, grads = plain_module(one.source, tmp_path).value_and_grad(**arrays)
+    module = plain_module(one.source, tmp_path)
+    loss, grads = module.value_and_grad(**arrays, **({"_threads": 2} if "_in_chunks(" in one.source else {}))
     wanted, slopes = other(**arrays)
     assert loss == pytest.approx(wanted, rel=1e-12, nan_ok=True)
     for name, grad in grads.items():

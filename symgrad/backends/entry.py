@@ -162,7 +162,7 @@ class _Entry:
         inner = "(*given[:-1], _ALONE)" if self.more else "given"
         lines = [
             f"def _chunked_{name}(threads, rows, *given):",
-            f'    """`_{name}`, where there are many rows in chunks: places of what a chunk has its own of, sums and temporaries."""',
+            f'    """`_{name}`, many rows in chunks; where in `given` are what a chunk has its own of, sums and temporaries."""',
             "    whole, blocks, chunks = rows",
             "    if whole:",
             f"        return _run_{name}(-1, 0, _ALL, *blocks, *given)",
@@ -261,7 +261,11 @@ class _Entry:
         """The function that tells the arrays of a call, for the error where they cannot be made."""
         if not self.guarded:
             return []
-        rows = "".join(f'\n        "{self.label(name)}": ({numpy.shape(self.schedule, name)}),' for name in self.buffers if name not in threads.cells(self.schedule))
+        rows = "".join(
+            f'\n        "{self.label(name)}": ({numpy.shape(self.schedule, name)}),'
+            for name in self.buffers
+            if name not in threads.cells(self.schedule)
+        )
         head = f"def _shapes_{self.part.name}({', '.join(self.sizes)}):"
         before = "".join(f"    {line}\n" for line in self.block_lines)
         return [f'{head}\n    """The arrays that a call makes."""\n{before}    return {{{rows}\n    }}']

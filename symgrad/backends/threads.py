@@ -1,4 +1,4 @@
-'''A schedule with blocks of rows → the text that does them in chunks, which threads share.
+"""A schedule with blocks of rows → the text that does them in chunks, which threads share.
 
     _rows_value_and_grad(N, M)              how many rows a block and a chunk have, from sizes alone
     _chunked_value_and_grad(threads, …)     the kernel: all at once, or its parts in turn, those of rows chunk by chunk
@@ -8,7 +8,7 @@
 A chunk has so many rows that handing it to a thread, and adding up its sums, is little beside its work: 1/16 of all rows, or
 more. The first adds to the results themselves, the others to arrays of their own. The threads are started in the call and
 end with it: there is nothing that a fork could break, or that a process would have to wait for.
-'''
+"""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import sympy as sp
-from sympy import Expr
+from sympy import Expr, Symbol
 
 from symgrad.backends.pycode import affine, python_name
 from symgrad.core.expr import indices_of
+from symgrad.core.program import Index
 from symgrad.schedule.contractions import Product
-from symgrad.schedule.kernels import Blocks, Contract, Kernel, Map, Schedule, flat
+from symgrad.schedule.kernels import Blocks, Contract, Kernel, Map, Scan, Schedule, flat
 
-# at most so many chunks, or as many again where a block is half a chunk
-CHUNKS = 16
-# what one pass through a loop takes, and a multiplication in gemm 1 of; a chunk at least, some 60 µs; and a cell of its sums
-PASS, LEAST, ADDED = 16, 2**21, 256
+# where there are fewer chunks than FEW it is no use to cut, else they are some MANY, of whole blocks
+FEW, MANY = 4, 16
+# what one pass through a loop takes, and a multiplication in gemm 1 of; a chunk at least, some 300 µs; and a cell of its sums
+PASS, LEAST, ADDED = 16, 2**23, 256
 HEAD = ("_part", "_start", "_stop")
 IMPORTS = ("_thread", "os")
 
@@ -167,10 +168,9 @@ def rows_lines(schedule: Schedule, block_lines: Sequence[str]) -> Iterator[str]:
         block, chunk, rows = blocks.name, chunk_name(blocks), affine(blocks.axis.extent)
         yield line
         yield f"{chunk} = {chunk_text(blocks, schedule)}"
-        yield f"{block} = min({block}, {chunk})"
-        yield f"{chunk} = {chunk}//{block}*{block}"
+        yield f"{chunk} -= {chunk} % {block}"
         pairs.append(f"({rows}, {chunk})")
-        whole.append(f"{rows} <= {chunk}")
+        whole.append(f"{rows} <= {FEW - 1}*{chunk}")
     yield f"return {' and '.join(whole)}, ({', '.join(block_names(schedule))},), ({', '.join(pairs)},)"
 
 
@@ -183,24 +183,32 @@ def block_names(schedule: Schedule) -> list[str]:
 
 
 def chunk_text(blocks: Blocks, schedule: Schedule) -> str:
-    """The rows of a chunk: neither too few for their work nor for what their sums take."""
+    """The rows of a chunk, at least a block: neither too few for their work nor for what their sums take."""
     each = work(blocks)
     least = [f"{LEAST}//max(1, {affine(each)})"]
     held = sp.Add(*(sp.Mul(*schedule.program.tensors[name].extents) for name in sums(blocks)))
     if held.free_symbols or held > LEAST // ADDED:
         least.append(f"({affine(ADDED * held)})//max(1, {affine(each)})")
-    return f"max(1, ({affine(blocks.axis.extent + CHUNKS - 1)})//{CHUNKS}, {', '.join(least)})"
+    return f"max({blocks.name}, ({affine(blocks.axis.extent + MANY - 1)})//{MANY}, {', '.join(least)})"
 
 
 def work(blocks: Blocks) -> Expr:
-    """What a row takes."""
-    return sp.Add(*(_passes(kernel, blocks) for kernel in flat(blocks.body)))
+    """What a row takes, in multiplications of gemm."""
+    return sp.Add(*_work(blocks.body, (blocks.axis,)))
 
 
-def _passes(kernel: Map | Contract, blocks: Blocks) -> Expr:
+def _work(kernels: Sequence[Kernel], around: tuple[Index, ...]) -> Iterator[Expr]:
+    for kernel in kernels:
+        if isinstance(kernel, Scan):
+            yield from (kernel.index.extent * each for each in _work(kernel.body, (*around, kernel.index)))
+        elif isinstance(kernel, Map | Contract):
+            yield _passes(kernel, {index.symbol for index in around})
+
+
+def _passes(kernel: Map | Contract, around: set[Symbol]) -> Expr:
     domain = kernel.statement.domain
     last = {index.symbol: index.hi for index in domain}
-    count = sp.Mul(*(index.extent for index in domain if index.symbol != blocks.axis.symbol))
+    count = sp.Mul(*(index.extent for index in domain if index.symbol not in around))
     for _ in domain:  # an end may be another index, whose own end is yet another
         count = count.xreplace(last)
     return count if isinstance(kernel, Contract) and isinstance(kernel.product, Product) else PASS * count
