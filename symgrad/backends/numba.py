@@ -27,6 +27,7 @@ from symgrad.core.parts import never_outside, stays
 from symgrad.core.program import Index, outer_first
 from symgrad.core.source import statement_text
 from symgrad.schedule.contractions import Product, joined
+from symgrad.schedule.fusion import Together, fused
 from symgrad.schedule.kernels import Blocks, Contract, Kernel, Map, Scan, Schedule, flat
 from symgrad.schedule.updates import is_kept
 
@@ -195,7 +196,8 @@ def _kernels(
 ) -> Iterator[str]:
     """`around`: the indices of the scans that these are in, with their ends."""
     around = dict(around or {})
-    for kernel in runs(kernels, names.schedule.program):
+    program, aliases = names.schedule.program, names.schedule.aliases
+    for kernel in fused(list(runs(kernels, program)), program, aliases):
         if isinstance(kernel, tuple):
             yield from (f"# {statement_text(each.statement, names.schedule.program, layout)}" for each in kernel)
             yield from straight_lines(kernel, names.read, names.outside(kernel), names.tables)
@@ -209,9 +211,11 @@ def _kernels(
             yield scan_head(kernel)
             yield from indent(list(_kernels(kernel.body, names, code, layout, within_scan(around, kernel.index))))
             continue
-        yield f"# {statement_text(kernel.statement, names.schedule.program, layout)}"
-        lines = _Nest(kernel, names, code, within_scan(around, *kernel.times)).lines()
-        test = times_test(kernel.times)
+        nests = kernel.kernels if isinstance(kernel, Together) else (kernel,)
+        for nest in nests:
+            yield f"# {statement_text(nest.statement, program, layout)}"
+        lines = nested([_Nest(nest, names, code, within_scan(around, *nest.times)) for nest in nests])
+        test = times_test(nests[0].times)
         yield from [f"if {test}:", *indent(lines)] if test else lines
 
 
@@ -238,6 +242,35 @@ def times_test(times: Sequence[Index]) -> str:
     return " and ".join(tests)
 
 
+def nested(nests: Sequence[_Nest]) -> list[str]:
+    """The lines of nests that share their loops: what a sum needs before and after them stands around those it sums over."""
+    if len(nests) == 1:
+        return nests[0].lines()
+    loops, hoisted = nests[0].kernel.loops, iter(range(1, 10_000))
+    parts = [nest.part(place, hoisted) for place, nest in enumerate(nests)]
+
+    def level(depth: int) -> list[str]:
+        if depth == len(loops):
+            return [line for part in parts for line in part.inner]
+        here = [part for part in parts if part.kept == depth]
+        hoists = [line for part in parts for line in part.before] if depth == len(loops) - 1 else []
+        inside = nests[0].nest((loops[depth],), level(depth + 1))
+        return [*(p.start for p in here if p.start), *hoists, *inside, *(p.end for p in here if p.end)]
+
+    return level(0)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One nest of several: the lines before the innermost loop, in it, and, of a sum, before and after `kept` loops."""
+
+    before: list[str]
+    inner: list[str]
+    kept: int
+    start: str = ""
+    end: str = ""
+
+
 class _Nest:
     def __init__(self, kernel: Map | Contract, names: Names, code: Code, around: Mapping[Any, Ends]):
         self.kernel, self.names, self.code, self.around = kernel, names, code, around
@@ -251,7 +284,7 @@ class _Nest:
         self.shift = shift
         self.guards = [substitute(c, shift) for c in needed(kernel.statement, names.schedule.program)]
         self.op = kernel.statement.op
-        self.hoisted = iter(range(1, 10_000))
+        self.hoisted: Iterator[int] = iter(range(1, 10_000))
 
     def lines(self) -> list[str]:
         found = self.kernel.product if isinstance(self.kernel, Contract) else None
@@ -288,6 +321,19 @@ class _Nest:
         op = "+=" if self.kernel.adds else "="
         store = self.guarded([f"{self.names.read(self.target)} {op} {self.code(value)}"])
         return self.nest(self.kernel.loops, [*before, *store], inner=len(before))
+
+    def part(self, place: int, hoisted: Iterator[int]) -> _Part:
+        """This nest as one of several, the `place`-th."""
+        self.hoisted = hoisted
+        value, before = self.hoist(self.value, self.kernel.loops)
+        store = self.names.read(self.target)
+        op = "+=" if self.kernel.adds else "="
+        if isinstance(self.kernel, Map):
+            return _Part(before, [f"{store} {op} {self.code(value)}"], len(self.kernel.loops))
+        total = f"_total_{place}"
+        kept = sum(index not in self.kernel.statement.reduced for index in self.kernel.loops)
+        zero = self.code.number(sp.S.Zero)
+        return _Part(before, [f"{total} += {self.code(value)}"], kept, f"{total} = {zero}", f"{store} {op} {total}")
 
     def guarded(self, lines: list[str]) -> list[str]:
         """What is done only where the target is a cell of its array."""

@@ -8,7 +8,7 @@ Blocks     kernels repeated for some rows of their arrays at a time
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -82,6 +82,30 @@ def flat(kernels: Sequence[Kernel]) -> Iterator[Map | Contract]:
             yield from flat(kernel.body)
         else:
             yield kernel
+
+
+class Touched:
+    """What kernels read and write, by the names of the arrays."""
+
+    def __init__(self, aliases: Mapping[str, str]):
+        self.aliases = aliases
+        self.read: set[str] = set()
+        self.written: set[str] = set()
+
+    def add(self, kernel: Kernel) -> None:
+        self.read |= self.reads(kernel)
+        self.written |= self.writes(kernel)
+
+    def reads(self, kernel: Kernel) -> set[str]:
+        return {self.aliases.get(n, n) for k in flat([kernel]) for n in k.statement.read_names}
+
+    def writes(self, kernel: Kernel) -> set[str]:
+        return {self.aliases.get(k.statement.name, k.statement.name) for k in flat([kernel])}
+
+    def before(self, kernel: Kernel) -> bool:
+        """True where the kernel must come after these: it reads what they write, or writes what they touch."""
+        reads, writes = self.reads(kernel), self.writes(kernel)
+        return not (reads | writes).isdisjoint(self.written) or not writes.isdisjoint(self.read)
 
 
 @dataclass(frozen=True)
