@@ -33,10 +33,12 @@ from symgrad.schedule.updates import is_kept
 
 FLAGS = '{"reassoc", "contract", "arcp", "nsz"}'
 DECORATOR = f'@njit(cache=True, nogil=True, error_model="numpy", fastmath={FLAGS})'
-HELPER = f'@njit(inline="always", error_model="numpy", fastmath={FLAGS})'
+HELPER = f'@njit(inline="always", error_model="numpy", fastmath={FLAGS}, **_INNER)'
 INTEGERS = {"float32": "np.int32", "float64": "np.int64"}
 # the bytes of a block in all arrays; over how many numbers a product should sum at least
 BLOCK, SUMMED = 2**18, 128
+# functions that compiled code alone calls need no way in from Python, which would take a tenth of the time to compile
+INNER = '_INNER = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}'
 IMPORTS = "import numpy as np\nfrom numba import njit"
 
 
@@ -50,6 +52,7 @@ def helpers(body: str, dtype: str) -> str:
 
     used = used_definitions(body, [*vecmath.DEFINITIONS, *HELPERS], define)
     types = f"F = np.{dtype}\n_D = np.dtype(F)" + (f"\n_I = {INTEGERS[dtype]}" if "_I(" in used else "")
+    types += f"\n{INNER}" if used or "_gemm(" in body else ""
     tables = own_text() if "_straight(" in body else ""
     return "\n\n\n".join(text for text in (types, used, tables) if text)
 

@@ -29,7 +29,7 @@ import numpy as np
 from symgrad.backends.pycode import named
 
 # compiled apart, so that the flags of a caller do not reach them, and then inlined by LLVM
-DECORATOR = '@njit(forceinline=True, error_model="numpy", fastmath={"contract"})'
+DECORATOR = '@njit(forceinline=True, error_model="numpy", fastmath={"contract"}, **_INNER)'
 
 # NumPy's spelling, and the definition below that stands for it
 SPELLINGS = {f"np.{name}": f"_{name}" for name in ("exp", "expm1", "log", "log1p", "tanh")}
