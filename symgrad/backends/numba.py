@@ -249,6 +249,8 @@ def nested(nests: Sequence[_Nest]) -> list[str]:
     """The lines of nests that share their loops: what a sum needs before and after them stands around those it sums over."""
     if len(nests) == 1:
         return nests[0].lines()
+    if nests[0].op == "logsumexp":
+        return nests[0].softmax(nests[1])
     loops, hoisted = nests[0].kernel.loops, iter(range(1, 10_000))
     parts = [nest.part(place, hoisted) for place, nest in enumerate(nests)]
 
@@ -427,12 +429,10 @@ class _Nest:
         elif self.op in ("max", "min"):
             yield from self.extreme(total, inner, text, before, ">" if self.op == "max" else "<")
         elif self.op == "logsumexp":
-            yield from self.extreme("_top", inner, text, before, ">")
-            # of nothing at all it is -inf, and inf - inf would be nan
-            yield f"_top = _top if np.isfinite(_top) else {number(sp.S.Zero)}"
-            yield f"_sum = {number(sp.S.Zero)}"
-            yield from self.nest(inner, [*before, f"_sum += {self.code.call('np.exp')}({text} - _top)"], len(before))
-            yield f"{total} = _top + {self.code.call('np.log')}(_sum)"
+            yield from self.extreme("_highest", inner, text, before, ">")
+            yield from self.finite_top()
+            yield from self.nest(inner, [*before, f"_sum += {self.code.call('np.exp')}({text} - _highest)"], len(before))
+            yield f"{total} = _highest + {self.code.call('np.log')}(_sum)"
         else:
             sign = ">" if self.op == "argmax" else "<"
             place = substitute(position([index.limit for index in inner]), self.shift)
@@ -447,10 +447,32 @@ class _Nest:
             ]
             yield from self.nest(inner, [*before, *test], len(before))
 
+    def softmax(self, shares: _Nest) -> list[str]:
+        """The logarithm of a sum of exponentials, and each of them divided by the sum."""
+        statement, loops, exp = self.kernel.statement, self.kernel.loops, self.code.call("np.exp")
+        kept, inner = (tuple(index for index in loops if (index in statement.reduced) == reduced) for reduced in (False, True))
+        value, before = self.hoist(self.value, inner)
+        text, share, total = self.code(value), self.names.read(shares.target), self.names.read(self.target)
+        lines = [*self.extreme("_highest", inner, text, before, ">"), *self.finite_top()]
+        one = [*before, f"_part = {exp}({text} - _highest)", f"{share} = _part", "_sum += _part"]
+        lines += [*self.nest(inner, one, len(before)), f"_total = _highest + {self.code.call('np.log')}(_sum)", f"{total} = _total"]
+        scaled = [f"_scale = {self.code.number(sp.S.One)}/_sum", *self.nest(inner, [f"{share} *= _scale"])]
+        again = self.nest(inner, [*before, f"{share} = {exp}({text} - _total)"], len(before))
+        lines += ["if np.isfinite(_sum):", *indent(scaled), "else:", *indent(again)]
+        return self.nest(kept, lines)
+
+    def finite_top(self) -> list[str]:
+        """Of nothing at all the highest is -inf, and inf - inf would be nan."""
+        zero = self.code.number(sp.S.Zero)
+        return [f"_highest = _highest if np.isfinite(_highest) else {zero}", f"_sum = {zero}"]
+
     def extreme(self, total: str, inner: tuple[Index, ...], text: str, before: list[str], sign: str) -> Iterator[str]:
-        yield f"{total} = {self.code.number(-sp.oo if sign == '>' else sp.oo)}"
-        test = [f"_here = {text}", f"if _here {sign} {total} or _here != _here:", f"    {total} = _here"]
-        yield from self.nest(inner, [*before, *test], len(before))
+        """The maximum, or minus that of what is negated; nan if one is nan."""
+        least, minus = self.code.number(-sp.oo), "" if sign == ">" else "-"
+        yield f"_top = _rank({least})"
+        value = f"{minus}({text})" if minus else text
+        yield from self.nest(inner, [*before, f"_here = _rank({value})", "_top = _here if _here > _top else _top"], len(before))
+        yield f"{total} = {minus}_of_rank(_top)"
 
     def row_by_row(self) -> list[str]:
         """A kept innermost loop: rows are added to the target's row, which starts at 0."""

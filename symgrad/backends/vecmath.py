@@ -35,6 +35,14 @@ DECORATOR = '@njit(forceinline=True, error_model="numpy", fastmath={"contract"},
 SPELLINGS = {f"np.{name}": f"_{name}" for name in ("exp", "expm1", "log", "log1p", "tanh")}
 
 _DEFINITIONS = '''
+def _rank(u):
+    """A whole number that is the larger the larger u is, the largest for nan: the maximum of such vectorizes."""
+    bits = F(u if u == u else {nan}).view(_I)
+    return _I(bits ^ ((bits >> {place_sign}) & {all_but_sign}))
+
+def _of_rank(k):
+    return _I(k ^ ((k >> {place_sign}) & {all_but_sign})).view(F)
+
 def _expm1_near_0(r):
     """r + r^2 P(r), |r| <= log(2)/2."""
     p = {exp}
@@ -250,6 +258,8 @@ def _bits(form: Format) -> dict[str, int]:
     one = form.bias << form.place
     sqrt_half = int(mpmath.floor(mpmath.sqrt(2) * 2**form.place)) - 2**form.place + ((form.bias - 1) << form.place)
     return {
+        "place_sign": form.place + (2 * form.bias + 1).bit_length(),
+        "all_but_sign": (1 << form.place + (2 * form.bias + 1).bit_length()) - 1,
         "place": form.place, "place_half": form.place - 1, "exponent": (2 * form.bias + 1) << form.place,
         "bits_of_1": one, "bits_of_least": 1 << form.place, "from_sqrt_half": one - sqrt_half,
         "first_half": ((2 * form.bias + 2) << form.place) - (1 << (form.digits - form.digits // 2)),

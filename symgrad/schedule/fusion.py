@@ -8,6 +8,9 @@
                                                       g[n,j] = z[n,j]*t[n]
                                                   s[n] = total
 
+    L[n] = logsumexp(a[n,l] for l)            the exponentials of the sum are stored, and divided by the sum
+    p[n,k] = exp(a[n,k] - L[n])
+
 A nest joins an earlier one where nothing that stands between must come before it, and where both touch a quantity that
 one of them computes, they touch the very same cell.
 """
@@ -15,10 +18,12 @@ one of them computes, they touch the very same cell.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from symgrad.core.expr import accesses, gathers, indices_of, name_of
+import sympy as sp
+
+from symgrad.core.expr import accesses, gathers, indices_of, name_of, substitute
 from symgrad.core.guards import needed
 from symgrad.core.program import Program
 from symgrad.schedule.contractions import Product
@@ -40,6 +45,8 @@ def fused(kernels: Sequence[Kernel | Run], program: Program, aliases: Mapping[st
     places: list[_Place] = []
     for kernel in kernels:
         place = _earlier(kernel, places, program) if isinstance(kernel, Map | Contract) and kernel.loops else None
+        if place is not None and _is_softmax(place.kernels[0], kernel):
+            place.kernels[0] = _named_as(place.kernels[0], kernel)  # type: ignore[arg-type]
         if place is None:
             places.append(_Place([kernel], Touched(aliases)))
             place = places[-1]
@@ -65,6 +72,8 @@ def _earlier(kernel: Map | Contract, places: Sequence[_Place], program: Program)
         return None
     for place in places[: -LOOK_BACK - 1 : -1]:
         first = place.kernels[0]
+        if len(place.kernels) == 1 and _is_softmax(first, kernel):
+            return place
         alike = isinstance(first, Map | Contract) and _same_loops(first, kernel) and _simple(first, program)
         if alike and all(_same_cells(other, kernel, place.touched.aliases) for other in place.kernels):  # type: ignore[arg-type]
             return place
@@ -86,6 +95,27 @@ def _kept_first(kernel: Contract) -> bool:
     """The loops over the result's cells stand outside of those that are summed."""
     reduced = [index in kernel.statement.reduced for index in kernel.loops]
     return reduced == sorted(reduced)
+
+
+def _is_softmax(total: Kernel | Run, kernel: Kernel | Run) -> bool:
+    """exp(a - logsumexp(a)), over the very points of the sum."""
+    if not (isinstance(total, Contract) and isinstance(kernel, Map) and total.statement.op == "logsumexp" and total.in_register):
+        return False
+    ends = [[(index.lo, index.hi) for index in each.loops] for each in (total, kernel)]
+    kept = len(total.loops) - len(total.statement.reduced)
+    if ends[0] != ends[1] or total.loops[:kept] != kernel.loops[:kept] or total.times != kernel.times or kernel.adds or total.adds:
+        return False
+    value = _named_as(total, kernel).statement.value
+    return bool(kernel.statement.value == sp.exp(value - total.statement.target))
+
+
+def _named_as(total: Contract, kernel: Map) -> Contract:
+    """A reduction with the letters of a nest over the same points."""
+    names = {old.symbol: new.symbol for old, new in zip(total.loops, kernel.loops, strict=True)}
+    statement = total.statement
+    domain = tuple(replace(index, symbol=names[index.symbol]) for index in statement.domain)
+    loops = tuple(replace(index, symbol=names[index.symbol]) for index in total.loops)
+    return replace(total, statement=replace(statement, value=substitute(statement.value, names), domain=domain), loops=loops)
 
 
 def _same_loops(one: Map | Contract, other: Map | Contract) -> bool:
