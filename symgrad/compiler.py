@@ -17,6 +17,7 @@ from symgrad.core.expr import access
 from symgrad.core.graph import ancestors, find_loss
 from symgrad.core.program import Program, Statement, Tensor
 from symgrad.kernel import Kernel
+from symgrad.schedule.blocks import blocked
 from symgrad.schedule.kernels import Schedule
 from symgrad.schedule.order import schedule
 from symgrad.transform.batch import batch as add_batch
@@ -124,7 +125,8 @@ def explained(kernel: Kernel) -> Schedule:
     Map      [n j] y_bar[n, j] = …
     Product  [j n i] W_bar[j, i] = y_barᵀ·x
     """
-    return gradient_part(kernel.primal, kernel.loss, kernel.wrt).schedule
+    planned = gradient_part(kernel.primal, kernel.loss, kernel.wrt).schedule
+    return blocked(planned) if kernel.backend == "numba" else planned
 
 
 def back_part(joint: Program, value: str, results: Mapping[str, str], doc: str) -> Part:
