@@ -145,10 +145,11 @@ class _Region:
                 self.summed |= {inner.statement.name}
 
     def pays(self) -> bool:
-        """Two kernels touch the same rows of an array."""
+        """Two kernels touch the same rows of an array, of more than a number each: what is read twice is large."""
         seen: set[str] = set()
+        tensors = self.schedule.program.tensors
         for kernel in flat(self.inside):
-            names = {n for n in _touched(kernel) if self.has_rows(self.schedule.program.tensors[n])}
+            names = {n for n in _touched(kernel) if self.has_rows(tensors[n]) and len(tensors[n].axes) > 1}
             if seen & names:
                 return True
             seen |= names
