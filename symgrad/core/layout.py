@@ -21,11 +21,13 @@ import sympy as sp
 from sympy import Indexed
 
 from symgrad.core.expr import (
+    access,
     gradient,
     is_access,
     is_call,
     is_index,
     is_reduction,
+    is_where,
     name_of,
     nodes,
     rewrite,
@@ -51,7 +53,9 @@ def shape(expr: Any) -> Any:
     """The expression with indices left out, so that z_j and z_l are ordered alike."""
     if not any(isinstance(node, Indexed) for node in nodes(expr)):
         return expr
-    return rewrite(expr, lambda n: sp.Symbol(name_of(n)) if isinstance(n, Indexed) else n)
+    if isinstance(expr, Indexed):
+        return access(name_of(expr))
+    return rewrite(expr, lambda n: access(name_of(n)) if isinstance(n, Indexed) else n)
 
 
 class Layout:
@@ -104,7 +108,7 @@ class Layout:
             return Pow(self.tree(expr.base), self.tree(expr.exp))
         if isinstance(expr, sp.core.relational.Relational):
             return Compare(COMPARISONS[type(expr)], self.tree(expr.lhs), self.tree(expr.rhs))
-        if expr.func == where:
+        if is_where(expr):
             return self._where(expr)
         if expr in (sp.pi, sp.E):
             return Name("pi") if expr is sp.pi else Call("exp", (Num("1"),))
@@ -156,7 +160,7 @@ class Layout:
 
     def _sign(self, term: Any) -> tuple[int, Any]:
         coefficient, rest = term.as_coeff_Mul()
-        if term.func == where and self._in_brackets(term):
+        if is_where(term) and self._in_brackets(term):
             conditions, inner = _guards(term, sp.S.Zero)
             sign, inner = self._sign(inner)
             return sign, guarded(inner, conditions) if sign < 0 else term
@@ -234,7 +238,7 @@ class Layout:
             return ADJOINT if name in self.adjoints else PARAM if name in self.params else QUANTITY
         if is_reduction(factor):
             return REDUCTION
-        return BRACKET if factor.func == where else DIFFERENCE if base.is_Add else CALL
+        return BRACKET if is_where(factor) else DIFFERENCE if base.is_Add else CALL
 
     def _coefficient(self, expr: Any) -> tuple[Any, Any]:
         """The number before a product; for print, those common to the terms of its sums included."""
@@ -340,7 +344,7 @@ class Layout:
 def _guards(body: Any, identity: Any) -> tuple[list[Any], Any]:
     """The conditions around a value that else is the identity, outermost first, and the value."""
     conditions = []
-    while body.func == where and body.args[2] == identity:
+    while is_where(body) and body.args[2] == identity:
         conditions.append(body.args[0])
         body = body.args[1]
     return conditions, body

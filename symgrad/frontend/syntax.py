@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 from symgrad.core.errors import Source, Span, SymgradError
 from symgrad.core.greek import GREEK
@@ -36,8 +37,7 @@ INFIX = {"==": 10, "!=": 10, "<": 10, "<=": 10, ">": 10, ">=": 10, "+": 20, "-":
 NEGATE, JUXTAPOSED = 25, 30
 
 
-@dataclass(frozen=True)
-class Token:
+class Token(NamedTuple):
     kind: str  # number, name, op, newline, end
     text: str
     span: Span
@@ -45,6 +45,8 @@ class Token:
 
 def canonical(text: str) -> str:
     """The name in code: Greek letters by name, y^* as y_star, x' as x_prime."""
+    if text.isascii() and text.isidentifier():
+        return text
     starred = text.endswith("^*")
     text = text.removesuffix("^*")
     primes = len(text) - len(text.rstrip("'"))
@@ -57,20 +59,19 @@ def tokenize(source: Source) -> list[Token]:
     if len(source.text) > LIMITS["characters"]:
         raise SymgradError("SG501", f"the text has {len(source.text):,} characters, more than {LIMITS['characters']:,}")
     tokens: list[Token] = []
-    at = 0
-    while at < len(source.text):
-        match = TOKEN.match(source.text, at)
+    text, at = source.text, 0
+    while at < len(text):
+        match = TOKEN.match(text, at)
         if match is None:
             raise _bad_character(source, at)
-        kind, span = match.lastgroup or "", source.span(at, match.end())
-        at = match.end()
+        kind, start, at = match.lastgroup or "", at, match.end()
         if kind != "blank":
-            tokens.append(_token(kind, match.group(), span))
+            tokens.append(_token(kind, match.group(), Span(source, start, at)))
     return [*tokens, Token("end", "", source.span(at, at))]
 
 
 def _token(kind: str, text: str, span: Span) -> Token:
-    if kind == "number" and sum(map(str.isdigit, text)) > LIMITS["digits"]:
+    if kind == "number" and len(text) > LIMITS["digits"] < sum(map(str.isdigit, text)):
         raise SymgradError("SG502", f"this number has more than {LIMITS['digits']} digits", span)
     if kind == "name":
         if len(text) > LIMITS["identifier"]:
