@@ -224,7 +224,10 @@ class Table:
 
 def _has_minus(term: Any) -> bool:
     """True of -2 x and of -2; SymPy itself would negate a product to know."""
-    return bool(term.args[0].is_Number and term.args[0] < 0 if term.is_Mul else term.could_extract_minus_sign())
+    if not term.is_Mul:
+        return bool(term.could_extract_minus_sign())
+    number = term.args[0]
+    return bool(number.is_Number and number.is_extended_negative)
 
 
 def _divides(factor: Any) -> bool:

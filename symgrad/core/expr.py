@@ -133,22 +133,26 @@ def applied(head: Any, args: Sequence[Any]) -> Any:
 def times(*factors: Any) -> Any:
     """The product, equal to SymPy's; where nothing can combine it is only put in order.
 
-    Nothing does with at most one number, which meets no sum, and bases that all differ. SymPy asks each factor much more.
+    Nothing but fractions does with at most one decimal number, a number that is not alone with a sum, and bases that all differ.
+    SymPy asks each factor much more.
     """
     number, bases = sp.S.One, set()
     parts: list[Any] = []
     for part in (part for factor in factors for part in (factor.args if factor.is_Mul else (factor,))):
         if part.is_Rational or part.is_Float:
-            if part is not sp.S.One and (number is not sp.S.One or not part):
+            both = number.is_Rational and part.is_Rational
+            if part is not sp.S.One and (not part or not (both or number is sp.S.One)):
                 return sp.Mul(*factors)
-            number = number if part is sp.S.One else part
+            number = number * part if both else number if part is sp.S.One else part
             continue
         base = _base(part)
         if base is None or base in bases:
             return sp.Mul(*factors)
         bases.add(base)
         parts.append(part)
-    if len(parts) + (number is not sp.S.One) < 2 or (number is not sp.S.One and any(part.is_Add for part in parts)):
+    if not parts or (len(parts) == 1 and number is sp.S.One):
+        return parts[0] if parts else number
+    if len(parts) == 1 and parts[0].is_Add:
         return sp.Mul(*factors)
     parts.sort(key=_BY_SYMPY)
     return sp.Mul._from_args(parts if number is sp.S.One else [number, *parts])  # type: ignore[attr-defined]
@@ -412,7 +416,7 @@ def powers(expr: Expr) -> dict[Expr, Expr]:
 
 
 def from_powers(factors: Mapping[Expr, Expr]) -> Expr:
-    return times(*(base**exponent for base, exponent in factors.items()))
+    return times(*(powered(base, exponent) for base, exponent in factors.items()))
 
 
 def position(limits: Sequence[Sequence[Any]] | Iterable[Any]) -> Expr:

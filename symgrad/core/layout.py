@@ -38,7 +38,7 @@ from symgrad.core.expr import (
 from symgrad.core.functions import BY_HEAD
 from symgrad.core.program import Index, Program, whole_axis
 from symgrad.core.reductions import REDUCTIONS
-from symgrad.core.tree import Binder, Bracket, Call, Compare, Deriv, Name, Num, Pow, Prod, Reduce, Sum, Tree, names_in_order
+from symgrad.core.tree import Binder, Bracket, Call, Compare, Deriv, Name, Num, Pow, Prod, Reduce, Sum, Tree
 
 COMPARISONS = {
     sp.Gt: ">", sp.Ge: ">=", sp.Lt: "<", sp.Le: "<=", sp.Eq: "=", sp.Ne: "!=",
@@ -89,7 +89,7 @@ class Layout:
         adjoints = {t.name: (*t.adjoint_of, t.rows) for t in program.tensors.values() if t.adjoint_of and derivatives}
         ranges = None if derivatives else program.ranges
         params = frozenset(n for n, tensor in program.tensors.items() if tensor.role == "param")
-        return cls(program.chain or appearance(program), program.written, ranges, adjoints, bool(program.chain), params)
+        return cls(program.chain or program.appearance, program.written, ranges, adjoints, bool(program.chain), params)
 
     def tree(self, expr: Any) -> Tree:
         if expr.is_Add:
@@ -117,7 +117,7 @@ class Layout:
 
     def access(self, expr: Any) -> Name | Deriv:
         if not isinstance(expr, Indexed):
-            name, indices = str(expr), tuple[Tree, ...]()
+            name, indices = expr.name if type(expr) is sp.Symbol else str(expr), tuple[Tree, ...]()
         else:
             name, indices = name_of(expr), tuple(self.tree(index) for index in expr.indices)
         if name in self.adjoints:
@@ -399,12 +399,3 @@ def float_text(number: Any) -> str:
 def _text_key(expr: Any) -> str:
     # sort_key of SymPy compares by class first; the text is stable and independent of creation order
     return sp.srepr(expr) if len(expr.args) < 8 else str(expr)
-
-
-def appearance(program: Program) -> tuple[str, ...]:
-    """All names in the order in which they first appear in the equations."""
-    names: dict[str, None] = {}
-    for statement in program.statements:
-        written = statement.origin.written
-        names.update(dict.fromkeys([*(names_in_order(written[1]) if written else ()), *statement.read_names, statement.name]))
-    return tuple(names)

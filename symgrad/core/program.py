@@ -23,7 +23,7 @@ from sympy import Expr, Symbol
 
 from symgrad.core.errors import Span, SymgradError, did_you_mean
 from symgrad.core.expr import accesses, free_indices, gathers, indices_of, name_of
-from symgrad.core.tree import Tree
+from symgrad.core.tree import Tree, names_in_order
 
 
 @dataclass(frozen=True)
@@ -181,7 +181,7 @@ class Statement:
             out[name] = (*out[name], read) if name in out else (read,)
         return out
 
-    @property
+    @cached_property
     def read_names(self) -> tuple[str, ...]:
         return tuple(self.reads_of)
 
@@ -350,6 +350,16 @@ class Program:
             f"there is no quantity named {name}",
             hint=did_you_mean(name, self.tensors) or f"the model has {', '.join(self.tensors)}",
         )
+
+    @cached_property
+    def appearance(self) -> tuple[str, ...]:
+        """All names in the order in which they first appear in the equations."""
+        names: dict[str, None] = {}
+        for statement in self.statements:
+            written = statement.origin.written
+            names.update(dict.fromkeys(names_in_order(written[1]) if written else ()))
+            names.update(dict.fromkeys((*statement.read_names, statement.name)))
+        return tuple(names)
 
     @cached_property
     def taken(self) -> frozenset[str]:

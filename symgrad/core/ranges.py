@@ -289,7 +289,10 @@ def scoped(expr: Any, scope: Scope, narrow: bool = True) -> Iterator[tuple[Expr,
     stack: list[tuple[Any, Scope, tuple[Any, ...]]] = [(expr, scope, ())]
     while stack:
         node, around, under = stack.pop()
-        if is_access(node):
+        if not node.args:
+            if is_access(node):
+                yield node, around, under
+        elif is_access(node):
             yield node, around, under
             stack.extend((gather, around, under) for index in indices_of(node) for gather in gathers(index))
         elif is_reduction(node):

@@ -315,7 +315,7 @@ def _replace(expr: Any, form: Expr, name: Expr) -> Any:
     if expr.is_Mul and form.is_Mul:
         rest = _divide(powers(expr), powers(form))
         if rest is not None:
-            return _replace(from_powers(rest), form, name) * name
+            return times(_replace(from_powers(rest), form, name), name)
     args = tuple(_replace(arg, form, name) for arg in expr.args)
     if args == expr.args:
         return expr
