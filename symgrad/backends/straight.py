@@ -227,6 +227,8 @@ def _has_minus(term: Any) -> bool:
     if not term.is_Mul:
         return bool(term.could_extract_minus_sign())
     number = term.args[0]
+    if number.is_Float:
+        return bool(number._mpf_[0])  # its sign; SymPy's comparison looks for all that is known of the number
     return bool(number.is_Number and number.is_extended_negative)
 
 

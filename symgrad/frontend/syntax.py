@@ -19,8 +19,11 @@ from symgrad.core.greek import GREEK
 from symgrad.core.reductions import REDUCERS
 from symgrad.core.tree import Binder, Call, Compare, Name, Num, Pow, Prod, Reduce, Sum, Tree
 
-# sizes that an input may not change; a caller may
-LIMITS = {"characters": 1 << 20, "nesting": 200, "identifier": 64, "digits": 40}
+# sizes that an input may not change; a caller may. A text has room for 200,000 plain equations, one equation or line for what
+# takes as long as some thousand; `latex` are the characters of a document
+LIMITS = {
+    "characters": 1 << 23, "line": 1 << 20, "latex": 1 << 20, "statements": 200_000, "nesting": 200, "identifier": 64, "digits": 40,
+}  # fmt: skip
 
 TOKEN = re.compile(
     r"(?P<blank>[ \t\r]+|\#[^\n]*)|(?P<newline>\n)"
@@ -58,6 +61,8 @@ def tokenize(source: Source) -> list[Token]:
     """All tokens, closed by an "end"; SG10x for characters that are no part of the language."""
     if len(source.text) > LIMITS["characters"]:
         raise SymgradError("SG501", f"the text has {len(source.text):,} characters, more than {LIMITS['characters']:,}")
+    if len(source.text) > LIMITS["line"]:
+        _check_lines(source)
     tokens: list[Token] = []
     text, at = source.text, 0
     while at < len(text):
@@ -68,6 +73,15 @@ def tokenize(source: Source) -> list[Token]:
         if kind != "blank":
             tokens.append(_token(kind, match.group(), Span(source, start, at)))
     return [*tokens, Token("end", "", source.span(at, at))]
+
+
+def _check_lines(source: Source) -> None:
+    start = 0
+    for number, line in enumerate(source.text.split("\n"), 1):
+        if len(line) > LIMITS["line"]:
+            message = f"line {number} has {len(line):,} characters, more than {LIMITS['line']:,}"
+            raise SymgradError("SG501", message, source.span(start, start), "begin a new line for each equation")
+        start += len(line) + 1
 
 
 def _token(kind: str, text: str, span: Span) -> Token:
@@ -101,6 +115,7 @@ class Parser:
     def __init__(self, tokens: list[Token], starred: frozenset[str] = frozenset()):
         self.tokens, self.at, self.depth, self.starred = tokens, 0, 0, starred
         self.brackets = 0
+        self.begin = 0  # of the equation that is read
 
     # the cursor; inside brackets a line goes on
 
@@ -149,6 +164,9 @@ class Parser:
         self.depth += 1
         if self.depth > LIMITS["nesting"]:
             raise SymgradError("SG504", f"more than {LIMITS['nesting']} levels of nesting", self.token.span)
+        if self.token.span.start - self.begin > LIMITS["line"]:
+            message = f"this equation has more than {LIMITS['line']:,} characters"
+            raise SymgradError("SG501", message, self.token.span, "name parts of it")
         left, grown = self.prefix(least), False
         while (binds := self.binding(left)) > least:
             left, grown = self.infix(left, binds, grown), True

@@ -40,11 +40,7 @@ def schedule(
         result: [s.name for s in program.users.get(overwritten, ()) if s.name != result] for result, overwritten in aliases.items()
     }
     # what covers an array sets its cells, the others then add to them
-    statements = [
-        s
-        for name in program.defined
-        for s in _covering_first(program.definitions[name], program.tensors[name])
-    ]
+    statements = [s for name in program.defined for s in _covering_first(program.definitions[name], program.tensors[name])]
     items = order(statements, program, after)
     zeroed, adding = _starts(program, items)
     return Schedule(
