@@ -234,6 +234,8 @@ def bound_lines(schedule: Schedule, layout: Layout) -> list[str]:
     program = schedule.program
     out: dict[str, None] = {}
     for statement in program.statements:
+        if not any(map(indices_of, (statement.target, *statement.reads))):
+            continue
         found = list(_uncertain(statement, program))
         text = _readable_equation(statement, program, layout) if found else ""
         out |= dict.fromkeys(f"_inside({place}, {text!r})" for place in found)

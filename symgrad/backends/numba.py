@@ -18,9 +18,20 @@ import sympy as sp
 
 from symgrad.backends import blas, vecmath
 from symgrad.backends.pycode import HELPERS, Code, affine, python_name, used_definitions
-from symgrad.backends.straight import own_text, runs, straight_lines
+from symgrad.backends.straight import comments, own_text, runs, straight_lines
 from symgrad.core.affine import Ends
-from symgrad.core.expr import accesses, gathers, indices_of, is_access, is_index, name_of, nodes, position, substitute, where
+from symgrad.core.expr import (
+    accesses,
+    gathers,
+    indices_of,
+    is_access,
+    is_index,
+    is_where,
+    name_of,
+    nodes,
+    position,
+    substitute,
+)
 from symgrad.core.guards import needed
 from symgrad.core.layout import Layout
 from symgrad.core.parts import never_outside, stays
@@ -202,7 +213,7 @@ def _kernels(
     program, aliases = names.schedule.program, names.schedule.aliases
     for kernel in fused(list(runs(kernels, program)), program, aliases):
         if isinstance(kernel, tuple):
-            yield from (f"# {statement_text(each.statement, names.schedule.program, layout)}" for each in kernel)
+            yield from comments(kernel, names.schedule.program)
             yield from straight_lines(kernel, names.read, names.outside(kernel), names.tables)
             continue
         if isinstance(kernel, Map) and is_kept(kernel.statement, names.schedule.aliases):
@@ -377,7 +388,7 @@ class _Nest:
                 return node
             if not node.has(symbol) and not node.has(*inner):
                 return local(node)
-            if node.func == where or is_access(node):
+            if is_where(node) or is_access(node):
                 return node
             if node.is_Mul or node.is_Add:
                 fixed = [a for a in node.args if not a.has(symbol, *inner)]
