@@ -158,8 +158,8 @@ class Kernel:
         `.stopped == "interrupted"`; with NumPy a second one does not wait for the step to end.
 
         Raises as a call does, SG408 (a kernel with `checkpoint`), SG508 (memory), SG608 (a setting), SG609 (not in wrt), SG1xx to
-        SG4xx (the equation of a rate), and `symgrad.train.Diverged`, an SG607, where a loss or a parameter is no longer finite: it names the step
-        and the equation, and has the last good parameters, those before that step, as `.params`.
+        SG4xx (the equation of a rate), and `symgrad.train.Diverged`, an SG607, where a loss or a parameter is no longer finite:
+        it names the step and the equation, and has the last good parameters, those before that step, as `.params`.
         """
         from symgrad.train import fit
 

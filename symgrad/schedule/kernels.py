@@ -99,7 +99,7 @@ class Size:
 
 @dataclass(frozen=True)
 class Segments:
-    """A time axis lo..hi in `count` segments of `length` steps, at least `least`; `wanted` of them, else as many as steps in one."""
+    """A time axis lo..hi in `count` segments of `length` steps, at least `least`: `wanted` of them, or √T."""
 
     lo: Expr
     hi: Expr
