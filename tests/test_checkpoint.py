@@ -45,7 +45,8 @@ NUMBER = """
     J = sum((h[t] - y^*[t])^2 for t)
 """
 # two layers; words; states of two steps back; a loss and classes at fixed steps; a value that the next step reads too;
-# log-sum-exps in time; states and steps of several kinds; a mean of all states; ends that are numbers
+# log-sum-exps in time; states and steps of several kinds; a mean of all states; sums over parts of a row; ends that
+# are numbers
 OTHERS = {
     "layers": """
         index t in 1..T, i, k in 1..N, j, l in 1..M
@@ -117,6 +118,15 @@ OTHERS = {
         h[t,i] = tanh(sum(A[i,k]*h[t-1,k] for k) + x[t,i])
         m[i] = sum(h[t,i] for t)/T
         J = (sum(v[i]*m[i] for i) - y^*)^2
+    """,
+    "triangle": """
+        index t in 1..T, i in 1..N
+        input y^*[t,i]
+        param A[i,j in 1..N], x[t,i]
+        s[t,i] = sum(x[t,i]*A[i,j] for j in 1..i)
+        h[0,i] = 1
+        h[t,i] = sin(sum(A[i,j]*h[t-1,j] for j in i..N) + s[t,i])
+        J = sum((h[t,i] - y^*[t,i])^2 for t, i)
     """,
     "numbers": """
         index t in 1..30

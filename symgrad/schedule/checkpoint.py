@@ -311,8 +311,10 @@ class _Cut:
         return nest(Statement(target, value, tuple(domain)), False)
 
     def zeros(self, places: Sequence[int]) -> Iterator[Kernel]:
+        """What is added to starts at 0; so does what is written in a triangle, which whole arrays add to 0."""
+        ragged = {k.statement.name for place in places for k in flat([self.plan.works[place].kernel]) if _moves(k.statement)}
         for name in self.written(places):
-            if name in self.schedule.zeroed:
+            if name in self.schedule.zeroed or name in ragged:
                 place = self.plan.axes[name]
                 axis = self.schedule.program.tensors[name].axes[place]
                 domain = (Index(axis.symbol, self.first.symbol, self.last), *self.beside(name))
@@ -348,3 +350,8 @@ class _Cut:
             return replace(kernel, product=product(kernel.statement, self.program, self.schedule.aliases))
         assert not isinstance(kernel, Blocks)
         return kernel
+
+
+def _moves(statement: Statement) -> bool:
+    own = statement.ranges.keys()
+    return any(not own.isdisjoint((lo + hi).free_symbols) for lo, hi in statement.ranges.values())
