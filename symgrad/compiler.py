@@ -18,6 +18,7 @@ from symgrad.core.graph import ancestors, find_loss
 from symgrad.core.program import Program, Statement, Tensor
 from symgrad.kernel import Kernel
 from symgrad.schedule.blocks import blocked
+from symgrad.schedule.checkpoint import checkpointed
 from symgrad.schedule.kernels import Schedule
 from symgrad.schedule.order import schedule
 from symgrad.transform.batch import batch as add_batch
@@ -39,15 +40,19 @@ def compile(
     batch: Iterable[str] = (),
     dtype: str = "float64",
     backend: str = "numba",
+    checkpoint: bool | int = False,
 ) -> Kernel:
     """A kernel for the loss and its gradients.
 
     loss: as in `derive`. wrt: names; default the declared parameters, else all that is given.
     batch: inputs that get an example axis, first; the loss is then the mean over examples.
     dtype: "float64" or "float32". backend: "numba" (compiled) or "numpy".
+    checkpoint: a recurrence over T steps keeps its state only where segments start, and computes the steps of a segment again
+    when the gradient goes back through it: arrays for about 2√T steps in place of T, for the forward steps once more. True for √T
+    segments, or how many (`symgrad.schedule.checkpoint`). `forward` returns whole arrays still.
 
     Raises SG203 (unknown name), SG207 (unknown dtype or backend), SG208 (batch), SG311 (an extent that no
-    array gives), SG402, SG403, SG406 (loss).
+    array gives), SG402, SG403, SG406 (loss), SG408 (no recurrence that checkpoints fit), SG608 (`checkpoint` is no number).
     """
     choose("dtype", str(dtype), DTYPES)
     choose("backend", backend, BACKENDS)
@@ -57,7 +62,15 @@ def compile(
     names = tuple(dict.fromkeys(program.known(name) for name in (wrt or program.params or _real(program))))
     batch = (batch,) if isinstance(batch, str) else tuple(batch)
     primal = lower(program, loss, batch)
-    return Kernel(program, primal, loss, names, batch, str(dtype), backend, emit(program, primal, loss, names, str(dtype), backend))
+    segments = _segments(checkpoint)
+    text = emit(program, primal, loss, names, str(dtype), backend, segments)
+    return Kernel(program, primal, loss, names, batch, str(dtype), backend, text, segments)
+
+
+def _segments(checkpoint: bool | int) -> bool | int:
+    if not isinstance(checkpoint, int) or (checkpoint < 1 and checkpoint is not False):
+        raise SymgradError("SG608", f"checkpoint must be True, False or a number of segments, and is {checkpoint!r}")
+    return checkpoint
 
 
 def _real(program: Program) -> list[str]:
@@ -100,15 +113,20 @@ def optimize(program: Program, outputs: Iterable[str], pinned: Iterable[str] = (
     return prune(reuse(program), keep)
 
 
-def emit(program: Program, primal: Program, loss: str, wrt: tuple[str, ...], dtype: str, backend: str) -> str:
+def emit(
+    program: Program, primal: Program, loss: str, wrt: tuple[str, ...], dtype: str, backend: str, checkpoint: bool | int = False
+) -> str:
     """The text of the module: value_and_grad and forward."""
-    return module_text(program, [gradient_part(primal, loss, wrt), front_part(program, primal)], dtype, backend)
+    return module_text(program, [gradient_part(primal, loss, wrt, checkpoint), front_part(program, primal)], dtype, backend)
 
 
-def gradient_part(primal: Program, loss: str, wrt: tuple[str, ...]) -> Part:
+def gradient_part(primal: Program, loss: str, wrt: tuple[str, ...], checkpoint: bool | int = False) -> Part:
     joint = adjoint(primal, loss, wrt)
     bars = adjoint_names(joint, loss)
-    return back_part(joint, loss, {name: bars[name] for name in wrt}, f"{loss} and its gradients by {', '.join(wrt)}.")
+    part = back_part(joint, loss, {name: bars[name] for name in wrt}, f"{loss} and its gradients by {', '.join(wrt)}.")
+    if checkpoint is False:
+        return part
+    return replace(part, schedule=checkpointed(part.schedule, None if checkpoint is True else checkpoint))
 
 
 def explained(kernel: Kernel) -> Schedule:
@@ -125,7 +143,7 @@ def explained(kernel: Kernel) -> Schedule:
     Map      [n j] y_bar[n, j] = …
     Product  [j n i] W_bar[j, i] = y_barᵀ·x
     """
-    planned = gradient_part(kernel.primal, kernel.loss, kernel.wrt).schedule
+    planned = gradient_part(kernel.primal, kernel.loss, kernel.wrt, kernel.checkpoint).schedule
     return blocked(planned) if kernel.backend == "numba" else planned
 
 

@@ -223,7 +223,8 @@ def _kernels(
             continue
         if isinstance(kernel, Scan):
             yield scan_head(kernel)
-            yield from indent(list(_kernels(kernel.body, names, code, layout, within_scan(around, kernel.index))))
+            inside = within_scan(around, *scan_indices(kernel))
+            yield from indent([*first_line(kernel), *_kernels(kernel.body, names, code, layout, inside)])
             continue
         nests = kernel.kernels if isinstance(kernel, Together) else (kernel,)
         for nest in nests:
@@ -243,6 +244,15 @@ def scan_head(scan: Scan) -> str:
     lo, hi, name = affine(scan.index.lo), affine(scan.index.hi), python_name(str(scan.index.symbol))
     ends = f"{hi}, {affine(scan.index.lo - 1)}, -1" if scan.descending else f"{lo}, {affine(scan.index.hi + 1)}"
     return f"for {name} in range({ends}):"
+
+
+def scan_indices(scan: Scan) -> tuple[Index, ...]:
+    return (scan.index, scan.first[0]) if scan.first else (scan.index,)
+
+
+def first_line(scan: Scan) -> list[str]:
+    """What a step starts with."""
+    return [f"{python_name(str(scan.first[0].symbol))} = {affine(scan.first[1])}"] if scan.first else []
 
 
 def times_test(times: Sequence[Index]) -> str:

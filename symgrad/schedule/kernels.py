@@ -52,9 +52,12 @@ class Contract:
 
 @dataclass(frozen=True)
 class Scan:
+    """`first`: a symbol and its value, which every step starts with: where its segment of another scan begins."""
+
     index: Index
     descending: bool
     body: tuple[Kernel, ...]
+    first: tuple[Index, Expr] | None = None
 
 
 @dataclass(frozen=True)
@@ -119,8 +122,23 @@ class Size:
 
 
 @dataclass(frozen=True)
+class Segments:
+    """A time axis lo..hi in `count` segments of `length` steps, at least `least`: `wanted` of them, or √T."""
+
+    lo: Expr
+    hi: Expr
+    length: Symbol
+    count: Symbol
+    least: int
+    wanted: int | None
+
+
+@dataclass(frozen=True)
 class Schedule:
-    """`zeroed` are only added to, so they start at 0; `aliases` name the array that a result is written over."""
+    """`zeroed` are only added to, so they start at 0; `aliases` name the array that a result is written over.
+
+    Where time goes in `segments`, `whole` is the schedule without them.
+    """
 
     program: Program
     kernels: tuple[Kernel, ...]
@@ -130,6 +148,14 @@ class Schedule:
     zeroed: frozenset[str]
     sizes: tuple[Size, ...]
     aliases: dict[str, str]
+    segments: Segments | None = None
+    whole: Schedule | None = None
+
+    @property
+    def counts(self) -> tuple[Symbol, ...]:
+        """All sizes that a kernel is given."""
+        cut = self.segments
+        return (*(size.symbol for size in self.sizes), *((cut.length, cut.count) if cut else ()))
 
     @property
     def blocks(self) -> tuple[Blocks, ...]:
@@ -145,7 +171,8 @@ def _lines(kernels: Sequence[Kernel]) -> Iterator[str]:
         if isinstance(kernel, Scan):
             index = kernel.index
             ends = (index.hi, index.lo) if kernel.descending else (index.lo, index.hi)
-            yield f"Scan     {index.symbol} = {ends[0]}, …, {ends[1]}"
+            first = f" from {kernel.first[0].symbol} = {kernel.first[1]}" if kernel.first else ""
+            yield f"Scan     {index.symbol} = {ends[0]}, …, {ends[1]}{first}"
             yield from ("  " + line for line in _lines(kernel.body))
         elif isinstance(kernel, Blocks):
             short = ", ".join(sorted(kernel.short))

@@ -135,7 +135,9 @@ def _free(call: Expr, statement: Statement) -> list[Symbol]:
     if not statement.domain:
         return []
     domain = {index.symbol for index in statement.domain}
-    seen = [s for read in accesses(call) for i in indices_of(read) for s in sorted(i.free_symbols, key=str)]
+    # in the order of the widest array: f(a[j] + x[n,j]) lies beside x, and not across it
+    reads = sorted(accesses(call), key=lambda read: -len(domain & read.free_symbols))
+    seen = [s for read in reads for i in indices_of(read) for s in sorted(i.free_symbols, key=str)]
     return list(dict.fromkeys(s for s in [*seen, *free_indices(call)] if s in domain))
 
 
