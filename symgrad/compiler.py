@@ -17,6 +17,8 @@ from symgrad.core.expr import access
 from symgrad.core.graph import ancestors, find_loss
 from symgrad.core.program import Program, Statement, Tensor
 from symgrad.kernel import Kernel
+from symgrad.schedule.blocks import blocked
+from symgrad.schedule.checkpoint import checkpointed
 from symgrad.schedule.kernels import Schedule
 from symgrad.schedule.order import schedule
 from symgrad.transform.batch import batch as add_batch
@@ -38,6 +40,7 @@ def compile(
     batch: Iterable[str] = (),
     dtype: str = "float64",
     backend: str = "numba",
+    checkpoint: bool | int = False,
     threads: int | None = None,
 ) -> Kernel:
     """A kernel for the loss and its gradients.
@@ -45,11 +48,14 @@ def compile(
     loss: as in `derive`. wrt: names; default the declared parameters, else all that is given.
     batch: inputs that get an example axis, first; the loss is then the mean over examples.
     dtype: "float64" or "float32". backend: "numba" (compiled) or "numpy".
-    threads: how many share a call with many examples, with the same result to the last bit; by default SYMGRAD_THREADS,
-    NUMBA_NUM_THREADS or OMP_NUM_THREADS, else the processors that this process may use.
+    checkpoint: a recurrence over T steps keeps its state only where segments start, and computes the steps of a segment again
+    when the gradient goes back through it: arrays for about 2√T steps in place of T, for the forward steps once more. True for √T
+    segments, or how many (`symgrad.schedule.checkpoint`). `forward` returns whole arrays still.
+    threads: how many share a call with many examples, with the same result to the last bit; by default what SYMGRAD_THREADS says,
+    else one.
 
     Raises SG203 (unknown name), SG207 (unknown dtype or backend, threads below 1), SG208 (batch), SG311 (an extent that no
-    array gives), SG402, SG403, SG406 (loss).
+    array gives), SG402, SG403, SG406 (loss), SG408 (no recurrence that checkpoints fit), SG608 (`checkpoint` is no number).
     """
     choose("dtype", str(dtype), DTYPES)
     choose("backend", backend, BACKENDS)
@@ -61,8 +67,15 @@ def compile(
     names = tuple(dict.fromkeys(program.known(name) for name in (wrt or program.params or _real(program))))
     batch = (batch,) if isinstance(batch, str) else tuple(batch)
     primal = lower(program, loss, batch)
-    text = emit(program, primal, loss, names, str(dtype), backend)
-    return Kernel(program, primal, loss, names, batch, str(dtype), backend, text, threads)
+    segments = _segments(checkpoint)
+    text = emit(program, primal, loss, names, str(dtype), backend, segments)
+    return Kernel(program, primal, loss, names, batch, str(dtype), backend, text, segments, threads)
+
+
+def _segments(checkpoint: bool | int) -> bool | int:
+    if not isinstance(checkpoint, int) or (checkpoint < 1 and checkpoint is not False):
+        raise SymgradError("SG608", f"checkpoint must be True, False or a number of segments, and is {checkpoint!r}")
+    return checkpoint
 
 
 def _real(program: Program) -> list[str]:
@@ -105,15 +118,20 @@ def optimize(program: Program, outputs: Iterable[str], pinned: Iterable[str] = (
     return prune(reuse(program), keep)
 
 
-def emit(program: Program, primal: Program, loss: str, wrt: tuple[str, ...], dtype: str, backend: str) -> str:
+def emit(
+    program: Program, primal: Program, loss: str, wrt: tuple[str, ...], dtype: str, backend: str, checkpoint: bool | int = False
+) -> str:
     """The text of the module: value_and_grad and forward."""
-    return module_text(program, [gradient_part(primal, loss, wrt), front_part(program, primal)], dtype, backend)
+    return module_text(program, [gradient_part(primal, loss, wrt, checkpoint), front_part(program, primal)], dtype, backend)
 
 
-def gradient_part(primal: Program, loss: str, wrt: tuple[str, ...]) -> Part:
+def gradient_part(primal: Program, loss: str, wrt: tuple[str, ...], checkpoint: bool | int = False) -> Part:
     joint = adjoint(primal, loss, wrt)
     bars = adjoint_names(joint, loss)
-    return back_part(joint, loss, {name: bars[name] for name in wrt}, f"{loss} and its gradients by {', '.join(wrt)}.")
+    part = back_part(joint, loss, {name: bars[name] for name in wrt}, f"{loss} and its gradients by {', '.join(wrt)}.")
+    if checkpoint is False:
+        return part
+    return replace(part, schedule=checkpointed(part.schedule, None if checkpoint is True else checkpoint))
 
 
 def explained(kernel: Kernel) -> Schedule:
@@ -130,7 +148,8 @@ def explained(kernel: Kernel) -> Schedule:
     Map      [n j] y_bar[n, j] = …
     Product  [j n i] W_bar[j, i] = y_barᵀ·x
     """
-    return gradient_part(kernel.primal, kernel.loss, kernel.wrt).schedule
+    planned = gradient_part(kernel.primal, kernel.loss, kernel.wrt, kernel.checkpoint).schedule
+    return blocked(planned) if kernel.backend == "numba" else planned
 
 
 def back_part(joint: Program, value: str, results: Mapping[str, str], doc: str) -> Part:

@@ -36,6 +36,7 @@ class Kernel:
     dtype: str
     backend: str
     source: str
+    checkpoint: bool | int = False
     threads: int | None = None  # None: what the environment says at each call
 
     @cached_property
@@ -167,12 +168,15 @@ class Kernel:
         Ctrl-C ends the training after the running step or within 0.2 s, and returns what is trained so far, with
         `.stopped == "interrupted"`; with NumPy a second one does not wait for the step to end.
 
-        Raises as a call does, SG508 (memory), SG608 (a setting), SG609 (not in wrt), SG1xx to SG4xx (the equation of a
-        rate), and `symgrad.train.Diverged`, an SG607, where a loss or a parameter is no longer finite: it names the step
-        and the equation, and has the last good parameters, those before that step, as `.params`.
+        Raises as a call does, SG408 (a kernel with `checkpoint`), SG508 (memory), SG608 (a setting), SG609 (not in wrt), SG1xx to
+        SG4xx (the equation of a rate), and `symgrad.train.Diverged`, an SG607, where a loss or a parameter is no longer finite:
+        it names the step and the equation, and has the last good parameters, those before that step, as `.params`.
         """
         from symgrad.train import fit
 
+        if self.checkpoint is not False:
+            message = "a kernel with checkpoint= does not train: the steps of fit keep whole arrays"
+            raise SymgradError("SG408", message, hint="compile without checkpoint=, or update the parameters between calls")
         return fit(
             self, params, data, optimizer, epochs, batch_size, shuffle, seed, progress, clip_norm, clip_value, validation, patience
         )

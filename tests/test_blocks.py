@@ -44,9 +44,9 @@ OWN = {
         param w[i]
         a[n] = sum(w[i]*x[n,i] for i)*n
         z[n] = exp(-a[n]^2) + t[n]
-        s = sum(z[n]*t[n] for n)
+        s = sum(z[n]*t[n]*x[n,i] for n, i)
         d[n] = sum((z[n] - z[m])^2 for m)
-        J = s^2 + sum(d[n] + a[n]^3 for n)
+        J = s^2 + sum(d[n]*x[n,i]^2 for n, i) + sum(sin(d[n]*x[n,i]) for n, i)
     """,
     "pooled": """
         index n in 0..N-1, i in 0..M-1, p in 0..2, f in 1..F
@@ -115,13 +115,19 @@ def test_empty_rows(tmp_path: Path) -> None:
     assert_equal_to_whole(program, random_arrays(program, np.random.default_rng(3), {"N": 1, "T": 2, "H": 3, "M": 0}), tmp_path)
 
 
+def test_no_blocks_of_numbers() -> None:
+    """A network of one example, whose every array is read once: nothing would be saved."""
+    program = normalize(sg.parse("a[j] = sum(A[j,i]*x[i] for i); J = sum(b[j]*tanh(a[j]) for j)"))
+    assert blocked(schedule(program, program.free, ["J"])).blocks == ()
+
+
 def test_what_goes_together() -> None:
     """An equation that needs a whole sum follows the blocks; what is only needed inside has no more rows than a block."""
     program = normalize(sg.parse(OWN["counted"]))
     planned = blocked(schedule(program, program.free, ["J"]))
     first, second = [[kernel.statement.name for kernel in blocks.body] for blocks in planned.blocks]
     assert first == ["a_sum", "a", "z", "s"]
-    assert second == ["d", "J_sum"]  # d[n] reads z of all rows
+    assert second == ["d", "J_sum", "J_sum_2"]  # d[n] reads z of all rows
     assert [kernel.statement.name for kernel in planned.kernels[2:]] == ["J"]  # s² is known at the end
-    assert [set(blocks.short) for blocks in planned.blocks] == [{"a_sum"}, {"d"}]
-    assert "with a_sum of a block" in str(planned)
+    assert [set(blocks.short) for blocks in planned.blocks] == [{"a_sum", "a"}, {"d"}]
+    assert "with a, a_sum of a block" in str(planned)

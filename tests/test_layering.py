@@ -114,7 +114,7 @@ def test_public_names_have_a_home() -> None:
     tree = ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8"))
     (known,) = [node for node in tree.body if isinstance(node, ast.If)]
     shown = {name.name: node.module for node in known.body if isinstance(node, ast.ImportFrom) for name in node.names}
-    assert shown == sg._HOME
+    assert shown == sg._HOME | {"rates": "symgrad"}  # a module is a name of its package
 
 
 IMPORTED = "import symgrad as sg, sys; sg.compile(sg.parse('J = x^2')); print([m for m in sys.modules if m.startswith({!r})])"

@@ -585,3 +585,27 @@ def test_too_much_is_refused_at_once(text: str, code: str) -> None:
     with pytest.raises(SymgradError) as caught:
         parse(text)
     assert caught.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("limit", "most", "text"),
+    [
+        ("characters", 20, "y = x\n" * 4),
+        ("line", 20, "y = x\nz = x + x + x + x + x + x"),
+        ("line", 20, "y = x\nz = (x\n + x\n + x\n + x\n + x\n + x)"),
+        ("statements", 3, "a = x; b = x; c = x; d = x"),
+    ],
+)
+def test_each_size_has_a_limit(monkeypatch: pytest.MonkeyPatch, limit: str, most: int, text: str) -> None:
+    """A text may hold many equations, and none of them is long."""
+    monkeypatch.setitem(LIMITS, limit, most)
+    with pytest.raises(SymgradError) as caught:
+        parse(text)
+    assert caught.value.code == "SG501"
+
+
+def test_a_hundred_thousand_equations_fit() -> None:
+    """The promise is of statements, so the characters must have room for them."""
+    text = "\n".join(f"x_{k} = exp(-x_{k - 1})/(1 + x_{k // 2}^2) + 0.25*x_{k // 3}" for k in range(1, 100_001))
+    assert len(text) < LIMITS["characters"]
+    assert LIMITS["statements"] >= 100_000

@@ -20,7 +20,7 @@ from symgrad.backends import numba, vecmath
 from symgrad.backends.load import load
 from symgrad.core.functions import FUNCTIONS
 
-MOST = {"erfc": 4.0, "logistic": 2.5}  # ulp; 2 for the others
+MOST = {"erfc": 4.0, "logistic": 2.5, "tanh": 2.5}  # ulp; 2 for the others
 NAMES = ("exp", "expm1", "log", "log1p", "tanh", "erf", "erfc", "logistic", "softplus")
 LIKE_THEIR_ARGUMENT = ("expm1", "log1p", "tanh")  # near 0
 TYPES = ("float32", "float64")
@@ -203,3 +203,37 @@ if __name__ == "__main__":
             errors = ulps(run(name, singles), wide(name, singles.astype(np.float64)))
         print(f"{name:9} float32 {errors.max():.2f} at {singles[errors.argmax()]!r}", end="  ")
         print("float64 {:.2f} at {}".format(*max(errors_of(name, POINTS))), flush=True)
+
+
+EXTREMES = """
+index n in 1..N, k, l in 1..K
+input x[n,k]
+top[n] = max(x[n,k] for k)
+low[n] = min(x[n,k] for k)
+all[n] = log(sum(exp(x[n,k]) for k))
+p[n,k] = exp(x[n,k] - log(sum(exp(x[n,l]) for l)))
+J = sum(top[n] for n)
+"""
+ROWS = [
+    *([1, 2, 3], [-1, -2, -3], [0.0, -0.0, 0.0], [INF, 1, 200], [-INF, -INF, -INF], [NAN, 1, 2], [1, -NAN, 0], [3e38, -3e38, 0]),
+    *([1e-40, -1e-40, 0], [-5e-45, -1e-44, -1e-43], [1000, 999, -INF]),
+]
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+def test_extremes(dtype: str) -> None:
+    """A maximum of whole numbers that stand for others: nan lost, signs turned; a softmax where an exponential is infinite."""
+    x = np.array(ROWS, dtype)
+    x = np.concatenate([x, np.random.default_rng(0).normal(size=(20, 3)).astype(dtype)])
+    k = sg.compile(sg.parse(EXTREMES), loss="J", dtype=dtype)
+    assert "_part" in k.source  # the softmax takes the exponentials of its sum
+    found = k.forward(x=x)
+    np.testing.assert_array_equal(found["top"], x.max(1))
+    np.testing.assert_array_equal(found["low"], x.min(1))
+    with np.errstate(all="ignore"):
+        wanted = np.logaddexp.reduce(x.astype("float64"), 1)
+        exact = x.astype("float64") - np.where(np.isfinite(wanted), x.max(1), 0)[:, None]
+        shares = np.exp(exact - np.logaddexp.reduce(exact, 1)[:, None])
+    close = 4 * np.finfo(dtype).eps
+    np.testing.assert_allclose(found["all"], wanted.astype(dtype), close, close)
+    np.testing.assert_allclose(found["p"], shares.astype(dtype), 4 * close, close)

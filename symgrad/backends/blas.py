@@ -72,7 +72,7 @@ _ALONE = (*_BLAS[:2], 2**62)  # for products inside of threads
 
 # where the right matrix is turned, both are read along their rows; else rows are added to rows
 LOOPS = '''
-@njit(error_model="numpy", fastmath={"reassoc", "contract", "arcp", "nsz"})
+@njit(error_model="numpy", fastmath={"reassoc", "contract", "arcp", "nsz"}, **_INNER)
 def _loops(rows, columns, summed, alpha, left, left_row, left_column, right, right_turned, right_step, beta, target, step):
     """The same in loops, for what is too small for gemm."""
     for row in range(rows):
@@ -103,7 +103,7 @@ def _loops(rows, columns, summed, alpha, left, left_row, left_column, right, rig
 ALONE, LARGE, TILE = 2**18, 2**24, 64
 
 TILES = '''
-@njit
+@njit(**_INNER)
 def _gemm(blas, sizes, alpha, left, right, beta, target):
     """target = alpha*left*right + beta*target, beta 0 or 1, by gemm in tiles for which no threads are started, or by loops."""
     rows, columns, summed = sizes

@@ -20,7 +20,7 @@ from symgrad.core.parts import never_outside
 from symgrad.core.program import Index, Program, Statement, scatters
 from symgrad.core.ranges import scoped
 from symgrad.core.source import statement_text, written_name
-from symgrad.schedule.kernels import Schedule, Size
+from symgrad.schedule.kernels import Schedule, Segments, Size
 
 CHECKS = '''
 _ndarray, _empty = np.ndarray, np.empty
@@ -106,6 +106,16 @@ def _inside(name, low, high, extent, equation):
     if low <= high and (low < 0 or high >= extent):
         raise DataError("SG605", f"{equation} reads {name} at {low}..{high}, but that axis has places 0..{extent - 1}")
 '''.strip()
+
+
+def segment_lines(segments: Segments | None) -> list[str]:
+    """How long the segments of a time axis are, and how many."""
+    if segments is None:
+        return []
+    length, count = (python_name(symbol.name) for symbol in (segments.length, segments.count))
+    steps = f"max(1, {affine(segments.hi - segments.lo + 1)})"
+    chosen = f"int(np.ceil(np.sqrt({steps})))" if segments.wanted is None else f"-(-{steps}//{segments.wanted})"
+    return [f"{length} = max({segments.least}, {chosen})", f"{count} = -(-{steps}//{length})"]
 
 
 def check_lines(schedule: Schedule, model: Program) -> list[str]:
@@ -234,6 +244,8 @@ def bound_lines(schedule: Schedule, layout: Layout) -> list[str]:
     program = schedule.program
     out: dict[str, None] = {}
     for statement in program.statements:
+        if not any(map(indices_of, (statement.target, *statement.reads))):
+            continue
         found = list(_uncertain(statement, program))
         text = _readable_equation(statement, program, layout) if found else ""
         out |= dict.fromkeys(f"_inside({place}, {text!r})" for place in found)

@@ -17,7 +17,7 @@ from functools import cached_property
 import sympy as sp
 
 from symgrad.backends import numba, numpy, threads
-from symgrad.backends.checks import check_lines
+from symgrad.backends.checks import check_lines, segment_lines
 from symgrad.backends.pycode import affine, indent, python_name
 from symgrad.core.program import Program
 from symgrad.core.source import written_name
@@ -109,7 +109,7 @@ class _Entry:
 
     @cached_property
     def sizes(self) -> list[str]:
-        return [python_name(size.symbol.name) for size in self.schedule.sizes]
+        return [python_name(size.name) for size in self.schedule.counts]
 
     @cached_property
     def buffers(self) -> list[str]:
@@ -130,7 +130,7 @@ class _Entry:
 
     def checked(self) -> str:
         """The function that checks."""
-        lines = check_lines(self.schedule, self.program)
+        lines = [*check_lines(self.schedule.whole or self.schedule, self.program), *segment_lines(self.schedule.segments)]
         doc = f'"""Sizes and arrays that fit, for `{self.part.name}`."""'
         return self.function(f"_checked_{self.part.name}", [doc, *lines, f"return {as_tuple(self.given)}"])
 

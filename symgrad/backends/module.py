@@ -55,7 +55,7 @@ def header(program: Program, dtype: str, backend: str) -> str:
 
 def kernel_text(part: Part, dtype: str, backend: str) -> str:
     schedule = part.schedule
-    sizes = [python_name(size.symbol.name) for size in schedule.sizes]
+    sizes = [python_name(size.name) for size in schedule.counts]
     arguments = [python_name(name) for name in schedule.arguments]
     if backend == "numpy":
         body = numpy.body(schedule, dtype)

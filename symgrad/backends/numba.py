@@ -18,24 +18,38 @@ import sympy as sp
 
 from symgrad.backends import blas, threads, vecmath
 from symgrad.backends.pycode import HELPERS, Code, affine, python_name, used_definitions
-from symgrad.backends.straight import own_text, runs, straight_lines
+from symgrad.backends.straight import comments, own_text, runs, straight_lines
 from symgrad.core.affine import Ends
-from symgrad.core.expr import accesses, gathers, indices_of, is_access, is_index, name_of, nodes, position, substitute, where
+from symgrad.core.expr import (
+    accesses,
+    gathers,
+    indices_of,
+    is_access,
+    is_index,
+    is_where,
+    name_of,
+    nodes,
+    position,
+    substitute,
+)
 from symgrad.core.guards import needed
 from symgrad.core.layout import Layout
 from symgrad.core.parts import never_outside, stays
 from symgrad.core.program import Index, outer_first
 from symgrad.core.source import statement_text
 from symgrad.schedule.contractions import Product, joined
+from symgrad.schedule.fusion import Together, fused
 from symgrad.schedule.kernels import Blocks, Contract, Kernel, Map, Scan, Schedule, flat
 from symgrad.schedule.updates import is_kept
 
 FLAGS = '{"reassoc", "contract", "arcp", "nsz"}'
 DECORATOR = f'@njit(cache=True, nogil=True, error_model="numpy", fastmath={FLAGS})'
-HELPER = f'@njit(inline="always", error_model="numpy", fastmath={FLAGS})'
+HELPER = f'@njit(inline="always", error_model="numpy", fastmath={FLAGS}, **_INNER)'
 INTEGERS = {"float32": "np.int32", "float64": "np.int64"}
 # the bytes of a block in all arrays; over how many numbers a product should sum at least
 BLOCK, SUMMED = 2**18, 128
+# functions that compiled code alone calls need no way in from Python, which would take a tenth of the time to compile
+INNER = '_INNER = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}'
 IMPORTS = "import numpy as np\nfrom numba import njit"
 
 
@@ -49,6 +63,7 @@ def helpers(body: str, dtype: str) -> str:
 
     used = used_definitions(body, [*vecmath.DEFINITIONS, *HELPERS], define)
     types = f"F = np.{dtype}\n_D = np.dtype(F)" + (f"\n_I = {INTEGERS[dtype]}" if "_I(" in used else "")
+    types += f"\n{INNER}" if used or "_gemm(" in body else ""
     tables = own_text() if "_straight(" in body else ""
     return "\n\n\n".join(text for text in (types, used, tables) if text)
 
@@ -201,9 +216,10 @@ def _kernels(
 ) -> Iterator[str]:
     """`around`: the indices of the scans that these are in, with their ends."""
     around = dict(around or {})
-    for kernel in runs(kernels, names.schedule.program):
+    program, aliases = names.schedule.program, names.schedule.aliases
+    for kernel in fused(list(runs(kernels, program)), program, aliases):
         if isinstance(kernel, tuple):
-            yield from (f"# {statement_text(each.statement, names.schedule.program, layout)}" for each in kernel)
+            yield from comments(kernel, names.schedule.program)
             yield from straight_lines(kernel, names.read, names.outside(kernel), names.tables)
             continue
         if isinstance(kernel, Map) and is_kept(kernel.statement, names.schedule.aliases):
@@ -213,11 +229,14 @@ def _kernels(
             continue
         if isinstance(kernel, Scan):
             yield scan_head(kernel)
-            yield from indent(list(_kernels(kernel.body, names, code, layout, within_scan(around, kernel.index))))
+            inside = within_scan(around, *scan_indices(kernel))
+            yield from indent([*first_line(kernel), *_kernels(kernel.body, names, code, layout, inside)])
             continue
-        yield f"# {statement_text(kernel.statement, names.schedule.program, layout)}"
-        lines = _Nest(kernel, names, code, within_scan(around, *kernel.times)).lines()
-        test = times_test(kernel.times)
+        nests = kernel.kernels if isinstance(kernel, Together) else (kernel,)
+        for nest in nests:
+            yield f"# {statement_text(nest.statement, program, layout)}"
+        lines = nested([_Nest(nest, names, code, within_scan(around, *nest.times)) for nest in nests])
+        test = times_test(nests[0].times)
         yield from [f"if {test}:", *indent(lines)] if test else lines
 
 
@@ -233,6 +252,15 @@ def scan_head(scan: Scan) -> str:
     return f"for {name} in range({ends}):"
 
 
+def scan_indices(scan: Scan) -> tuple[Index, ...]:
+    return (scan.index, scan.first[0]) if scan.first else (scan.index,)
+
+
+def first_line(scan: Scan) -> list[str]:
+    """What a step starts with."""
+    return [f"{python_name(str(scan.first[0].symbol))} = {affine(scan.first[1])}"] if scan.first else []
+
+
 def times_test(times: Sequence[Index]) -> str:
     """When a kernel inside a scan runs."""
     tests = []
@@ -242,6 +270,37 @@ def times_test(times: Sequence[Index]) -> str:
             f"{name} == {affine(index.lo)}" if index.lo == index.hi else f"{affine(index.lo)} <= {name} <= {affine(index.hi)}"
         )
     return " and ".join(tests)
+
+
+def nested(nests: Sequence[_Nest]) -> list[str]:
+    """The lines of nests that share their loops: what a sum needs before and after them stands around those it sums over."""
+    if len(nests) == 1:
+        return nests[0].lines()
+    if nests[0].op == "logsumexp":
+        return nests[0].softmax(nests[1])
+    loops, hoisted = nests[0].kernel.loops, iter(range(1, 10_000))
+    parts = [nest.part(place, hoisted) for place, nest in enumerate(nests)]
+
+    def level(depth: int) -> list[str]:
+        if depth == len(loops):
+            return [line for part in parts for line in part.inner]
+        here = [part for part in parts if part.kept == depth]
+        hoists = [line for part in parts for line in part.before] if depth == len(loops) - 1 else []
+        inside = nests[0].nest((loops[depth],), level(depth + 1))
+        return [*(p.start for p in here if p.start), *hoists, *inside, *(p.end for p in here if p.end)]
+
+    return level(0)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One nest of several: the lines before the innermost loop, in it, and, of a sum, before and after `kept` loops."""
+
+    before: list[str]
+    inner: list[str]
+    kept: int
+    start: str = ""
+    end: str = ""
 
 
 class _Nest:
@@ -257,7 +316,7 @@ class _Nest:
         self.shift = shift
         self.guards = [substitute(c, shift) for c in needed(kernel.statement, names.schedule.program)]
         self.op = kernel.statement.op
-        self.hoisted = iter(range(1, 10_000))
+        self.hoisted: Iterator[int] = iter(range(1, 10_000))
 
     def lines(self) -> list[str]:
         found = self.kernel.product if isinstance(self.kernel, Contract) else None
@@ -294,6 +353,19 @@ class _Nest:
         op = "+=" if self.kernel.adds else "="
         store = self.guarded([f"{self.names.read(self.target)} {op} {self.code(value)}"])
         return self.nest(self.kernel.loops, [*before, *store], inner=len(before))
+
+    def part(self, place: int, hoisted: Iterator[int]) -> _Part:
+        """This nest as one of several, the `place`-th."""
+        self.hoisted = hoisted
+        value, before = self.hoist(self.value, self.kernel.loops)
+        store = self.names.read(self.target)
+        op = "+=" if self.kernel.adds else "="
+        if isinstance(self.kernel, Map):
+            return _Part(before, [f"{store} {op} {self.code(value)}"], len(self.kernel.loops))
+        total = f"_total_{place}"
+        kept = sum(index not in self.kernel.statement.reduced for index in self.kernel.loops)
+        zero = self.code.number(sp.S.Zero)
+        return _Part(before, [f"{total} += {self.code(value)}"], kept, f"{total} = {zero}", f"{store} {op} {total}")
 
     def guarded(self, lines: list[str]) -> list[str]:
         """What is done only where the target is a cell of its array."""
@@ -332,7 +404,7 @@ class _Nest:
                 return node
             if not node.has(symbol) and not node.has(*inner):
                 return local(node)
-            if node.func == where or is_access(node):
+            if is_where(node) or is_access(node):
                 return node
             if node.is_Mul or node.is_Add:
                 fixed = [a for a in node.args if not a.has(symbol, *inner)]
@@ -384,12 +456,10 @@ class _Nest:
         elif self.op in ("max", "min"):
             yield from self.extreme(total, inner, text, before, ">" if self.op == "max" else "<")
         elif self.op == "logsumexp":
-            yield from self.extreme("_top", inner, text, before, ">")
-            # of nothing at all it is -inf, and inf - inf would be nan
-            yield f"_top = _top if np.isfinite(_top) else {number(sp.S.Zero)}"
-            yield f"_sum = {number(sp.S.Zero)}"
-            yield from self.nest(inner, [*before, f"_sum += {self.code.call('np.exp')}({text} - _top)"], len(before))
-            yield f"{total} = _top + {self.code.call('np.log')}(_sum)"
+            yield from self.extreme("_highest", inner, text, before, ">")
+            yield from self.finite_top()
+            yield from self.nest(inner, [*before, f"_sum += {self.code.call('np.exp')}({text} - _highest)"], len(before))
+            yield f"{total} = _highest + {self.code.call('np.log')}(_sum)"
         else:
             sign = ">" if self.op == "argmax" else "<"
             place = substitute(position([index.limit for index in inner]), self.shift)
@@ -404,10 +474,32 @@ class _Nest:
             ]
             yield from self.nest(inner, [*before, *test], len(before))
 
+    def softmax(self, shares: _Nest) -> list[str]:
+        """The logarithm of a sum of exponentials, and each of them divided by the sum."""
+        statement, loops, exp = self.kernel.statement, self.kernel.loops, self.code.call("np.exp")
+        kept, inner = (tuple(index for index in loops if (index in statement.reduced) == reduced) for reduced in (False, True))
+        value, before = self.hoist(self.value, inner)
+        text, share, total = self.code(value), self.names.read(shares.target), self.names.read(self.target)
+        lines = [*self.extreme("_highest", inner, text, before, ">"), *self.finite_top()]
+        one = [*before, f"_part = {exp}({text} - _highest)", f"{share} = _part", "_sum += _part"]
+        lines += [*self.nest(inner, one, len(before)), f"_total = _highest + {self.code.call('np.log')}(_sum)", f"{total} = _total"]
+        scaled = [f"_scale = {self.code.number(sp.S.One)}/_sum", *self.nest(inner, [f"{share} *= _scale"])]
+        again = self.nest(inner, [*before, f"{share} = {exp}({text} - _total)"], len(before))
+        lines += ["if np.isfinite(_sum):", *indent(scaled), "else:", *indent(again)]
+        return self.nest(kept, lines)
+
+    def finite_top(self) -> list[str]:
+        """Of nothing at all the highest is -inf, and inf - inf would be nan."""
+        zero = self.code.number(sp.S.Zero)
+        return [f"_highest = _highest if np.isfinite(_highest) else {zero}", f"_sum = {zero}"]
+
     def extreme(self, total: str, inner: tuple[Index, ...], text: str, before: list[str], sign: str) -> Iterator[str]:
-        yield f"{total} = {self.code.number(-sp.oo if sign == '>' else sp.oo)}"
-        test = [f"_here = {text}", f"if _here {sign} {total} or _here != _here:", f"    {total} = _here"]
-        yield from self.nest(inner, [*before, *test], len(before))
+        """The maximum, or minus that of what is negated; nan if one is nan."""
+        least, minus = self.code.number(-sp.oo), "" if sign == ">" else "-"
+        yield f"_top = _rank({least})"
+        value = f"{minus}({text})" if minus else text
+        yield from self.nest(inner, [*before, f"_here = _rank({value})", "_top = _here if _here > _top else _top"], len(before))
+        yield f"{total} = {minus}_of_rank(_top)"
 
     def row_by_row(self) -> list[str]:
         """A kept innermost loop: rows are added to the target's row, which starts at 0."""

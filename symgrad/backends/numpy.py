@@ -15,7 +15,7 @@ from typing import Any
 import sympy as sp
 from sympy import Symbol
 
-from symgrad.backends.numba import indent, scan_head, times_test, within_scan
+from symgrad.backends.numba import first_line, indent, scan_head, scan_indices, times_test, within_scan
 from symgrad.backends.pycode import FOR_ARRAYS, HELPERS, Code, affine, named, python_name, used_definitions
 from symgrad.core.affine import Ends, nonnegative
 from symgrad.core.expr import accesses, gathers, indices_of, is_access, name_of, powers
@@ -60,7 +60,8 @@ def allocated(schedule: Schedule) -> list[str]:
         for k in schedule.kernels
         if isinstance(k, Map | Contract) and covers(k.statement, program.tensors[k.statement.name]) and not k.adds
     }
-    return [name for name in program.defined if program.tensors[name].axes and (name in schedule.zeroed or name not in whole)]
+    made = dict.fromkeys((*program.defined, *schedule.temporaries))
+    return [name for name in made if name in schedule.zeroed or (program.tensors[name].axes and name not in whole)]
 
 
 def cell_type(schedule: Schedule, name: str) -> str:
@@ -76,7 +77,8 @@ def _kernels(
     for kernel in kernels:
         if isinstance(kernel, Scan):
             yield scan_head(kernel)
-            yield from indent(list(_kernels(kernel.body, schedule, dtype, layout, within_scan(around, kernel.index))))
+            inside = within_scan(around, *scan_indices(kernel))
+            yield from indent([*first_line(kernel), *_kernels(kernel.body, schedule, dtype, layout, inside)])
             continue
         assert not isinstance(kernel, Blocks)
         yield f"# {statement_text(kernel.statement, schedule.program, layout)}"

@@ -16,7 +16,7 @@ import sympy as sp
 
 from symgrad.core.affine import MAXIMUM, MINIMUM
 from symgrad.core.errors import SymgradError
-from symgrad.core.expr import is_access, is_index, where
+from symgrad.core.expr import is_access, is_index, is_where
 from symgrad.core.functions import BY_HEAD
 
 # names that emitted modules use themselves; those with a leading _ cannot come from a model
@@ -79,7 +79,7 @@ class Code:
             return self.mul(expr)
         if expr.is_Pow:
             return self.pow(expr)
-        if expr.func == where:
+        if is_where(expr):
             return self.where(expr), ATOM
         if type(expr) in COMPARE:
             return f"{self(expr.lhs, ADD)} {COMPARE[type(expr)]} {self(expr.rhs, ADD)}", 0

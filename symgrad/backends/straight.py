@@ -15,16 +15,19 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 import sympy as sp
 
 from symgrad.backends.pycode import COMPARE
-from symgrad.core.expr import indices_of, is_access, is_index, name_of, nodes, where
+from symgrad.core.expr import indices_of, is_access, is_index, is_where, name_of, nodes
 from symgrad.core.functions import BY_HEAD
 from symgrad.core.guards import needed
+from symgrad.core.layout import Layout
 from symgrad.core.program import Program
+from symgrad.core.source import statement_text
 from symgrad.schedule.kernels import Kernel, Map
 
 LEAST = 400  # operations; below, numba compiles in a few seconds, and its code reads better
@@ -76,7 +79,7 @@ def _has(node: Any, program: Program) -> bool:
         return _fixed(node, program)
     if is_index(node) or node is sp.S.Infinity or node is sp.S.NegativeInfinity:
         return False
-    if node.is_Number or node.is_NumberSymbol or node.is_Add or node.is_Mul or node.is_Pow or node.func == where:
+    if node.is_Number or node.is_NumberSymbol or node.is_Add or node.is_Mul or node.is_Pow or is_where(node):
         return True
     if type(node) in COMPARE:
         return True
@@ -124,6 +127,8 @@ class Table:
     def value(self, expr: Any) -> int:
         if is_access(expr):
             return self.cell(self.read(expr))
+        if expr.is_Number:
+            return self.number(expr)
         if expr.is_number and not expr.has(sp.Function):
             return self.number(expr)
         if expr.is_Add:
@@ -132,7 +137,7 @@ class Table:
             return self.product(expr)
         if expr.is_Pow:
             return self.power(expr.base, expr.exp)
-        if expr.func == where:
+        if is_where(expr):
             condition, yes, no = expr.args
             sides = self.value(condition.lhs), self.value(condition.rhs)
             return self.row("pick", COMPARE[type(condition)], *sides, self.value(yes), self.value(no))
@@ -142,16 +147,14 @@ class Table:
         return self.row("const", repr(float(number)))
 
     def sum(self, expr: Any) -> int:
-        terms = sorted(expr.args, key=lambda term: bool(term.could_extract_minus_sign()))
-        total = self.value(terms[0])
-        for term in terms[1:]:
-            minus = term.could_extract_minus_sign()
+        signed = sorted(((_has_minus(term), term) for term in expr.args), key=itemgetter(0))
+        total = self.value(signed[0][1])
+        for minus, term in signed[1:]:
             total = self.row("sub" if minus else "add", total, self.value(-term if minus else term))
         return total
 
     def product(self, expr: Any) -> int:
-        number, _ = expr.as_coeff_Mul()
-        if number < 0:
+        if _has_minus(expr):
             return self.row("neg", self.value(-expr))
         above = [f for f in expr.args if not _divides(f)]
         below = [f.base**-f.exp for f in expr.args if _divides(f)]
@@ -219,8 +222,37 @@ class Table:
         return u
 
 
+def _has_minus(term: Any) -> bool:
+    """True of -2 x and of -2; SymPy itself would negate a product to know."""
+    if not term.is_Mul:
+        return bool(term.could_extract_minus_sign())
+    number = term.args[0]
+    if number.is_Float:
+        return bool(number._mpf_[0])  # its sign; SymPy's comparison looks for all that is known of the number
+    return bool(number.is_Number and number.is_extended_negative)
+
+
 def _divides(factor: Any) -> bool:
     return bool(factor.is_Pow and factor.exp.is_number and factor.exp < 0)
+
+
+class Plain(Layout):
+    """Terms and factors in SymPy's order: to find the user's own takes longer than all else that is done for a long run."""
+
+    def as_written(self, expr: Any) -> None:
+        return None
+
+    def ordered_terms(self, expr: Any) -> list[Any]:
+        return sorted(expr.args, key=_has_minus)
+
+    def _factor_key(self, factor: Any) -> tuple[Any, ...]:
+        return ()
+
+
+def comments(run: Sequence[Map], program: Program) -> Iterator[str]:
+    """The equations of a run."""
+    layout = Plain((), None, program.ranges)
+    return (f"# {statement_text(kernel.statement, program, layout)}" for kernel in run)
 
 
 def straight_lines(

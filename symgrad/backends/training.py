@@ -1,14 +1,13 @@
-"""Step program → the text of a training module: the epoch loop around one compiled step.
+"""Step program → the text of a training module: the epoch loop around one step, which updates parameters in place.
 
-    _step(sizes, data rows, parameters, state, rates, buffers) -> (loss,)   updates parameters in place
-    _train(…) -> bool                                                       epochs, shuffling, minibatches
+    _train(…) -> bool                                       epochs, shuffling, minibatches
+    _step(sizes, data rows, parameters, rates) -> loss      numpy alone; numba compiles the step's equations in the loop
 
 `_train` runs up to `_limit` steps and may stop anywhere in an epoch; `_clock` (steps done, epoch, examples done in it, steps
 and epochs of the whole run) and `_sums` (the losses of this epoch so far) are where it goes on, so that a run in pieces is
 the run in one, bit for bit. False: the loss of step `_clock[0]` is not finite.
 
-Scalar parameters are arrays without axes, read and written as `c[()]`. The loop is the same text for
-both backends; only the decorator differs.
+Scalar parameters are arrays without axes, read and written as `c[()]`.
 """
 
 from __future__ import annotations
@@ -61,16 +60,18 @@ class Training:
 
 
 def training_text(training: Training, dtype: str, backend: str) -> str:
-    """The module: `check`, `buffers`, `_step` and `train`."""
+    """The module: `check`, `buffers` and `_train`, for numpy `_step` too."""
     compiled = backend == "numba"
     decorator = numba.DECORATOR + "\n" if compiled else numpy.QUIET + "\n"
-    step = step_text(training, dtype, backend)
+    tables: list[str] = []
+    shorter = None if training.single else training.example_size
+    step = numba.body(training.step, dtype, training.cells, shorter, tables) if compiled else step_text(training, dtype)
     parts = [
         check_text(training),
         buffers_text(training, blas.given(step)) if compiled else "def buffers(*sizes):\n    return ()",
-        step,
+        *(tables if compiled else [step]),
         decorator + SHUFFLE,
-        decorator + train_text(training, compiled, blas.takes(step)),
+        decorator + train_text(training, step if compiled else None),
     ]
     own = numba if compiled else numpy
     used = "\n".join(parts)
@@ -112,38 +113,33 @@ def buffers_text(training: Training, more: list[str]) -> str:
     return f"def buffers({', '.join(size_names(training.step))}):\n    return ({made}\n    )"
 
 
-def step_text(training: Training, dtype: str, backend: str) -> str:
+def step_text(training: Training, dtype: str) -> str:
+    """The step of the numpy backend, a function."""
     schedule = training.step
     arguments = [*size_names(schedule), *names(schedule.arguments)]
-    loss = python_name(training.loss)
-    if backend == "numba":
-        tables: list[str] = []
-        body = numba.body(schedule, dtype, training.cells, None if training.single else training.example_size, tables)
-        arguments += [*names(array_buffers(schedule)), *blas.takes(body)]
-        before = "".join(f"{table}\n\n\n" for table in tables)
-        return f"{before}{numba.DECORATOR}\ndef _step({', '.join(arguments)}):\n{indent(body)}\n    return {loss}"
     body = numpy.body(schedule, dtype)
     writes = "\n".join(f"{python_name(old)}[...] = {python_name(new)}" for new, old in schedule.aliases.items())
-    return f"{numpy.QUIET}\ndef _step({', '.join(arguments)}):\n{indent(body)}\n{indent(writes)}\n    return {loss}"
+    head = f"{numpy.QUIET}\ndef _step({', '.join(arguments)}):"
+    return f"{head}\n{indent(body)}\n{indent(writes)}\n    return {python_name(training.loss)}"
 
 
-def train_text(training: Training, compiled: bool, more: list[str]) -> str:
-    """Epochs over shuffled rows. `more`: what the step takes last."""
+def train_text(training: Training, body: str | None) -> str:
+    """Epochs over shuffled rows. `body`: the step's lines, which are compiled once in the loop's place; else it is called."""
     step = training.step
     outer = size_names(step, training.example_size)
-    rows = [f"_{n}_rows" for n in names(training.batched)] if compiled and not training.single else []
-    buffers = [*names(array_buffers(step)), *more] if compiled else []
+    rows = [f"_{n}_rows" for n in names(training.batched)] if body is not None and not training.single else []
+    buffers = [*names(array_buffers(step)), *blas.takes(body)] if body is not None else []
     arguments = [
         *("epochs", "_limit", "batch", "shuffle", "order", "random", "history", "_clock", "_sums"),
         *outer,
-        *names(training.data),
+        *(_whole(n) if n in training.batched else python_name(n) for n in training.data),
         *names(training.params),
         *names(training.state),
         *names(training.rates),
         *rows,
         *buffers,
     ]
-    inside = _single(training, buffers) if training.single else _minibatch(training, buffers, bool(rows))
+    inside = _single(training, body) if training.single else _minibatch(training, body)
     lines = [
         "examples = len(order)",
         "while _limit > 0 and _clock[1] < epochs:",
@@ -167,49 +163,68 @@ def train_text(training: Training, compiled: bool, more: list[str]) -> str:
     return f"def _train({', '.join(arguments)}):\n{indent(chr(10).join(lines))}"
 
 
-def _call(training: Training, places: dict[str, str], sizes: list[str], buffers: list[str]) -> str:
+def _whole(name: str) -> str:
+    """All examples, where the quantity's own name stands for those of a step."""
+    return f"_{python_name(name)}_all"
+
+
+def _stepped(training: Training, places: dict[str, str], body: str | None) -> list[str]:
+    """A step on what `places` give: the loss."""
     places = places | {name: f"F({CLOCK[kind]})" for name, kind in training.counters}
-    given = [places.get(n, python_name(n)) for n in training.step.arguments]
-    return f"_step({', '.join([*sizes, *given, *buffers])})"
+    loss = python_name(training.loss)
+    if body is None:
+        given = [places.get(n, python_name(n)) for n in training.step.arguments]
+        return [f"    _loss = _step({', '.join([*size_names(training.step), *given])})"]
+    taken = [f"    {python_name(name)} = {place}" for name, place in places.items() if python_name(name) != place]
+    return [*taken, *("    " + line if line else line for line in body.split("\n")), f"    _loss = {loss}"]
 
 
 BAD = ["    if not np.isfinite(_loss):", "        return False"]
 
 
-def _single(training: Training, buffers: list[str]) -> list[str]:
+def _single(training: Training, body: str | None) -> list[str]:
     """One example a step; where nothing is batched, the whole is the one example."""
-    places = {n: f"{python_name(n)}[order[place]]" for n in training.batched}
+    places = {n: f"{_whole(n)}[order[place]]" for n in training.batched}
     return [
         "for place in range(_first, _last):",
         "    _clock[0] += 1",
-        f"    _loss = {_call(training, places, size_names(training.step), buffers)}",
+        *_stepped(training, places, body),
         *BAD,
         "    total += _loss",
     ]
 
 
-def _minibatch(training: Training, buffers: list[str], rows: bool) -> list[str]:
+def _copied(name: str, size: str, rank: int) -> list[str]:
+    """The rows of a shuffled batch, number by number: to copy a row at once, numba compiles an error's text for four seconds."""
+    axes = [f"_i{axis}" for axis in range(1, rank)]
+    lines = [f"for row in range({size}):"]
+    for depth, axis in enumerate(axes, 1):
+        lines.append("    " * depth + f"for {axis} in range(_{name}_all.shape[{depth}]):")
+    there = ", ".join(["order[start + row]", *axes])
+    lines.append("    " * rank + f"_{name}_rows[{', '.join(['row', *axes])}] = _{name}_all[{there}]")
+    return lines
+
+
+def _minibatch(training: Training, body: str | None) -> list[str]:
     size = python_name(training.example_size or "")
-    places = {n: f"_{python_name(n)}_batch" for n in training.batched}
     copy, view = [], []
-    for name in names(training.batched):
-        if rows:
-            copy += [f"        for row in range({size}):", f"            _{name}_rows[row] = {name}[order[start + row]]"]
-        copy.append(
-            f"        _{name}_batch = _{name}_rows[:{size}]"
-            if rows
-            else f"        _{name}_batch = {name}[order[start:start + {size}]]"
-        )
-        view.append(f"        _{name}_batch = {name}[start:start + {size}]")
+    for name in training.batched:
+        own = python_name(name)
+        if body is not None:
+            copy += _copied(own, size, len(training.checks.program.tensors[name].axes))
+            copy.append(f"{own} = _{own}_rows[:{size}]")
+        else:
+            copy.append(f"{own} = {_whole(name)}[order[start:start + {size}]]")
+        view.append(f"{own} = {_whole(name)}[start:start + {size}]")
     return [
         "for start in range(_first, _last, batch):",
         f"    {size} = min(batch, examples - start)",
         "    _clock[0] += 1",
         "    if shuffle:",
-        *copy,
+        *("        " + line for line in copy),
         "    else:",
-        *view,
-        f"    _loss = {_call(training, places, size_names(training.step), buffers)}",
+        *("        " + line for line in view),
+        *_stepped(training, {}, body),
         *BAD,
         f"    total += {size}*_loss",
     ]

@@ -6,7 +6,8 @@ With u = n log 2 + r, |r| <= log(2)/2, and polynomials P fitted by Chebyshev int
     exp(u) = 2^n (1 + r + r^2 P(r))            log(2^k (1 + f)) = k log 2 + f - s (f - z P(z)),  s = f/(2 + f), z = s^2
 
 (Muller et al., Handbook of Floating-Point Arithmetic, ch. 10; the form of log: Tang 1990.) Errors are below 2 units
-of the last place, of erfc below 4 (tests/test_vecmath.py), and infinities, nan, -0 and subnormal numbers have their values.
+of the last place, of tanh and logistic below 2.5, of erfc below 4 (tests/test_vecmath.py), and infinities, nan, -0 and
+subnormal numbers have their values.
 The functions are not to be reassociated, as the loops that use them are: `(u + big) - big` rounds u.
 
 >>> vectorized("np.exp({0})")
@@ -28,12 +29,20 @@ import numpy as np
 from symgrad.backends.pycode import named
 
 # compiled apart, so that the flags of a caller do not reach them, and then inlined by LLVM
-DECORATOR = '@njit(forceinline=True, error_model="numpy", fastmath={"contract"})'
+DECORATOR = '@njit(forceinline=True, error_model="numpy", fastmath={"contract"}, **_INNER)'
 
 # NumPy's spelling, and the definition below that stands for it
 SPELLINGS = {f"np.{name}": f"_{name}" for name in ("exp", "expm1", "log", "log1p", "tanh")}
 
 _DEFINITIONS = '''
+def _rank(u):
+    """A whole number that is the larger the larger u is, the largest for nan: the maximum of such vectorizes."""
+    bits = F(u if u == u else {nan}).view(_I)
+    return _I(bits ^ ((bits >> {place_sign}) & {all_but_sign}))
+
+def _of_rank(k):
+    return _I(k ^ ((k >> {place_sign}) & {all_but_sign})).view(F)
+
 def _expm1_near_0(r):
     """r + r^2 P(r), |r| <= log(2)/2."""
     p = {exp}
@@ -96,14 +105,17 @@ def _log1p(u):
     return -{inf} if u == -{one} else y
 
 def _tanh(u):
-    """u + u^3 P(u^2) below 1/2; above 1 - 2e/(1 + e), e = exp(-2 |u|)."""
+    """t/(2 + t), t = e^(2 |u|) - 1 = 2^n (e^r - 1) + (2^n - 1); beyond the largest that is taken it is 1."""
     a = abs(u)
-    z = u*u
-    p = {tanh}
-    near = u if a < {tiny} else u + u*z*p
-    e = _exp(-{two}*a)
-    far = {one} - {two}*e/({one} + e)
-    return near if a < {tanh_near} else (-far if u < {zero} else far)
+    x = {two}*({tanh_most} if a > {tanh_most} else a)
+    t = x*{log2e} + {round_tanh}
+    n = t - {round_tanh}
+    r = (x - n*{ln2_high}) - n*{ln2_low}
+    scale = _I(F(t).view(_I) << {place}).view(F)
+    e = _expm1_near_0(r)*scale + (scale - {one})
+    y = e/({two} + e)
+    y = u if a < {tiny} else (-y if u < {zero} else y)
+    return y if a <= {inf} else u
 
 def _erf_near_0(u):
     """u + u P(u^2), |u| <= 1."""
@@ -177,12 +189,6 @@ def _after_r(r: Any) -> Any:
     return (mpmath.expm1(r) - r) / r**2 if r else mpmath.mpf(1) / 2
 
 
-def _tanh_after_u(z: Any) -> Any:
-    """(tanh(u) - u)/u^3, z = u^2."""
-    u = mpmath.sqrt(z)
-    return (mpmath.tanh(u) - u) / u**3
-
-
 def _erf_over_u(z: Any) -> Any:
     """erf(u)/u - 1, z = u^2."""
     u = mpmath.sqrt(z)
@@ -205,7 +211,6 @@ POLYNOMIALS = {
     "exp": Polynomial(_after_r, "r", (-0.34658, 0.34658), {"float32": 6, "float64": 11}),
     "erf": Polynomial(_erf_over_u, "z", (0, 1), {"float32": 8, "float64": 13}),
     "erfc": Polynomial(_scaled_erfc, "t", (-0.579, 0.8065), {"float32": 10, "float64": 22}),
-    "tanh": Polynomial(_tanh_after_u, "z", (0, 0.3026), {"float32": 5, "float64": 11}),
     "log": Polynomial(_after_2s, "z", (0, 0.02944), {"float32": 4, "float64": 7}),
 }
 
@@ -242,7 +247,8 @@ def _numbers(form: Format) -> dict[str, Any]:
         "exp_least": mpmath.floor((least - 1) * mpmath.ln2), "exp_most": mpmath.ceil((form.bias + 1) * mpmath.ln2),
         "expm1_least": mpmath.floor(-(form.digits + 1) * mpmath.ln2),
         "round_exp": form.rounding(2 * form.bias), "round_expm1": form.rounding(form.bias - 1),
-        "tanh_near": 0.55, "erfc_near": 0.8, "erfc_most": mpmath.ceil(mpmath.sqrt(-least * mpmath.ln2)),
+        "tanh_most": mpmath.ceil((form.digits + 2) * mpmath.ln2 / 2), "round_tanh": form.rounding(form.bias),
+        "erfc_near": 0.8, "erfc_most": mpmath.ceil(mpmath.sqrt(-least * mpmath.ln2)),
         "number_bias": 2**form.place + form.bias,
     }  # fmt: skip
 
@@ -252,6 +258,8 @@ def _bits(form: Format) -> dict[str, int]:
     one = form.bias << form.place
     sqrt_half = int(mpmath.floor(mpmath.sqrt(2) * 2**form.place)) - 2**form.place + ((form.bias - 1) << form.place)
     return {
+        "place_sign": form.place + (2 * form.bias + 1).bit_length(),
+        "all_but_sign": (1 << form.place + (2 * form.bias + 1).bit_length()) - 1,
         "place": form.place, "place_half": form.place - 1, "exponent": (2 * form.bias + 1) << form.place,
         "bits_of_1": one, "bits_of_least": 1 << form.place, "from_sqrt_half": one - sqrt_half,
         "first_half": ((2 * form.bias + 2) << form.place) - (1 << (form.digits - form.digits // 2)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from sympy import Expr, Symbol
 
@@ -31,7 +32,7 @@ class Equation:
     origin: Origin = field(default_factory=Origin)
     sizes: frozenset[str] = frozenset()
 
-    @property
+    @cached_property
     def every(self) -> tuple[Symbol, ...]:
         found = [s for index in self.indices for s in sorted(index.free_symbols, key=str)]
         return tuple(dict.fromkeys(s for s in found if is_index(s) and str(s) not in self.sizes))

@@ -34,6 +34,11 @@ def head(name: str) -> Any:
 where, gradient = head("where"), head("gradient")
 
 
+def is_where(expr: Any) -> bool:
+    """A choice, `where(condition, a, b)`; SymPy compares two functions in far more steps."""
+    return type(expr).__name__ == "where"
+
+
 @lru_cache(maxsize=1 << 12)
 def index_symbol(name: str) -> Symbol:
     return Symbol(name, integer=True)
@@ -74,12 +79,12 @@ def _unknown() -> dict[str, bool | None]:
 
 
 def is_access(expr: Any) -> bool:
-    return isinstance(expr, Indexed) or (isinstance(expr, Symbol) and not is_index(expr))
+    return not expr.is_integer if isinstance(expr, Symbol) else isinstance(expr, Indexed)
 
 
 def name_of(read: Expr) -> str:
     """The tensor's name in an access."""
-    return str((read.base.label if isinstance(read, Indexed) else read).name)  # type: ignore[attr-defined]
+    return (read if isinstance(read, Symbol) else read.base.label).name  # type: ignore[attr-defined, no-any-return]
 
 
 def indices_of(read: Expr) -> tuple[Expr, ...]:
@@ -103,6 +108,18 @@ def mean(body: Expr, limits: Sequence[Sequence[Any]]) -> Expr:
     return reduction("sum", body, limits) / sp.Mul(*(hi - lo + 1 for _, lo, hi in limits))
 
 
+def powered(base: Any, exponent: Any) -> Any:
+    """A power, equal to SymPy's, which asks base and exponent much: none of it has an answer for a name or a sum of names."""
+    plain = base.is_Symbol or isinstance(base, Indexed) or (base.is_Add and not any(part.is_number for part in base.args[1:]))
+    if plain and exponent.is_Integer and exponent is not sp.S.Zero and exponent is not sp.S.One and not _endless(base):
+        return sp.Pow(base, exponent, evaluate=False)
+    return base**exponent
+
+
+def _endless(expr: Any) -> bool:
+    return bool(expr.is_Add and expr.args[0].is_Number and not expr.args[0].is_finite)
+
+
 def applied(head: Any, args: Sequence[Any]) -> Any:
     """A function of arguments.
 
@@ -116,22 +133,26 @@ def applied(head: Any, args: Sequence[Any]) -> Any:
 def times(*factors: Any) -> Any:
     """The product, equal to SymPy's; where nothing can combine it is only put in order.
 
-    Nothing does with at most one number, which meets no sum, and bases that all differ. SymPy asks each factor much more.
+    Nothing but fractions does with at most one decimal number, a number that is not alone with a sum, and bases that all differ.
+    SymPy asks each factor much more.
     """
     number, bases = sp.S.One, set()
     parts: list[Any] = []
     for part in (part for factor in factors for part in (factor.args if factor.is_Mul else (factor,))):
         if part.is_Rational or part.is_Float:
-            if part is not sp.S.One and (number is not sp.S.One or part.is_zero):
+            both = number.is_Rational and part.is_Rational
+            if part is not sp.S.One and (not part or not (both or number is sp.S.One)):
                 return sp.Mul(*factors)
-            number = number if part is sp.S.One else part
+            number = number * part if both else number if part is sp.S.One else part
             continue
         base = _base(part)
         if base is None or base in bases:
             return sp.Mul(*factors)
         bases.add(base)
         parts.append(part)
-    if len(parts) + (number is not sp.S.One) < 2 or (number is not sp.S.One and any(part.is_Add for part in parts)):
+    if not parts or (len(parts) == 1 and number is sp.S.One):
+        return parts[0] if parts else number
+    if len(parts) == 1 and parts[0].is_Add:
         return sp.Mul(*factors)
     parts.sort(key=_BY_SYMPY)
     return sp.Mul._from_args(parts if number is sp.S.One else [number, *parts])  # type: ignore[attr-defined]
@@ -146,7 +167,7 @@ def plus(*terms: Any) -> Any:
     parts: list[Any] = []
     for term in terms:
         if term.is_Rational or term.is_Float:
-            if number is not sp.S.Zero or (term.is_zero and term is not sp.S.Zero):
+            if number is not sp.S.Zero or (not term and term is not sp.S.Zero):
                 return sp.Add(*terms)
             number = term
             continue
@@ -205,7 +226,7 @@ def rebuild(expr: Any, args: Sequence[Any]) -> Any:
         return expr
     if isinstance(expr, sp.core.relational.Relational):
         return expr.func(*args, evaluate=False)
-    return expr.func(*args)
+    return times(*args) if expr.is_Mul else plus(*args) if expr.is_Add else expr.func(*args)
 
 
 def rewrite(expr: Any, rule: Callable[[Any], Any], enter: Callable[[Any], bool] = lambda _: True) -> Any:
@@ -300,6 +321,8 @@ def rename_bound(expr: Any, names: Callable[[Any, set[str]], Any]) -> Any:
 
 def nodes(expr: Any, enter: Callable[[Any], bool] | None = None) -> Iterable[Any]:
     """Every distinct node, arguments first, in a fixed order; of an access only what its indices gather by."""
+    if not expr.args:
+        return (expr,)
     return _all_nodes(expr) if enter is None else _nodes(expr, enter)
 
 
@@ -317,11 +340,15 @@ def _nodes(expr: Any, enter: Callable[[Any], bool]) -> Iterator[Any]:
             yield node
         elif node not in seen:
             seen.add(node)
-            stack.append((node, True))
+            args = node.args
+            if not args:
+                yield node
+                continue
+            stack.append((node, True))  # comes back once its arguments are done
             if isinstance(node, Indexed):
                 stack.extend((gather, False) for index in node.indices for gather in gathers(index))
-            elif node.args and enter(node):
-                stack.extend((arg, False) for arg in reversed(node.args))
+            elif enter(node):
+                stack.extend([(arg, False) for arg in reversed(args)])
 
 
 def accesses(expr: Any, enter: Callable[[Any], bool] | None = None) -> tuple[Expr, ...]:
@@ -342,10 +369,24 @@ def reductions(expr: Any) -> tuple[Expr, ...]:
 @lru_cache(maxsize=1 << 14)
 def free_symbols(expr: Any) -> tuple[Symbol, ...]:
     """Symbols that are free in `expr` (tensors by their label), bound indices left out; sorted by name."""
+    if not expr.args:
+        return (expr,) if isinstance(expr, Symbol) else ()
+    found = _free(expr) if binds(expr) else {s for n in nodes(expr) if is_access(n) or is_index(n) for s in _symbols(n)}
+    out = tuple(sorted(found, key=lambda s: str(s.name)))
+    if all(one.name != two.name for one, two in pairwise(out)):
+        return out
+    return tuple(sorted(out, key=lambda s: (s.name, s.sort_key())))
+
+
+def _symbols(leaf: Any) -> Iterable[Any]:
+    return (leaf,) if isinstance(leaf, Symbol) else (s for s in leaf.free_symbols if isinstance(s, Symbol))
+
+
+def _free(expr: Any) -> frozenset[Any]:
     memo: dict[Any, frozenset[Any]] = {}
     for node in nodes(expr):
         if is_access(node):
-            memo[node] = frozenset(s for s in node.free_symbols if isinstance(s, Symbol))
+            memo[node] = frozenset(_symbols(node))
         elif is_reduction(node):
             _, body, limits = split_reduction(node)
             ends = frozenset().union(*(memo[limit] for limit in limits))
@@ -357,10 +398,7 @@ def free_symbols(expr: Any) -> tuple[Symbol, ...]:
             memo[node] = frozenset({node})
         else:
             memo[node] = frozenset().union(*(memo.get(arg, frozenset()) for arg in node.args))
-    out = tuple(sorted(memo[expr], key=lambda s: str(s.name)))
-    if all(one.name != two.name for one, two in pairwise(out)):
-        return out
-    return tuple(sorted(out, key=lambda s: (s.name, s.sort_key())))
+    return memo[expr]
 
 
 def free_indices(expr: Any) -> tuple[Symbol, ...]:
@@ -378,7 +416,7 @@ def powers(expr: Expr) -> dict[Expr, Expr]:
 
 
 def from_powers(factors: Mapping[Expr, Expr]) -> Expr:
-    return times(*(base**exponent for base, exponent in factors.items()))
+    return times(*(powered(base, exponent) for base, exponent in factors.items()))
 
 
 def position(limits: Sequence[Sequence[Any]] | Iterable[Any]) -> Expr:

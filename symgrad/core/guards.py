@@ -2,6 +2,7 @@
 
 A statement `T[f] += where(i < N, v, 0)` touches no cell where i = N, so f need not be one there.
 
+>>> from symgrad.core.expr import where
 >>> i, N = sp.Symbol("i", integer=True), sp.Symbol("N", integer=True)
 >>> held(3*where(i < N, sp.Symbol("x"), sp.S.Zero))
 (i < N,)
@@ -17,7 +18,7 @@ from sympy import Expr, Symbol
 from sympy.core.relational import Relational
 
 from symgrad.core.affine import Ends, coefficients, nonnegative
-from symgrad.core.expr import accesses, indices_of, is_index, name_of, where
+from symgrad.core.expr import accesses, indices_of, is_index, is_where, name_of
 from symgrad.core.parts import Facts, contradict, within
 from symgrad.core.program import Program, Statement
 
@@ -29,7 +30,7 @@ def held(value: Any) -> tuple[Any, ...]:
     if value.is_Add:
         first, *others = map(held, value.args)
         return tuple(c for c in first if all(c in other for other in others))
-    if value.func == where:
+    if is_where(value):
         condition, yes, no = value.args
         if no == 0:
             return tuple(dict.fromkeys((condition, *held(yes))))

@@ -21,11 +21,13 @@ import sympy as sp
 from sympy import Indexed
 
 from symgrad.core.expr import (
+    access,
     gradient,
     is_access,
     is_call,
     is_index,
     is_reduction,
+    is_where,
     name_of,
     nodes,
     rewrite,
@@ -36,7 +38,7 @@ from symgrad.core.expr import (
 from symgrad.core.functions import BY_HEAD
 from symgrad.core.program import Index, Program, whole_axis
 from symgrad.core.reductions import REDUCTIONS
-from symgrad.core.tree import Binder, Bracket, Call, Compare, Deriv, Name, Num, Pow, Prod, Reduce, Sum, Tree, names_in_order
+from symgrad.core.tree import Binder, Bracket, Call, Compare, Deriv, Name, Num, Pow, Prod, Reduce, Sum, Tree
 
 COMPARISONS = {
     sp.Gt: ">", sp.Ge: ">=", sp.Lt: "<", sp.Le: "<=", sp.Eq: "=", sp.Ne: "!=",
@@ -51,7 +53,9 @@ def shape(expr: Any) -> Any:
     """The expression with indices left out, so that z_j and z_l are ordered alike."""
     if not any(isinstance(node, Indexed) for node in nodes(expr)):
         return expr
-    return rewrite(expr, lambda n: sp.Symbol(name_of(n)) if isinstance(n, Indexed) else n)
+    if isinstance(expr, Indexed):
+        return access(name_of(expr))
+    return rewrite(expr, lambda n: access(name_of(n)) if isinstance(n, Indexed) else n)
 
 
 class Layout:
@@ -85,7 +89,7 @@ class Layout:
         adjoints = {t.name: (*t.adjoint_of, t.rows) for t in program.tensors.values() if t.adjoint_of and derivatives}
         ranges = None if derivatives else program.ranges
         params = frozenset(n for n, tensor in program.tensors.items() if tensor.role == "param")
-        return cls(program.chain or appearance(program), program.written, ranges, adjoints, bool(program.chain), params)
+        return cls(program.chain or program.appearance, program.written, ranges, adjoints, bool(program.chain), params)
 
     def tree(self, expr: Any) -> Tree:
         if expr.is_Add:
@@ -104,7 +108,7 @@ class Layout:
             return Pow(self.tree(expr.base), self.tree(expr.exp))
         if isinstance(expr, sp.core.relational.Relational):
             return Compare(COMPARISONS[type(expr)], self.tree(expr.lhs), self.tree(expr.rhs))
-        if expr.func == where:
+        if is_where(expr):
             return self._where(expr)
         if expr in (sp.pi, sp.E):
             return Name("pi") if expr is sp.pi else Call("exp", (Num("1"),))
@@ -113,7 +117,7 @@ class Layout:
 
     def access(self, expr: Any) -> Name | Deriv:
         if not isinstance(expr, Indexed):
-            name, indices = str(expr), tuple[Tree, ...]()
+            name, indices = expr.name if type(expr) is sp.Symbol else str(expr), tuple[Tree, ...]()
         else:
             name, indices = name_of(expr), tuple(self.tree(index) for index in expr.indices)
         if name in self.adjoints:
@@ -156,7 +160,7 @@ class Layout:
 
     def _sign(self, term: Any) -> tuple[int, Any]:
         coefficient, rest = term.as_coeff_Mul()
-        if term.func == where and self._in_brackets(term):
+        if is_where(term) and self._in_brackets(term):
             conditions, inner = _guards(term, sp.S.Zero)
             sign, inner = self._sign(inner)
             return sign, guarded(inner, conditions) if sign < 0 else term
@@ -234,7 +238,7 @@ class Layout:
             return ADJOINT if name in self.adjoints else PARAM if name in self.params else QUANTITY
         if is_reduction(factor):
             return REDUCTION
-        return BRACKET if factor.func == where else DIFFERENCE if base.is_Add else CALL
+        return BRACKET if is_where(factor) else DIFFERENCE if base.is_Add else CALL
 
     def _coefficient(self, expr: Any) -> tuple[Any, Any]:
         """The number before a product; for print, those common to the terms of its sums included."""
@@ -340,7 +344,7 @@ class Layout:
 def _guards(body: Any, identity: Any) -> tuple[list[Any], Any]:
     """The conditions around a value that else is the identity, outermost first, and the value."""
     conditions = []
-    while body.func == where and body.args[2] == identity:
+    while is_where(body) and body.args[2] == identity:
         conditions.append(body.args[0])
         body = body.args[1]
     return conditions, body
@@ -395,12 +399,3 @@ def float_text(number: Any) -> str:
 def _text_key(expr: Any) -> str:
     # sort_key of SymPy compares by class first; the text is stable and independent of creation order
     return sp.srepr(expr) if len(expr.args) < 8 else str(expr)
-
-
-def appearance(program: Program) -> tuple[str, ...]:
-    """All names in the order in which they first appear in the equations."""
-    names: dict[str, None] = {}
-    for statement in program.statements:
-        written = statement.origin.written
-        names.update(dict.fromkeys([*(names_in_order(written[1]) if written else ()), *statement.read_names, statement.name]))
-    return tuple(names)

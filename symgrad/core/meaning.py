@@ -29,11 +29,11 @@ from symgrad.core.expr import (
     is_call,
     is_index,
     is_reduction,
+    is_where,
     name_of,
     position,
     split_call,
     split_reduction,
-    where,
 )  # fmt: skip
 from symgrad.core.functions import BY_HEAD
 from symgrad.core.program import Function
@@ -113,7 +113,7 @@ def _code(node: Any, walk: Walk) -> Code:
         return _reduced(node, walk)
     if is_call(node):
         return _called(node, walk)
-    if node.func == where:
+    if is_where(node):
         return _choice(node, *map(walk, node.args))
     if node.is_Number or node in (sp.pi, sp.E):
         return _constant(node)

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from operator import is_
 from types import MappingProxyType
 from typing import Any
 
@@ -22,7 +23,7 @@ from sympy import Expr, Symbol
 
 from symgrad.core.errors import Span, SymgradError, did_you_mean
 from symgrad.core.expr import accesses, free_indices, gathers, indices_of, name_of
-from symgrad.core.tree import Tree
+from symgrad.core.tree import Tree, names_in_order
 
 
 @dataclass(frozen=True)
@@ -174,17 +175,18 @@ class Statement:
     @cached_property
     def reads_of(self) -> Mapping[str, tuple[Expr, ...]]:
         """The accesses of each quantity that the value reads."""
-        out: dict[str, list[Expr]] = {}
+        out: dict[str, tuple[Expr, ...]] = {}
         for read in self.reads:
-            out.setdefault(name_of(read), []).append(read)
-        return {name: tuple(found) for name, found in out.items()}
+            name = name_of(read)
+            out[name] = (*out[name], read) if name in out else (read,)
+        return out
 
-    @property
+    @cached_property
     def read_names(self) -> tuple[str, ...]:
         return tuple(self.reads_of)
 
     def with_value(self, value: Expr) -> Statement:
-        return self if value == self.value else replace(self, value=value)
+        return self if value is self.value or value == self.value else replace(self, value=value)
 
 
 def outer_first(domain: Sequence[Index]) -> tuple[Index, ...]:
@@ -203,6 +205,8 @@ def covers(statement: Statement, tensor: Tensor) -> bool:
     """True where every cell of the target's tensor is written once for each point of its own axes."""
     ranges = {index.symbol: (index.lo, index.hi) for index in statement.domain}
     targets = indices_of(statement.target)
+    if not targets and not tensor.axes:
+        return True
     whole = (ranges.get(index) == (axis.lo, axis.hi) for index, axis in zip(targets, tensor.axes, strict=True))
     return len(set(targets)) == len(targets) and all(whole)
 
@@ -212,6 +216,8 @@ def scatters(statement: Statement) -> bool:
 
     x_bar[i+k] and E_bar[w[t],d] do; y[i], h[t-1], x[2*i] and the diagonal A[i,i] do not.
     """
+    if not statement.domain:
+        return False
     kept = {index.symbol for index in statement.outer}
     alone = set()
     for target in indices_of(statement.target):
@@ -238,7 +244,9 @@ class Program:
 
     def __post_init__(self) -> None:
         for name in ("tensors", "ranges", "written", "functions"):
-            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
+            given = getattr(self, name)
+            if type(given) is not MappingProxyType:  # one that comes from another program: nobody else has what is behind it
+                object.__setattr__(self, name, MappingProxyType(dict(given)))
 
     def __str__(self) -> str:
         from symgrad.core.source import program_text
@@ -326,9 +334,12 @@ class Program:
         return tuple(name for name in self.free if self.tensors[name].role == "param")
 
     def with_statements(self, statements: Iterable[Statement], more: Iterable[Tensor] = ()) -> Program:
-        """The same program with other statements and further tensors."""
-        tensors = dict(self.tensors) | {tensor.name: tensor for tensor in more}
-        return replace(self, statements=tuple(statements), tensors=tensors)
+        """The same program with other statements and further tensors; itself, with all it has found out, if there are none."""
+        statements, more = tuple(statements), tuple(more)
+        if not more and len(statements) == len(self.statements) and all(map(is_, statements, self.statements)):
+            return self
+        tensors = {**self.tensors, **{tensor.name: tensor for tensor in more}} if more else self.tensors
+        return replace(self, statements=statements, tensors=tensors)
 
     def known(self, name: str) -> str:
         """`name`, if it is a quantity of the program; else SG203."""
@@ -339,6 +350,16 @@ class Program:
             f"there is no quantity named {name}",
             hint=did_you_mean(name, self.tensors) or f"the model has {', '.join(self.tensors)}",
         )
+
+    @cached_property
+    def appearance(self) -> tuple[str, ...]:
+        """All names in the order in which they first appear in the equations."""
+        names: dict[str, None] = {}
+        for statement in self.statements:
+            written = statement.origin.written
+            names.update(dict.fromkeys(names_in_order(written[1]) if written else ()))
+            names.update(dict.fromkeys((*statement.read_names, statement.name)))
+        return tuple(names)
 
     @cached_property
     def taken(self) -> frozenset[str]:

@@ -17,7 +17,18 @@ from sympy import Dummy, Expr, Symbol
 from symgrad.core.affine import Ends, bounds, coefficients, greatest_of, least_of, nonnegative
 from symgrad.core.draft import Draft, Equation
 from symgrad.core.errors import Span, SymgradError
-from symgrad.core.expr import binds, gathers, indices_of, is_access, is_index, is_reduction, name_of, nodes, split_reduction, where
+from symgrad.core.expr import (
+    binds,
+    gathers,
+    indices_of,
+    is_access,
+    is_index,
+    is_reduction,
+    is_where,
+    name_of,
+    nodes,
+    split_reduction,
+)
 from symgrad.core.parts import hull
 from symgrad.core.program import whole_axis
 
@@ -278,13 +289,16 @@ def scoped(expr: Any, scope: Scope, narrow: bool = True) -> Iterator[tuple[Expr,
     stack: list[tuple[Any, Scope, tuple[Any, ...]]] = [(expr, scope, ())]
     while stack:
         node, around, under = stack.pop()
-        if is_access(node):
+        if not node.args:
+            if is_access(node):
+                yield node, around, under
+        elif is_access(node):
             yield node, around, under
             stack.extend((gather, around, under) for index in indices_of(node) for gather in gathers(index))
         elif is_reduction(node):
             _, body, ends = split_reduction(node)
             stack.append((body, {**around, **{limit[0]: (tuple(limit[1:]) or None) for limit in ends}}, under))
-        elif node.func == where:
+        elif is_where(node):
             condition, yes, no = node.args
             guards = any(map(is_index, condition.free_symbols))
             stack += [

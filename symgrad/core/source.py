@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 from sympy import Expr
 
@@ -17,6 +18,7 @@ from symgrad.core.program import Program, Statement, Tensor, whole_axis
 from symgrad.core.tree import Call, Format, Name, Tree, children
 
 
+@lru_cache(maxsize=1 << 14)
 def written_name(name: str) -> str:
     """A name as the text language writes it: primes, then at most one star."""
     stem = name.removesuffix("_star")
@@ -32,7 +34,8 @@ class SourceFormat(Format):
         return written_name(name)
 
     def name(self, tree: Name) -> str:
-        return super().name(Name(written_name(tree.name), tree.indices))
+        name = written_name(tree.name)
+        return super().name(Name(name, tree.indices)) if tree.indices else name
 
     def between(self, op: str, left: str, right: str, factor: Tree) -> str:
         # y^* * log(y): a star before a star would read as ^**

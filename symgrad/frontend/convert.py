@@ -8,13 +8,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 import sympy as sp
 from sympy import Expr
 
 from symgrad.core.errors import Span, SymgradError
-from symgrad.core.expr import access, applied, call, gradient, index_symbol, nodes, plus, reduction, times, where
+from symgrad.core.expr import access, applied, call, gradient, index_symbol, nodes, plus, powered, reduction, times, where
 from symgrad.core.functions import FUNCTIONS, function_hint
 from symgrad.core.graph import components
 from symgrad.core.layout import shape
@@ -86,6 +87,8 @@ class Converter:
         result = self.expr(tree)
         if isinstance(result, sp.core.relational.Relational):
             raise SymgradError("SG116", "a comparison stands where a number is needed", span(tree), "use where(condition, a, b)")
+        if result.is_Rational or result.is_Float:
+            return result
         if result.is_number and (result.is_real is False or result.is_finite is False or result is sp.nan):
             raise SymgradError("SG117", "this is no finite real number", span(tree))
         return result
@@ -107,6 +110,8 @@ class Converter:
 
     def index(self, tree: Tree) -> Expr:
         """Between brackets, a name that is no known quantity is an index."""
+        if isinstance(tree, Num) and tree.text.isdigit():
+            return number(tree.text)
         if self.gathering > GATHERS:
             raise SymgradError("SG504", f"indices stand inside indices more than {GATHERS} deep", span(tree))
         names = names_in(tree) - self.quantities
@@ -134,7 +139,7 @@ class Converter:
             value = self.value(factor)
             if op == "/" and value == 0:
                 raise SymgradError("SG117", "division by zero", span(factor))
-            factors.append(value if op != "/" else 1 / value if value.is_number else value**-1)
+            factors.append(value if op != "/" else 1 / value if value.is_number else powered(value, sp.S.NegativeOne))
         return self.remember(sp.Mul, factors)
 
     def pow(self, tree: Pow) -> Expr:
@@ -147,7 +152,7 @@ class Converter:
                 raise SymgradError("SG505", f"this power has about {int(bits)} bits, more than 1024", span(tree))
         if base == 0 and exponent.is_negative:
             raise SymgradError("SG117", "division by zero", span(tree))
-        return base**exponent
+        return powered(base, exponent)
 
     def call(self, tree: Call) -> Any:
         if tree.function in self.functions:
@@ -344,6 +349,7 @@ def _called(definition: Definition, functions: Mapping[str, Definition]) -> dict
     return {n.function: None for n in all_nodes(definition.body) if isinstance(n, Call) and n.function in functions}
 
 
+@lru_cache(maxsize=1 << 10)
 def number(text: str) -> Expr:
     """An integer, or a decimal kept to 40 digits as it was written."""
     if text.isdigit():

@@ -313,9 +313,9 @@ class StatementParser(LatexParser):
         r"""=, := and \equiv; += and \mathrel{+}=."""
         op = self.next()
         if op.text == r"\mathrel" and self.take("{") and self.take("+") and self.take("}") and self.take("="):
-            return replace(op, text="+=")
+            return op._replace(text="+=")
         if op.text == "+" and self.take("="):
-            return replace(op, text="+=")
+            return op._replace(text="+=")
         if op.kind != "op" or op.text not in RELATIONS:
             raise SymgradError("SG105", f"expected = after the left side, found {describe(op)}", op.span)
         return op

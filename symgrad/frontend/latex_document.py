@@ -28,8 +28,8 @@ OPENING, CLOSING = frozenset(["{", "(", "[", r"\{"]), frozenset(["}", ")", "]", 
 
 def equations(source: Source, known: Known) -> list[list[Token]]:
     """The tokens of each statement, each closed by an "end"."""
-    if len(source.text) > LIMITS["characters"]:
-        raise SymgradError("SG501", f"the text has {len(source.text):,} characters, more than {LIMITS['characters']:,}")
+    if len(source.text) > LIMITS["latex"]:
+        raise SymgradError("SG501", f"the text has {len(source.text):,} characters, more than {LIMITS['latex']:,}")
     out = []
     for start, end in displays(source, known):
         for row in rows(tokenize(source, start, end)[:-1]):

@@ -2,8 +2,6 @@ r"""Names with all that stands around them, and derivatives: \alpha_{ji}, y_k^*,
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from symgrad.core.errors import Span, SymgradError
 from symgrad.core.functions import function_hint
 from symgrad.core.tree import ONES, Call, Deriv, Name, Num, Tree
@@ -258,7 +256,7 @@ class Symbols(Grammar):
         token = self.token
         if token.kind in ("upright", "text") and (single or self.peek().text in ends):
             self.next()
-            return Element((), self.letter(replace(token, text=token.text.strip())), token.span)
+            return Element((), self.letter(token._replace(text=token.text.strip())), token.span)
         if single:
             atom = self.number() if token.kind == "number" else self.index_letter()
             return Element((atom,), span=span_of(atom))

@@ -79,8 +79,8 @@ def tokenize(source: Source, start: int = 0, end: int | None = None) -> list[Tok
 
     Raises SG501 to SG503 (size), SG101 to SG103 (characters), SG106 and SG136 (braces, environments, `\left`), SG135 (commands).
     """
-    if len(source.text) > LIMITS["characters"]:
-        raise SymgradError("SG501", f"the text has {len(source.text):,} characters, more than {LIMITS['characters']:,}")
+    if len(source.text) > LIMITS["latex"]:
+        raise SymgradError("SG501", f"the text has {len(source.text):,} characters, more than {LIMITS['latex']:,}")
     end = len(source.text) if end is None else end
     found = list(islice(_balanced(_Scanner(source, start, end).tokens()), SYMBOLS + 1))
     if len(found) > SYMBOLS:

@@ -11,15 +11,19 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 from symgrad.core.errors import Source, Span, SymgradError
 from symgrad.core.greek import GREEK
 from symgrad.core.reductions import REDUCERS
 from symgrad.core.tree import Binder, Call, Compare, Name, Num, Pow, Prod, Reduce, Sum, Tree
 
-# sizes that an input may not change; a caller may
-LIMITS = {"characters": 1 << 20, "nesting": 200, "identifier": 64, "digits": 40}
+# sizes that an input may not change; a caller may. A text has room for 200,000 plain equations, one equation or line for what
+# takes as long as some thousand; `latex` are the characters of a document
+LIMITS = {
+    "characters": 1 << 23, "line": 1 << 20, "latex": 1 << 20, "statements": 200_000, "nesting": 200, "identifier": 64, "digits": 40,
+}  # fmt: skip
 
 TOKEN = re.compile(
     r"(?P<blank>[ \t\r]+|\#[^\n]*)|(?P<newline>\n)"
@@ -36,8 +40,7 @@ INFIX = {"==": 10, "!=": 10, "<": 10, "<=": 10, ">": 10, ">=": 10, "+": 20, "-":
 NEGATE, JUXTAPOSED = 25, 30
 
 
-@dataclass(frozen=True)
-class Token:
+class Token(NamedTuple):
     kind: str  # number, name, op, newline, end
     text: str
     span: Span
@@ -45,6 +48,8 @@ class Token:
 
 def canonical(text: str) -> str:
     """The name in code: Greek letters by name, y^* as y_star, x' as x_prime."""
+    if text.isascii() and text.isidentifier():
+        return text
     starred = text.endswith("^*")
     text = text.removesuffix("^*")
     primes = len(text) - len(text.rstrip("'"))
@@ -56,21 +61,31 @@ def tokenize(source: Source) -> list[Token]:
     """All tokens, closed by an "end"; SG10x for characters that are no part of the language."""
     if len(source.text) > LIMITS["characters"]:
         raise SymgradError("SG501", f"the text has {len(source.text):,} characters, more than {LIMITS['characters']:,}")
+    if len(source.text) > LIMITS["line"]:
+        _check_lines(source)
     tokens: list[Token] = []
-    at = 0
-    while at < len(source.text):
-        match = TOKEN.match(source.text, at)
+    text, at = source.text, 0
+    while at < len(text):
+        match = TOKEN.match(text, at)
         if match is None:
             raise _bad_character(source, at)
-        kind, span = match.lastgroup or "", source.span(at, match.end())
-        at = match.end()
+        kind, start, at = match.lastgroup or "", at, match.end()
         if kind != "blank":
-            tokens.append(_token(kind, match.group(), span))
+            tokens.append(_token(kind, match.group(), Span(source, start, at)))
     return [*tokens, Token("end", "", source.span(at, at))]
 
 
+def _check_lines(source: Source) -> None:
+    start = 0
+    for number, line in enumerate(source.text.split("\n"), 1):
+        if len(line) > LIMITS["line"]:
+            message = f"line {number} has {len(line):,} characters, more than {LIMITS['line']:,}"
+            raise SymgradError("SG501", message, source.span(start, start), "begin a new line for each equation")
+        start += len(line) + 1
+
+
 def _token(kind: str, text: str, span: Span) -> Token:
-    if kind == "number" and sum(map(str.isdigit, text)) > LIMITS["digits"]:
+    if kind == "number" and len(text) > LIMITS["digits"] < sum(map(str.isdigit, text)):
         raise SymgradError("SG502", f"this number has more than {LIMITS['digits']} digits", span)
     if kind == "name":
         if len(text) > LIMITS["identifier"]:
@@ -100,6 +115,7 @@ class Parser:
     def __init__(self, tokens: list[Token], starred: frozenset[str] = frozenset()):
         self.tokens, self.at, self.depth, self.starred = tokens, 0, 0, starred
         self.brackets = 0
+        self.begin = 0  # of the equation that is read
 
     # the cursor; inside brackets a line goes on
 
@@ -148,6 +164,9 @@ class Parser:
         self.depth += 1
         if self.depth > LIMITS["nesting"]:
             raise SymgradError("SG504", f"more than {LIMITS['nesting']} levels of nesting", self.token.span)
+        if self.token.span.start - self.begin > LIMITS["line"]:
+            message = f"this equation has more than {LIMITS['line']:,} characters"
+            raise SymgradError("SG501", message, self.token.span, "name parts of it")
         left, grown = self.prefix(least), False
         while (binds := self.binding(left)) > least:
             left, grown = self.infix(left, binds, grown), True

@@ -16,7 +16,7 @@ from symgrad.core.program import Program
 from symgrad.core.resolve import resolve
 from symgrad.core.tree import Name, Tree
 from symgrad.frontend.lines import Lines, add_equation, check_free_name, draft
-from symgrad.frontend.syntax import Parser, Token, describe, span_of, starred_names, tokenize
+from symgrad.frontend.syntax import LIMITS, Parser, Token, describe, span_of, starred_names, tokenize
 
 DECLARATIONS = ("index", "input", "param", "const", "assume", "minimize", "maximize")
 
@@ -41,7 +41,11 @@ class StatementParser(Parser):
             if self.token.kind == "newline" or self.sees(";"):
                 self.next()
                 continue
+            self.begin = self.token.span.start
             self.line(out)
+            if len(out.equations) > LIMITS["statements"]:
+                message = f"the text has more than {LIMITS['statements']:,} equations"
+                raise SymgradError("SG501", message, out.equations[-1].span, "let one equation stand for many: give it indices")
             if not (self.token.kind in ("newline", "end") or self.sees(";")):
                 raise SymgradError(
                     "SG105",

@@ -10,7 +10,7 @@ before the last block is done, so its readers come after all blocks.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
@@ -20,7 +20,7 @@ from sympy import Expr, Symbol
 from symgrad.core.expr import accesses, gathers, indices_of, name_of, substitute
 from symgrad.core.program import Index, Program, Tensor
 from symgrad.schedule.contractions import Product, product
-from symgrad.schedule.kernels import Blocks, Contract, Kernel, Map, Scan, Schedule, flat
+from symgrad.schedule.kernels import Blocks, Contract, Kernel, Map, Scan, Schedule, Touched, flat
 
 Range: TypeAlias = tuple[Any, Any]
 TRIES = 32  # how many equations may turn out to have no company
@@ -64,30 +64,6 @@ def _reads(kernel: Map | Contract) -> list[Expr]:
     return [*accesses(statement.value), *inner, statement.target]
 
 
-class _Touched:
-    """What kernels read and write, by the names of the arrays."""
-
-    def __init__(self, aliases: Mapping[str, str]):
-        self.aliases = aliases
-        self.read: set[str] = set()
-        self.written: set[str] = set()
-
-    def add(self, kernel: Kernel) -> None:
-        self.read |= self.reads(kernel)
-        self.written |= self.writes(kernel)
-
-    def reads(self, kernel: Kernel) -> set[str]:
-        return {self.aliases.get(n, n) for k in flat([kernel]) for n in k.statement.read_names}
-
-    def writes(self, kernel: Kernel) -> set[str]:
-        return {self.aliases.get(k.statement.name, k.statement.name) for k in flat([kernel])}
-
-    def before(self, kernel: Kernel) -> bool:
-        """True where the kernel must come after these: it reads what they write, or writes what they touch."""
-        reads, writes = self.reads(kernel), self.writes(kernel)
-        return not (reads | writes).isdisjoint(self.written) or not writes.isdisjoint(self.read)
-
-
 @dataclass
 class _Region:
     """Kernels sorted by whether they go into the blocks over one range, before, or after them."""
@@ -103,7 +79,7 @@ class _Region:
     summed: frozenset[str] = frozenset()  # written inside, complete after the last block
 
     def __post_init__(self) -> None:
-        self.blocks_touch, self.late_touch = (_Touched(self.schedule.aliases) for _ in range(2))
+        self.blocks_touch, self.late_touch = (Touched(self.schedule.aliases) for _ in range(2))
 
     def filled(self, kernels: Iterable[Kernel]) -> _Region:
         for kernel in kernels:
@@ -169,10 +145,11 @@ class _Region:
                 self.summed |= {inner.statement.name}
 
     def pays(self) -> bool:
-        """Two kernels touch the same rows of an array."""
+        """Two kernels touch the same rows of an array, of more than a number each: what is read twice is large."""
         seen: set[str] = set()
+        tensors = self.schedule.program.tensors
         for kernel in flat(self.inside):
-            names = {n for n in _touched(kernel) if self.has_rows(self.schedule.program.tensors[n])}
+            names = {n for n in _touched(kernel) if self.has_rows(tensors[n]) and len(tensors[n].axes) > 1}
             if seen & names:
                 return True
             seen |= names

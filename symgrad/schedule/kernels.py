@@ -8,7 +8,7 @@ Blocks     kernels repeated for some rows of their arrays at a time
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -52,9 +52,12 @@ class Contract:
 
 @dataclass(frozen=True)
 class Scan:
+    """`first`: a symbol and its value, which every step starts with: where its segment of another scan begins."""
+
     index: Index
     descending: bool
     body: tuple[Kernel, ...]
+    first: tuple[Index, Expr] | None = None
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,30 @@ def flat(kernels: Sequence[Kernel]) -> Iterator[Map | Contract]:
             yield kernel
 
 
+class Touched:
+    """What kernels read and write, by the names of the arrays."""
+
+    def __init__(self, aliases: Mapping[str, str]):
+        self.aliases = aliases
+        self.read: set[str] = set()
+        self.written: set[str] = set()
+
+    def add(self, kernel: Kernel) -> None:
+        self.read |= self.reads(kernel)
+        self.written |= self.writes(kernel)
+
+    def reads(self, kernel: Kernel) -> set[str]:
+        return {self.aliases.get(n, n) for k in flat([kernel]) for n in k.statement.read_names}
+
+    def writes(self, kernel: Kernel) -> set[str]:
+        return {self.aliases.get(k.statement.name, k.statement.name) for k in flat([kernel])}
+
+    def before(self, kernel: Kernel) -> bool:
+        """True where the kernel must come after these: it reads what they write, or writes what they touch."""
+        reads, writes = self.reads(kernel), self.writes(kernel)
+        return not (reads | writes).isdisjoint(self.written) or not writes.isdisjoint(self.read)
+
+
 @dataclass(frozen=True)
 class Size:
     """An extent symbol read off an array, the extent of whose axis is `extent`; other symbols in it come before."""
@@ -95,8 +122,23 @@ class Size:
 
 
 @dataclass(frozen=True)
+class Segments:
+    """A time axis lo..hi in `count` segments of `length` steps, at least `least`: `wanted` of them, or √T."""
+
+    lo: Expr
+    hi: Expr
+    length: Symbol
+    count: Symbol
+    least: int
+    wanted: int | None
+
+
+@dataclass(frozen=True)
 class Schedule:
-    """`zeroed` are only added to, so they start at 0; `aliases` name the array that a result is written over."""
+    """`zeroed` are only added to, so they start at 0; `aliases` name the array that a result is written over.
+
+    Where time goes in `segments`, `whole` is the schedule without them.
+    """
 
     program: Program
     kernels: tuple[Kernel, ...]
@@ -106,6 +148,14 @@ class Schedule:
     zeroed: frozenset[str]
     sizes: tuple[Size, ...]
     aliases: dict[str, str]
+    segments: Segments | None = None
+    whole: Schedule | None = None
+
+    @property
+    def counts(self) -> tuple[Symbol, ...]:
+        """All sizes that a kernel is given."""
+        cut = self.segments
+        return (*(size.symbol for size in self.sizes), *((cut.length, cut.count) if cut else ()))
 
     @property
     def blocks(self) -> tuple[Blocks, ...]:
@@ -121,7 +171,8 @@ def _lines(kernels: Sequence[Kernel]) -> Iterator[str]:
         if isinstance(kernel, Scan):
             index = kernel.index
             ends = (index.hi, index.lo) if kernel.descending else (index.lo, index.hi)
-            yield f"Scan     {index.symbol} = {ends[0]}, …, {ends[1]}"
+            first = f" from {kernel.first[0].symbol} = {kernel.first[1]}" if kernel.first else ""
+            yield f"Scan     {index.symbol} = {ends[0]}, …, {ends[1]}{first}"
             yield from ("  " + line for line in _lines(kernel.body))
         elif isinstance(kernel, Blocks):
             short = ", ".join(sorted(kernel.short))

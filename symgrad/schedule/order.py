@@ -18,7 +18,7 @@ from symgrad.core.dependence import Item, Loop, Step, order
 from symgrad.core.expr import accesses, binds, indices_of, where
 from symgrad.core.guards import needed
 from symgrad.core.parts import crooked, gap, region
-from symgrad.core.program import Index, Program, Statement, covers, outer_first, scatters
+from symgrad.core.program import Index, Program, Statement, Tensor, covers, outer_first, scatters
 from symgrad.core.reductions import REDUCTIONS
 from symgrad.core.sizes import check_known
 from symgrad.schedule.contractions import product, with_named_factors
@@ -40,11 +40,7 @@ def schedule(
         result: [s.name for s in program.users.get(overwritten, ()) if s.name != result] for result, overwritten in aliases.items()
     }
     # what covers an array sets its cells, the others then add to them
-    statements = [
-        s
-        for name in program.defined
-        for s in sorted(program.definitions[name], key=lambda s: not covers(s, program.tensors[s.name]))
-    ]
+    statements = [s for name in program.defined for s in _covering_first(program.definitions[name], program.tensors[name])]
     items = order(statements, program, after)
     zeroed, adding = _starts(program, items)
     return Schedule(
@@ -57,6 +53,10 @@ def schedule(
         sizes(program, arguments),
         aliases,
     )
+
+
+def _covering_first(statements: Sequence[Statement], tensor: Tensor) -> Sequence[Statement]:
+    return statements if len(statements) < 2 else sorted(statements, key=lambda s: not covers(s, tensor))
 
 
 def _starts(program: Program, items: Sequence[Item]) -> tuple[set[str], set[int]]:

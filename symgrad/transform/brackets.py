@@ -24,6 +24,7 @@ from symgrad.core.expr import (
     gathers,
     is_access,
     is_reduction,
+    is_where,
     name_of,
     rebuild,
     reduction,
@@ -104,7 +105,7 @@ def _cancels(term: Expr, factor: Expr, ranges: Mapping[Any, Ends]) -> bool:
 def _bracket_of(term: Expr, ranges: Mapping[Any, Ends]) -> tuple[Any, Any, Any]:
     """(where(k == c, v, 0), k, c) of a product, or Nones."""
     for factor in sp.Mul.make_args(term):
-        if factor.func == where and factor.args[2] == 0 and isinstance(factor.args[0], sp.Eq):
+        if is_where(factor) and factor.args[2] == 0 and isinstance(factor.args[0], sp.Eq):
             for index, place in (factor.args[0].args, factor.args[0].args[::-1]):
                 if index in ranges and not place.has(index):
                     return factor, index, place

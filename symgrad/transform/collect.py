@@ -23,6 +23,7 @@ from symgrad.core.expr import (
     is_access,
     is_index,
     is_reduction,
+    is_where,
     plus,
     rebuild,
     reduction,
@@ -107,7 +108,8 @@ def _grouped(statements: Sequence[Statement]) -> list[Statement]:
 def _add(group: Sequence[Statement]) -> Statement:
     first = group[0]
     if len(group) == 1:
-        return replace(first, op="sum" if first.reduced else None)
+        op = "sum" if first.reduced else None
+        return first if first.op == op else replace(first, op=op)
     parts = tuple(part for s in group for part in s.origin.contributions)
     origin = replace(first.origin, contributions=parts)
     return Statement(first.target, plus(*(s.value for s in group)), first.domain, "sum" if first.reduced else None, origin)
@@ -182,7 +184,7 @@ def _possible(expr: Any, ranges: Mapping[Any, Ends], facts: tuple[Expr, ...]) ->
         op, body, limits = split_reduction(expr)
         body = _possible(body, {**ranges, **{symbol: (lo, hi) for symbol, lo, hi in limits}}, facts)
         return sp.S.Zero if op == "sum" and body == 0 else reduction(op, body, limits)
-    if expr.func == where and isinstance(expr.args[0], sp.Eq) and _impossible(expr.args[0], ranges, facts):
+    if is_where(expr) and isinstance(expr.args[0], sp.Eq) and _impossible(expr.args[0], ranges, facts):
         return _possible(expr.args[2], ranges, facts)
     if not expr.args or is_access(expr):
         return expr

@@ -17,7 +17,18 @@ import sympy as sp
 from sympy import Expr, Symbol
 
 from symgrad.core.affine import MAXIMUM, MINIMUM, Ends, coefficients, greatest_of, least_of, nonnegative
-from symgrad.core.expr import access, binds, fresh_index, gathers, index_symbol, indices_of, rename_bound, substitute, where
+from symgrad.core.expr import (
+    access,
+    binds,
+    fresh_index,
+    gathers,
+    index_symbol,
+    indices_of,
+    is_where,
+    rename_bound,
+    substitute,
+    where,
+)
 from symgrad.core.program import Contribution, Index, Program, Statement, Tensor
 
 LETTERS = ("l", "m", "n", "p", "q", "r", "s", "t", *string.ascii_lowercase)
@@ -213,7 +224,7 @@ def _under(guards: list[Any], value: Expr) -> Expr:
 def _within_choice(guard: Any, value: Expr) -> Expr:
     """A guard that reads data, [k = w[i+1]], where the value's own conditions, [i < N], hold: elsewhere it may not be read."""
     factors = sp.Mul.make_args(value)
-    choice = next((f for f in factors if f.func == where and f.args[2] == 0), None)
+    choice = next((f for f in factors if is_where(f) and f.args[2] == 0), None)
     if choice is None:
         return where(guard, value, sp.S.Zero)
     condition, chosen, zero = choice.args

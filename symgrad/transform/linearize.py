@@ -31,10 +31,12 @@ from symgrad.core.expr import (
     is_access,
     is_call,
     is_reduction,
+    is_where,
     name_of,
     nodes,
     outermost,
     plus,
+    powered,
     powers,
     reductions,
     split_call,
@@ -177,11 +179,11 @@ def _multiply(*factors: Expr) -> Expr:
 
 def inside(outer: Expr, inner: Expr) -> Expr:
     """outer * inner, the inner one read and computed only in the branch of a choice that it belongs to."""
-    if outer.is_Add and all(any(f.func == where for f in sp.Mul.make_args(term)) for term in outer.args):
+    if outer.is_Add and all(any(is_where(f) for f in sp.Mul.make_args(term)) for term in outer.args):
         return sp.Add(*(inside(term, inner) for term in outer.args))
     factors = sp.Mul.make_args(outer)
     for place, factor in enumerate(factors):
-        if factor.func == where:
+        if is_where(factor):
             condition, *branches = factor.args
             others = [*factors[:place], *factors[place + 1 :]]  # to SymPy a choice does not commute: w v w has two
             return where(
@@ -191,7 +193,7 @@ def inside(outer: Expr, inner: Expr) -> Expr:
 
 
 def _under_one_condition(factors: tuple[Expr, ...]) -> tuple[Expr, ...]:
-    chosen = [f for factor in factors for f in sp.Mul.make_args(factor) if f.func == where and f.args[2] == 0]
+    chosen = [f for factor in factors for f in sp.Mul.make_args(factor) if is_where(f) and f.args[2] == 0]
     if len(chosen) < 2:
         return factors
     conditions = [f.args[0] for f in chosen]
@@ -222,7 +224,7 @@ def _carries(node: Any) -> bool:
 def _rule(node: Any, memo: dict[Any, Expr], result: Expr | None) -> Expr:
     if not node.args or not _carries(node):
         return sp.S.Zero
-    if node.func == where:
+    if is_where(node):
         condition, yes, no = node.args
         return sp.S.Zero if memo[yes] == memo[no] == 0 else where(condition, memo[yes], memo[no])
     inner = [memo[arg] for arg in node.args]
@@ -272,7 +274,7 @@ def _power_below(base: Expr, exponent: Expr, result: Expr | None) -> Expr:
         times = (exponent - 1) / exponent
         if times.is_Integer:
             return result**times
-    return base ** (exponent - 1)
+    return powered(base, exponent - 1)
 
 
 def reuse_result(partial: Expr, statement: Statement, inner: tuple[Index, ...] = ()) -> Expr:
@@ -282,7 +284,7 @@ def reuse_result(partial: Expr, statement: Statement, inner: tuple[Index, ...] =
     renamed to the bound ones: exp(b_l)/s is y_l where y_k = exp(b_k)/s.
     """
     value = statement.value
-    if is_access(value) or value.is_number:
+    if not partial.args or is_access(value) or value.is_number:
         return partial
     forms = [(value, statement.target)]
     targets = indices_of(statement.target)
@@ -313,7 +315,7 @@ def _replace(expr: Any, form: Expr, name: Expr) -> Any:
     if expr.is_Mul and form.is_Mul:
         rest = _divide(powers(expr), powers(form))
         if rest is not None:
-            return _replace(from_powers(rest), form, name) * name
+            return times(_replace(from_powers(rest), form, name), name)
     args = tuple(_replace(arg, form, name) for arg in expr.args)
     if args == expr.args:
         return expr

@@ -21,11 +21,13 @@ from symgrad.core.affine import bounds
 from symgrad.core.expr import (
     access,
     accesses,
+    binds,
     free_indices,
     index_symbol,
     is_access,
     is_index,
     is_reduction,
+    is_where,
     name_of,
     nodes,
     rebuild,
@@ -58,6 +60,9 @@ class _Lift:
 
     def run(self) -> Program:
         for statement in self.program.statements:
+            if not binds(statement.value):
+                self.statements.append(statement)
+                continue
             value, ranges = statement.value, _ranges(statement)
             if ranges is None:
                 value = rename_bound(value, _numbered())
@@ -70,7 +75,7 @@ class _Lift:
         if not node.args or is_access(node):
             return node
         if (node, guards) not in memo:
-            if node.func == where and any(map(is_index, node.args[0].free_symbols)):
+            if is_where(node) and any(map(is_index, node.args[0].free_symbols)):
                 condition = node.args[0]
                 under: tuple[tuple[Any, ...], ...] = ((), (condition,), (condition.negated,))
             else:

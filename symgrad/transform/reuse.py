@@ -18,17 +18,18 @@ from sympy import Expr, Symbol
 from symgrad.core.expr import (
     access,
     accesses,
+    binds,
     free_indices,
     index_symbol,
     indices_of,
     is_access,
     is_index,
     is_reduction,
+    is_where,
     name_of,
     nodes,
     replace_nodes,
     substitute,
-    where,
 )  # fmt: skip
 from symgrad.core.functions import BY_HEAD
 from symgrad.core.graph import ancestors, topological
@@ -44,14 +45,18 @@ def merge(program: Program) -> Program:
     statements: list[Statement] = []
     for statement in program.statements:
         indices = indices_of(statement.target)
-        if not statement.reads or not _whole(statement, program) or is_access(statement.value) or statement.value.has(where):
+        if not statement.reads or is_access(statement.value) or not _whole(statement, program) or _chooses(statement.value):
             statements.append(statement)
             continue
-        key = _statement_key(statement)
-        first = known.setdefault(key, statement.name)
-        copy = replace(statement, value=access(first, *indices), domain=statement.outer, op=None)
-        statements.append(statement if first == statement.name else copy)
+        first = known.setdefault(_statement_key(statement), statement.name)
+        if first != statement.name:
+            statement = replace(statement, value=access(first, *indices), domain=statement.outer, op=None)
+        statements.append(statement)
     return program.with_statements(statements)
+
+
+def _chooses(value: Expr) -> bool:
+    return any(map(is_where, nodes(value)))
 
 
 def _whole(statement: Statement, program: Program) -> bool:
@@ -61,6 +66,8 @@ def _whole(statement: Statement, program: Program) -> bool:
 
 def _statement_key(statement: Statement) -> Any:
     """Value, ranges and kind, with the indices of the target by their place and the others after them."""
+    if not statement.domain and not indices_of(statement.target):
+        return statement.value, (), statement.op
     order = [*indices_of(statement.target), *(index.symbol for index in statement.reduced)]
     names = {symbol: index_symbol(f"_{place}") for place, symbol in enumerate(order)}
     ends = tuple(tuple(substitute(end, names) for end in statement.ranges[symbol]) for symbol in order)
@@ -119,13 +126,18 @@ def _unused(program: Program, numbers: Counter[str], base: str) -> str:
 
 def _calls(expr: Any) -> list[Any]:
     """Calls worth naming, inner ones first; those in a branch of `where` are computed only when taken."""
-    enter = lambda n: n.func != where and not is_reduction(n)  # noqa: E731
-    return [n for n in nodes(expr, enter) if n.func in BY_HEAD and BY_HEAD[n.func].name not in CHEAP and not n.is_number]
+    open_ = not binds(expr) and not _chooses(expr)
+    found = nodes(expr) if open_ else nodes(expr, lambda n: not is_where(n) and not is_reduction(n))
+    return [n for n in found if n.args and n.func in BY_HEAD and BY_HEAD[n.func].name not in CHEAP and not n.is_number]
 
 
 def _free(call: Expr, statement: Statement) -> list[Symbol]:
+    if not statement.domain:
+        return []
     domain = {index.symbol for index in statement.domain}
-    seen = [s for read in accesses(call) for i in indices_of(read) for s in sorted(i.free_symbols, key=str)]
+    # in the order of the widest array: f(a[j] + x[n,j]) lies beside x, and not across it
+    reads = sorted(accesses(call), key=lambda read: -len(domain & read.free_symbols))
+    seen = [s for read in reads for i in indices_of(read) for s in sorted(i.free_symbols, key=str)]
     return list(dict.fromkeys(s for s in [*seen, *free_indices(call)] if s in domain))
 
 
@@ -141,6 +153,8 @@ def _moves(free: list[Symbol], statement: Statement) -> bool:
 
 def _key(call: Expr, statement: Statement) -> Any:
     free = _free(call, statement)
+    if not free:
+        return call, ()
     body = substitute(call, {symbol: index_symbol(f"_{place}") for place, symbol in enumerate(free)})
     return body, tuple((_index(s, statement).lo, _index(s, statement).hi) for s in free)
 
@@ -149,6 +163,8 @@ def prune(program: Program, outputs: Iterable[str]) -> Program:
     """Only what the outputs need."""
     needed = ancestors(program, outputs)
     dropped = set(program.defined) - needed
+    if not dropped:
+        return program
     tensors = {name: tensor for name, tensor in program.tensors.items() if name not in dropped}
     return replace(program, statements=tuple(s for s in program.statements if s.name in needed), tensors=tensors)
 
@@ -163,6 +179,8 @@ def inline(program: Program, keep: frozenset[str], pinned: frozenset[str] = froz
         first = _resolved(program.definitions[name][0], gone)
         if name not in keep and _goes(first, program, pinned, keep):
             gone[name] = first
+    if not gone:
+        return program
     statements = [_resolved(s, gone) for s in program.statements if s.name not in gone]
     tensors = {name: tensor for name, tensor in program.tensors.items() if name not in gone}
     return replace(program, statements=tuple(statements), tensors=tensors)
@@ -214,4 +232,4 @@ def _plain(read: Expr, statement: Statement) -> bool:
 
 
 def _under_where(expr: Any, read: Expr) -> bool:
-    return any(n.func == where and n.has(read) for n in nodes(expr))
+    return any(is_where(n) and n.has(read) for n in nodes(expr))

@@ -28,6 +28,7 @@ from symgrad.core.expr import (
     is_access,
     is_index,
     is_reduction,
+    is_where,
     name_of,
     nodes,
     powers,
@@ -86,7 +87,7 @@ def _everywhere(factor: Expr) -> bool:
 def guarded(body: Expr) -> tuple[Any, Expr]:
     """The guard of a sum's body, c * where(guard, v, 0), and c v; no guard: None and the body."""
     for factor in sp.Mul.make_args(body):
-        if factor.func == where and factor.args[2] == 0:
+        if is_where(factor) and factor.args[2] == 0:
             return factor.args[0], swapped(body, factor, factor.args[1])
     return None, body
 
@@ -184,7 +185,7 @@ def operations(expr: Any) -> int:
     if expr.is_Pow and expr.exp.is_number:
         return 1 + operations(expr.base)
     inside = sum(operations(arg) for arg in expr.args)
-    if expr.func == where:
+    if is_where(expr):
         return inside
     if expr.is_Add:
         return len(expr.args) - 1 + inside

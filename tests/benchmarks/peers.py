@@ -10,14 +10,18 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from tests.benchmarks.workloads import Data, Run, Workload
 
-PARAMETERS = {"W1": "Ab", "W2": "WcVd", "W3": "WcVd", "W4": "w", "W5": "UWc", "W6": "WgVd", "W7": "QKV", "W8": "x", "C4": "Ab"}
+PARAMETERS: dict[str, Sequence[str]] = {
+    "W1": "Ab", "W2": "WcVd", "W3": "WcVd", "W4": "w", "W5": "UWc", "W6": "WgVd", "W7": "QKV", "W8": "x", "C4": "Ab",
+    "W9": [f"{name}_{gate}" for gate in "ifgo" for name in "UWb"], "W10": "msa",
+    "W11": ["g", "b", "Q", "K", "V", "O", "g_2", "b_2", "A", "a", "B"],
+}  # fmt: skip
 
 
 def build(contender: str, key: str, w: Workload, d: Data) -> Run:
@@ -59,7 +63,7 @@ def jax(key: str, w: Workload, d: Data) -> Run:
     if w.dtype == "float64":
         jax.config.update("jax_enable_x64", True)
     loss = LOSSES[key](jnp, jax.nn.sigmoid, jax.nn.softmax, _jax_scan)
-    x, y = jnp.array(d["x"]), jnp.array(d["y_star"])
+    x, y = jnp.array(d["x"]), jnp.array(d.get("y_star", 0))
     p = tuple(jnp.array(d[n]) for n in PARAMETERS[key])
     if w.batch_size is None:
         both = jax.jit(jax.value_and_grad(loss))
@@ -81,7 +85,10 @@ def jax(key: str, w: Workload, d: Data) -> Run:
 def _jax_scan(step: Callable[[Any, Any], Any], start: Any, inputs: Any) -> Any:
     import jax
 
-    return jax.lax.scan(lambda h, u: (step(h, u),) * 2, start, inputs)[1]
+    def first(state: Any) -> Any:
+        return state, state[0] if isinstance(state, tuple) else state
+
+    return jax.lax.scan(lambda h, u: first(step(h, u)), start, inputs)[1]
 
 
 # torch
@@ -93,7 +100,7 @@ def torch(key: str, w: Workload, d: Data) -> Run:
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1)))
     loss = LOSSES[key](torch, torch.sigmoid, lambda a: torch.softmax(a, -1), _torch_scan)
     tensor = torch.float64 if w.dtype == "float64" else torch.float32
-    x, y = (torch.tensor(d[n], dtype=tensor) for n in ("x", "y_star"))
+    x, y = (torch.tensor(d.get(n, 0), dtype=tensor) for n in ("x", "y_star"))
 
     def parameters() -> Any:
         return tuple(torch.tensor(d[n], dtype=tensor, requires_grad=True) for n in PARAMETERS[key])
@@ -195,12 +202,70 @@ def _attention(n: Any, sigmoid: Any, softmax: Any, scan: Any) -> Any:
     return loss
 
 
+def _lstm(n: Any, sigmoid: Any, softmax: Any, scan: Any) -> Any:
+    """The four gates in one product, which in torch is its own LSTM."""
+
+    def step(state: Any, inputs: Any, weights: Any) -> Any:
+        i, f, g, o = n.split(inputs + state[0] @ weights.T, 4, axis=-1)
+        c = sigmoid(f) * state[1] + sigmoid(i) * n.tanh(g)
+        return sigmoid(o) * n.tanh(c), c
+
+    def loss(p: Any, x: Any, y: Any) -> Any:
+        u, w, b = (n.concatenate(p[k::3]) for k in range(3))
+        start = 0 * x[:, 0, :1] + 0 * b[: len(b) // 4]
+        if n.__name__ == "torch":
+            h = n.lstm(x, (start[None], start[None]), (u, w, b, 0 * b), True, 1, 0.0, True, False, True)[0]
+        else:
+            inputs = n.swapaxes(x @ u.T + b, 0, 1)
+            h = n.swapaxes(scan(lambda state, row: step(state, row, w), (start, start), inputs), 0, 1)
+        return ((h - y) ** 2).mean()
+
+    return loss
+
+
+def _mixture(n: Any, sigmoid: Any, softmax: Any, scan: Any) -> Any:
+    """Squares multiplied out: products of matrices, which the peers are fastest with."""
+
+    def loss(p: Any, x: Any, y: Any) -> Any:
+        m, s, a = p
+        weights = n.exp(-2 * s)
+        r = x**2 @ weights.T - 2 * x @ (m * weights).T + (m**2 * weights).sum(-1)
+        return _logsumexp(n, a) - _logsumexp(n, a - s.sum(-1) - r / 2).mean()
+
+    return loss
+
+
+def _transformer(n: Any, sigmoid: Any, softmax: Any, scan: Any) -> Any:
+    def norm(x: Any, g: Any, b: Any) -> Any:
+        centred = x - x.mean(-1)[..., None]
+        return g * centred / n.sqrt((centred**2).mean(-1)[..., None] + 1e-5) + b
+
+    def gelu(x: Any) -> Any:
+        if n.__name__ == "torch":
+            return n.nn.functional.gelu(x)
+        import jax
+
+        return jax.nn.gelu(x, approximate=False)
+
+    def loss(p: Any, x: Any, y: Any) -> Any:
+        g, b, q, k, v, o, g_2, b_2, a, c, d = p
+        heads, part, width = q.shape
+        u = norm(x, g, b)
+        q, k, v = (n.swapaxes((u @ w.reshape(-1, width).T).reshape(*x.shape[:2], heads, part), 1, 2) for w in (q, k, v))
+        s = softmax(q @ n.swapaxes(k, 2, 3) / part**0.5)
+        z = x + n.swapaxes(s @ v, 1, 2).reshape(*x.shape[:2], -1) @ o.reshape(width, -1).T
+        found = z + gelu(norm(z, g_2, b_2) @ a.T + c) @ d.T
+        return ((found - y) ** 2).mean()
+
+    return loss
+
+
 def _tiny(n: Any, sigmoid: Any, softmax: Any, scan: Any) -> Any:
     return lambda p, x, y: (sigmoid(p[1] @ sigmoid(p[0] @ x)) - y) ** 2
 
 
 LOSSES: dict[str, Any] = {"W1": _case_2, "W2": _softmax, "W3": _softmax, "W4": _logistic, "W5": _recurrent, "W6": _convolution,
-                          "W7": _attention, "C4": _tiny}  # fmt: skip
+                          "W7": _attention, "W9": _lstm, "W10": _mixture, "W11": _transformer, "C4": _tiny}  # fmt: skip
 
 
 # by hand, and for scalars

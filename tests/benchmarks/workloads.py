@@ -84,6 +84,55 @@ J = sum((o[i,d] - y^*[i,d])^2 for i, d)/(2*T*D)
 minimize J
 """
 
+LSTM = """
+index t in 1..T, m in 1..M, j, k in 1..H
+input x[t,m], y^*[t,j]
+param U_i[j,m], W_i[j,k], b_i[j], U_f[j,m], W_f[j,k], b_f[j], U_g[j,m], W_g[j,k], b_g[j], U_o[j,m], W_o[j,k], b_o[j]
+h[0,j] = 0
+c[0,j] = 0
+i[t,j] = sigmoid(sum(U_i[j,m]*x[t,m] for m) + sum(W_i[j,k]*h[t-1,k] for k) + b_i[j])
+f[t,j] = sigmoid(sum(U_f[j,m]*x[t,m] for m) + sum(W_f[j,k]*h[t-1,k] for k) + b_f[j])
+g[t,j] = tanh(sum(U_g[j,m]*x[t,m] for m) + sum(W_g[j,k]*h[t-1,k] for k) + b_g[j])
+o[t,j] = sigmoid(sum(U_o[j,m]*x[t,m] for m) + sum(W_o[j,k]*h[t-1,k] for k) + b_o[j])
+c[t,j] = f[t,j]*c[t-1,j] + i[t,j]*g[t,j]
+h[t,j] = o[t,j]*tanh(c[t,j])
+J = sum((h[t,j] - y^*[t,j])^2 for t, j)/(T*H)
+minimize J
+"""
+
+MIXTURE = """
+index k in 1..K, d in 1..D
+input x[d]
+param m[k,d], s[k,d], a[k]
+r[k] = sum(((x[d] - m[k,d])*exp(-s[k,d]))^2 for d)
+q[k] = a[k] - sum(s[k,d] for d) - r[k]/2
+J = logsumexp(a[k] for k) - logsumexp(q[k] for k)
+minimize J
+"""
+
+TRANSFORMER = """
+index t, s, r in 1..T, e in 1..E, h in 1..H, d in 1..D, j in 1..F
+input x[t,e], y^*[t,e]
+param g[e], b[e], Q[h,d,e], K[h,d,e], V[h,d,e], O[e,h,d], g_2[e], b_2[e], A[j,e], a[j], B[e,j]
+m[t] = sum(x[t,e] for e)/E
+v[t] = sum((x[t,e] - m[t])^2 for e)/E
+u[t,e] = g[e]*(x[t,e] - m[t])/sqrt(v[t] + 1e-5) + b[e]
+q[h,t,d] = sum(Q[h,d,e]*u[t,e] for e)
+k[h,t,d] = sum(K[h,d,e]*u[t,e] for e)
+w[h,t,d] = sum(V[h,d,e]*u[t,e] for e)
+c[h,t,s] = sum(q[h,t,d]*k[h,s,d] for d)/sqrt(D)
+p[h,t,s] = exp(c[h,t,s])/sum(exp(c[h,t,r]) for r)
+o[h,t,d] = sum(p[h,t,s]*w[h,s,d] for s)
+z[t,e] = x[t,e] + sum(O[e,h,d]*o[h,t,d] for h, d)
+m_2[t] = sum(z[t,e] for e)/E
+v_2[t] = sum((z[t,e] - m_2[t])^2 for e)/E
+u_2[t,e] = g_2[e]*(z[t,e] - m_2[t])/sqrt(v_2[t] + 1e-5) + b_2[e]
+n[t,j] = gelu(sum(A[j,e]*u_2[t,e] for e) + a[j])
+y[t,e] = z[t,e] + sum(B[e,j]*n[t,j] for j)
+J = sum((y[t,e] - y^*[t,e])^2 for t, e)/(T*E)
+minimize J
+"""
+
 TINY = """
 index i in 0..3, j in 0..2
 input x[i], y^*
@@ -140,6 +189,29 @@ def convolution_data(batch: int = 32, channels: int = 8, classes: int = 10) -> D
 def attention_data(batch: int = 8, steps: int = 64, width: int = 32) -> Data:
     shapes = dict.fromkeys("QKV", (width, width))
     return {"x": rows(15, batch, steps, width), "y_star": rows(16, batch, steps, width), **normal(17, **shapes)}
+
+
+def lstm_data(batch: int = 16, steps: int = 50, inputs: int = 32, hidden: int = 64) -> Data:
+    shapes = {f"{name}_{gate}": shape for gate in "ifgo" for name, shape in (("U", (hidden, inputs)), ("W", (hidden, hidden)))}
+    start = {f"b_{gate}": np.zeros(hidden, F) for gate in "ifgo"}
+    return {"x": rows(21, batch, steps, inputs), "y_star": rows(22, batch, steps, hidden), **normal(23, **shapes), **start}
+
+
+def mixture_data(examples: int = 20_000, kinds: int = 16, width: int = 8) -> Data:
+    start = {"s": (rows(26, kinds, width) / 10).astype(F), "a": (rows(27, kinds) / 10).astype(F)}
+    return {"x": 2 * rows(24, examples, width), "m": rows(25, kinds, width), **start}
+
+
+def transformer_data(batch: int = 8, steps: int = 64, width: int = 64, heads: int = 4, hidden: int = 128) -> Data:
+    part = width // heads
+    shapes = {**dict.fromkeys("QKV", (heads, part, width)), "A": (hidden, width), "B": (width, hidden), "O": (width, width)}
+    found = normal(30, **shapes)
+    found["O"] = found["O"].reshape(width, heads, part)
+    ones, zeros = dict.fromkeys(("g", "g_2"), np.ones(width, F)), dict.fromkeys(("b", "b_2"), np.zeros(width, F))
+    return {
+        "x": rows(28, batch, steps, width), "y_star": rows(29, batch, steps, width), **found, **ones, **zeros,
+        "a": np.zeros(hidden, F),
+    }  # fmt: skip
 
 
 def tiny_data() -> Data:
@@ -234,6 +306,12 @@ WORKLOADS = {
         "2,000 scalar operations, value and gradient, float64", lambda d: scalar_model(d["steps"]), scalar_data,
         ("casadi", "casadi_c"), 1, batched=False, dtype="float64",
     ),
+    "W9": Workload(
+        "LSTM, 50 steps of 64 units, batch 16, value and gradient", LSTM, lstm_data, USUAL,
+        flops=2.0 * 50 * 16 * 4 * 64 * (32 * 2 + 64 * 3),
+    ),
+    "W10": Workload("mixture of 16 normal densities in 8 dimensions, 20,000 examples", MIXTURE, mixture_data, USUAL),
+    "W11": Workload("transformer block, 64 steps of width 64, 4 heads, batch 8", TRANSFORMER, transformer_data, USUAL),
     "C4": Workload(
         "a call of a network 4-3-1 with all checks, float64", TINY, tiny_data, ("jax", "torch", "pytensor"), 5, batched=False,
         dtype="float64",
