@@ -183,7 +183,7 @@ def zeros(given: Sequence[str], names: Names, code: Code) -> Iterator[str]:
 def block_line(blocks: Blocks, dtype: str) -> str:
     """How many rows a block has: they fit into a cache, and a product that sums over them has some work."""
     share = f"{BLOCK // np.dtype(dtype).itemsize}//max(1, {affine(blocks.cells)})"
-    least = [f"{SUMMED}//max(1, {affine(extent)})" if extent != 1 else str(SUMMED) for extent in blocks.least]
+    least = [str(SUMMED // int(e)) if e.is_Integer and e else f"{SUMMED}//max(1, {affine(e)})" for e in blocks.least]
     return f"{blocks.name} = max({', '.join(['1', share, *least])})"
 
 

@@ -178,10 +178,14 @@ class _Region:
         return kernel if self.keeps(kernel) else replace(kernel, adds=True)
 
     def beside(self, kernel: Map | Contract) -> Iterator[Expr]:
-        """What the rows are multiplied with in a product that sums over them: it should be of many."""
+        """What the rows come with in a product that sums over them, which should be of many; of rows alone a quarter as many will do."""
         found = kernel.product if isinstance(kernel, Contract) else None
-        if isinstance(found, Product) and any(index.symbol == self.symbol for index in found.summed):
+        if not isinstance(found, Product):
+            return
+        if any(index.symbol == self.symbol for index in found.summed):
             yield sp.Mul(*(index.extent for index in found.summed if index.symbol != self.symbol))
+        elif any([index.symbol for index in group] == [self.symbol] for group in (found.rows, found.columns)):
+            yield sp.Integer(4)
 
 
 def _bare(index: Expr) -> Expr:
