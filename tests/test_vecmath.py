@@ -226,7 +226,7 @@ def test_extremes(dtype: str) -> None:
     x = np.array(ROWS, dtype)
     x = np.concatenate([x, np.random.default_rng(0).normal(size=(20, 3)).astype(dtype)])
     k = sg.compile(sg.parse(EXTREMES), loss="J", dtype=dtype)
-    assert "_part" in k.source  # the softmax takes the exponentials of its sum
+    assert "_share" in k.source  # the softmax takes the exponentials of its sum
     found = k.forward(x=x)
     np.testing.assert_array_equal(found["top"], x.max(1))
     np.testing.assert_array_equal(found["low"], x.min(1))

@@ -6,38 +6,25 @@ Values that do not change in the innermost loop are computed before it. Sums may
 
 from __future__ import annotations
 
-import textwrap
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import sympy as sp
 
 from symgrad.backends import blas, threads, vecmath
+from symgrad.backends.nests import Names, Nest, indent, nested, rows_name
 from symgrad.backends.pycode import HELPERS, Code, affine, python_name, used_definitions
 from symgrad.backends.straight import comments, own_text, runs, straight_lines
 from symgrad.core.affine import Ends
 from symgrad.core.expr import (
     accesses,
     gathers,
-    indices_of,
-    is_access,
-    is_index,
-    is_where,
-    name_of,
-    nodes,
-    position,
-    substitute,
 )
-from symgrad.core.guards import needed
 from symgrad.core.layout import Layout
-from symgrad.core.parts import never_outside, stays
-from symgrad.core.program import Index, outer_first
+from symgrad.core.program import Index
 from symgrad.core.source import statement_text
-from symgrad.schedule.contractions import Product, joined
 from symgrad.schedule.fusion import Together, fused
 from symgrad.schedule.kernels import Blocks, Contract, Kernel, Map, Scan, Schedule, flat
 from symgrad.schedule.updates import is_kept
@@ -68,72 +55,6 @@ def helpers(body: str, dtype: str) -> str:
     return "\n\n\n".join(text for text in (types, used, tables) if text)
 
 
-@dataclass(frozen=True)
-class Names:
-    """How quantities are stored: `cells` are scalars kept in arrays without axes, `scalars` are locals.
-
-    Of axes that are `shorter` long only a first part of the buffer is used. Inside of `blocks` the index of the rows counts
-    the `_count` rows from `_first` on, in views of the arrays.
-    """
-
-    schedule: Schedule
-    dtype: str
-    cells: frozenset[str]
-    shorter: str | None = None
-    tables: list[str] = field(default_factory=list)
-    blocks: Blocks | None = None
-
-    @cached_property
-    def touched(self) -> Counter[str]:
-        """By how many kernels each quantity is read or written."""
-        return Counter(name for kernel in flat(self.schedule.kernels) for name in _touches(kernel))
-
-    def outside(self, run: Sequence[Map]) -> Callable[[Any], bool]:
-        """Which targets of a run of scalar equations are needed beyond it."""
-        inside = Counter(name for kernel in run for name in _touches(kernel))
-        return lambda target: self._is_needed(target, inside)
-
-    def _is_needed(self, target: Any, inside: Counter[str]) -> bool:
-        name = name_of(target)
-        kept = name in self.schedule.outputs or name in self.schedule.arguments or self.touched[name] > inside[name]
-        return bool(indices_of(target)) or kept
-
-    def array(self, read: Any) -> str:
-        """The array that an access looks into: in blocks, that of its rows."""
-        name = python_name(self.stored(name_of(read)))
-        return rows_name(name) if self.in_rows(read) else name
-
-    def in_rows(self, read: Any) -> bool:
-        blocks, indices = self.blocks, indices_of(read)
-        if blocks is None or not indices or name_of(read) in blocks.short:
-            return False
-        return indices[0].has(blocks.axis.symbol) and not gathers(indices[0])
-
-    def is_row(self, index: Index) -> bool:
-        return self.blocks is not None and index.symbol == self.blocks.axis.symbol
-
-    def is_local(self, name: str) -> bool:
-        return not self.schedule.program.tensors[name].axes and self.stored(name) not in self.cells
-
-    def stored(self, name: str) -> str:
-        return self.schedule.aliases.get(name, name)
-
-    def value(self, expr: Any) -> str:
-        """An access as a number to compute with."""
-        tensor = self.schedule.program.tensors.get(name_of(expr))
-        return f"F({self.read(expr)})" if tensor is not None and tensor.values else self.read(expr)
-
-    def read(self, expr: Any) -> str:
-        if name_of(expr) not in self.schedule.program.tensors:
-            return name_of(expr)  # a local of the nest
-        name = self.stored(name_of(expr))
-        if not indices_of(expr):
-            return f"{python_name(name)}[()]" if name in self.cells else python_name(name)
-        axes = self.schedule.program.tensors[name_of(expr)].axes
-        places = [affine(i - axis.lo, None, self.read) for i, axis in zip(indices_of(expr), axes, strict=True)]
-        return f"{self.array(expr)}[{', '.join(places)}]"
-
-
 def imports(text: str) -> str:
     """The imports of a module with this text."""
     calls = "_gemm(" in text
@@ -141,10 +62,6 @@ def imports(text: str) -> str:
     standard = {*(blas.STANDARD if calls else ()), *chunks, *(["math"] if "math." in text else [])}
     lines = "".join(f"import {name}\n" for name in sorted(standard))
     return (lines + "\n" if lines else "") + (blas.IMPORTS if calls else IMPORTS)
-
-
-def _touches(kernel: Map | Contract) -> set[str]:
-    return {kernel.statement.name, *kernel.statement.read_names}
 
 
 def body(
@@ -202,10 +119,6 @@ def _blocks(blocks: Blocks, names: Names, code: Code, layout: Layout) -> Iterato
     yield from indent([*lines, *_kernels(blocks.body, inside, code, layout)])
 
 
-def rows_name(array: str) -> str:
-    return f"_{array}_rows"
-
-
 def _accesses(kernel: Map | Contract) -> Iterator[Any]:
     yield from (*accesses(kernel.statement.value), kernel.statement.target)
     yield from gathers(kernel.statement.target)
@@ -235,7 +148,7 @@ def _kernels(
         nests = kernel.kernels if isinstance(kernel, Together) else (kernel,)
         for nest in nests:
             yield f"# {statement_text(nest.statement, program, layout)}"
-        lines = nested([_Nest(nest, names, code, within_scan(around, *nest.times)) for nest in nests])
+        lines = nested([Nest(nest, names, code, within_scan(around, *nest.times)) for nest in nests])
         test = times_test(nests[0].times)
         yield from [f"if {test}:", *indent(lines)] if test else lines
 
@@ -270,253 +183,3 @@ def times_test(times: Sequence[Index]) -> str:
             f"{name} == {affine(index.lo)}" if index.lo == index.hi else f"{affine(index.lo)} <= {name} <= {affine(index.hi)}"
         )
     return " and ".join(tests)
-
-
-def nested(nests: Sequence[_Nest]) -> list[str]:
-    """The lines of nests that share their loops: what a sum needs before and after them stands around those it sums over."""
-    if len(nests) == 1:
-        return nests[0].lines()
-    if nests[0].op == "logsumexp":
-        return nests[0].softmax(nests[1])
-    loops, hoisted = nests[0].kernel.loops, iter(range(1, 10_000))
-    parts = [nest.part(place, hoisted) for place, nest in enumerate(nests)]
-
-    def level(depth: int) -> list[str]:
-        if depth == len(loops):
-            return [line for part in parts for line in part.inner]
-        here = [part for part in parts if part.kept == depth]
-        hoists = [line for part in parts for line in part.before] if depth == len(loops) - 1 else []
-        inside = nests[0].nest((loops[depth],), level(depth + 1))
-        return [*(p.start for p in here if p.start), *hoists, *inside, *(p.end for p in here if p.end)]
-
-    return level(0)
-
-
-@dataclass(frozen=True)
-class _Part:
-    """One nest of several: the lines before the innermost loop, in it, and, of a sum, before and after `kept` loops."""
-
-    before: list[str]
-    inner: list[str]
-    kept: int
-    start: str = ""
-    end: str = ""
-
-
-class _Nest:
-    def __init__(self, kernel: Map | Contract, names: Names, code: Code, around: Mapping[Any, Ends]):
-        self.kernel, self.names, self.code, self.around = kernel, names, code, around
-        # loops run over places in the arrays, from 0; an end may use outer indices, which are shifted too
-        shift: dict[Any, Any] = {}
-        for index in outer_first(kernel.loops):
-            if index.lo != 0:
-                shift[index.symbol] = index.symbol + substitute(index.lo, shift)
-        self.value = substitute(kernel.statement.value, shift)
-        self.target = substitute(kernel.statement.target, shift)
-        self.shift = shift
-        self.guards = [substitute(c, shift) for c in needed(kernel.statement, names.schedule.program)]
-        self.op = kernel.statement.op
-        self.hoisted: Iterator[int] = iter(range(1, 10_000))
-
-    def lines(self) -> list[str]:
-        found = self.kernel.product if isinstance(self.kernel, Contract) else None
-        if isinstance(found, Product) and not any(str(s) == self.names.shorter for e, _ in joined(found) for s in e.free_symbols):
-            return self.by_product(found)
-        return self.loops()
-
-    def by_product(self, product: Product) -> list[str]:
-        """A call of gemm. What adds up over several products starts at 0."""
-        axes = self.names.schedule.program.tensors
-        call = blas.Call(
-            product,
-            self.kernel.statement.target,
-            self.shift,
-            lambda read: axes[name_of(read)].axes,
-            self.names.array,
-            self.names.read,
-            self.names.blocks,
-        )
-        one, zero = self.code.number(sp.S.One), self.code.number(sp.S.Zero)
-        adds = self.kernel.adds or bool(product.over)
-        lines = self.nest(product.over, [call.line(self.code(product.alpha), one if adds else zero)])
-        if product.over and not self.kernel.adds:
-            lines = [*self.nest((*product.rows, *product.columns), [f"{self.names.read(self.target)} = {zero}"]), *lines]
-        return self.nest(product.around, lines)
-
-    def loops(self) -> list[str]:
-        reduced = isinstance(self.kernel, Contract)
-        if reduced and self.kernel.in_register:  # type: ignore[union-attr]
-            return self.in_register()
-        if reduced:
-            return self.row_by_row()
-        value, before = self.hoist(self.value, self.kernel.loops)
-        op = "+=" if self.kernel.adds else "="
-        store = self.guarded([f"{self.names.read(self.target)} {op} {self.code(value)}"])
-        return self.nest(self.kernel.loops, [*before, *store], inner=len(before))
-
-    def part(self, place: int, hoisted: Iterator[int]) -> _Part:
-        """This nest as one of several, the `place`-th."""
-        self.hoisted = hoisted
-        value, before = self.hoist(self.value, self.kernel.loops)
-        store = self.names.read(self.target)
-        op = "+=" if self.kernel.adds else "="
-        if isinstance(self.kernel, Map):
-            return _Part(before, [f"{store} {op} {self.code(value)}"], len(self.kernel.loops))
-        total = f"_total_{place}"
-        kept = sum(index not in self.kernel.statement.reduced for index in self.kernel.loops)
-        zero = self.code.number(sp.S.Zero)
-        return _Part(before, [f"{total} += {self.code(value)}"], kept, f"{total} = {zero}", f"{store} {op} {total}")
-
-    def guarded(self, lines: list[str]) -> list[str]:
-        """What is done only where the target is a cell of its array."""
-        for guard in reversed(self.guards):
-            left, right = (affine(side, None, self.names.read) for side in guard.args)  # exact in every dtype
-            lines = [f"if {left} {guard.rel_op} {right}:", *indent(lines)]
-        return lines
-
-    def nest(self, loops: tuple[Index, ...], lines: list[str], inner: int = 0) -> list[str]:
-        """`lines` inside loops; the first `inner` of them before the innermost one."""
-        before, lines = lines[:inner], lines[inner:]
-        for place, index in enumerate(reversed(loops)):
-            ends = "_count" if self.names.is_row(index) else self.extent(index)
-            lines = [f"for {python_name(str(index.symbol))} in range({ends}):", *indent(lines)]
-            if place == 0:
-                lines = [*before, *lines]
-        return lines if loops else [*before, *lines]
-
-    def extent(self, index: Index) -> str:
-        return affine(substitute(index.extent, self.shift))
-
-    def hoist(self, value: Any, loops: tuple[Index, ...]) -> tuple[Any, list[str]]:
-        """Parts that do not change along the innermost loop become locals."""
-        if not loops:
-            return value, []
-        symbol, lines, known, inner = loops[-1].symbol, [], {}, self.only_inside(loops[-1])
-
-        def local(part: Any) -> Any:
-            if part not in known:
-                known[part] = sp.Symbol(f"_c{next(self.hoisted)}")
-                lines.append(f"{known[part]} = {self.code(part)}")
-            return known[part]
-
-        def walk(node: Any) -> Any:
-            if not _worth(node) or self.is_scalar(node):
-                return node
-            if not node.has(symbol) and not node.has(*inner):
-                return local(node)
-            if is_where(node) or is_access(node):
-                return node
-            if node.is_Mul or node.is_Add:
-                fixed = [a for a in node.args if not a.has(symbol, *inner)]
-                moving = [walk(a) for a in node.args if a.has(symbol, *inner)]
-                part = node.func(*fixed)
-                part = local(part) if fixed and _worth(part) and not self.is_scalar(part) else part
-                return node.func(part, *moving)
-            return node.func(*(walk(a) for a in node.args)) if isinstance(node, sp.Expr) else node
-
-        return walk(value), lines
-
-    def only_inside(self, innermost: Index) -> list[Any]:
-        """Reads that do not change along a loop and leave their arrays where it has no step: x[i-1] above j in 1..i-1."""
-        statement, program = self.kernel.statement, self.names.schedule.program
-        ranges = {**self.around, **statement.ranges}
-        around = {s: ends for s, ends in ranges.items() if s != innermost.symbol}
-        return [
-            substitute(read, self.shift)
-            for read in statement.reads
-            if not read.has(innermost.symbol)
-            for index, axis in zip(indices_of(read), program.tensors[name_of(read)].axes, strict=True)
-            if not gathers(index)
-            and not stays(index, axis, around, program.facts)
-            and not never_outside(index, axis, around, program.facts)
-            and never_outside(index, axis, ranges, program.facts)
-        ]
-
-    def is_scalar(self, node: Any) -> bool:
-        return isinstance(node, sp.Symbol) and (is_index(node) or name_of(node) not in self.names.cells)
-
-    def in_register(self) -> list[str]:
-        """Kept loops outside; the reduced ones inside, the result in a local."""
-        kept = tuple(index for index in self.kernel.loops if index not in self.kernel.statement.reduced)
-        inner = tuple(index for index in self.kernel.loops if index in self.kernel.statement.reduced)
-        store = self.names.read(self.target)
-        local = self.names.is_local(self.kernel.statement.name) and not self.kernel.adds
-        total = store if local else "_total"
-        lines = list(self.reduction(total, inner))
-        if not local:
-            lines.append(f"{store} {'+=' if self.kernel.adds else '='} {total}")
-        return self.nest(kept, self.guarded(lines))
-
-    def reduction(self, total: str, inner: tuple[Index, ...]) -> Iterator[str]:
-        value, before = self.hoist(self.value, inner)
-        text, number = self.code(value), self.code.number
-        if self.op in ("sum", "prod"):
-            yield f"{total} = {number(sp.S.Zero if self.op == 'sum' else sp.S.One)}"
-            yield from self.nest(inner, [*before, f"{total} {'+' if self.op == 'sum' else '*'}= {text}"], len(before))
-        elif self.op in ("max", "min"):
-            yield from self.extreme(total, inner, text, before, ">" if self.op == "max" else "<")
-        elif self.op == "logsumexp":
-            yield from self.extreme("_highest", inner, text, before, ">")
-            yield from self.finite_top()
-            yield from self.nest(inner, [*before, f"_sum += {self.code.call('np.exp')}({text} - _highest)"], len(before))
-            yield f"{total} = _highest + {self.code.call('np.log')}(_sum)"
-        else:
-            sign = ">" if self.op == "argmax" else "<"
-            place = substitute(position([index.limit for index in inner]), self.shift)
-            before_all = affine(place.subs({index.symbol: 0 for index in inner}) - 1)
-            yield f"{total} = {before_all}"
-            yield f"_best = {number(-sp.oo if sign == '>' else sp.oo)}"
-            test = [
-                f"_here = {text}",
-                f"if {total} == {before_all} or _here {sign} _best:",
-                "    _best = _here",
-                f"    {total} = {affine(place)}",
-            ]
-            yield from self.nest(inner, [*before, *test], len(before))
-
-    def softmax(self, shares: _Nest) -> list[str]:
-        """The logarithm of a sum of exponentials, and each of them divided by the sum."""
-        statement, loops, exp = self.kernel.statement, self.kernel.loops, self.code.call("np.exp")
-        kept, inner = (tuple(index for index in loops if (index in statement.reduced) == reduced) for reduced in (False, True))
-        value, before = self.hoist(self.value, inner)
-        text, share, total = self.code(value), self.names.read(shares.target), self.names.read(self.target)
-        lines = [*self.extreme("_highest", inner, text, before, ">"), *self.finite_top()]
-        one = [*before, f"_part = {exp}({text} - _highest)", f"{share} = _part", "_sum += _part"]
-        lines += [*self.nest(inner, one, len(before)), f"_total = _highest + {self.code.call('np.log')}(_sum)", f"{total} = _total"]
-        scaled = [f"_scale = {self.code.number(sp.S.One)}/_sum", *self.nest(inner, [f"{share} *= _scale"])]
-        again = self.nest(inner, [*before, f"{share} = {exp}({text} - _total)"], len(before))
-        lines += ["if np.isfinite(_sum):", *indent(scaled), "else:", *indent(again)]
-        return self.nest(kept, lines)
-
-    def finite_top(self) -> list[str]:
-        """Of nothing at all the highest is -inf, and inf - inf would be nan."""
-        zero = self.code.number(sp.S.Zero)
-        return [f"_highest = _highest if np.isfinite(_highest) else {zero}", f"_sum = {zero}"]
-
-    def extreme(self, total: str, inner: tuple[Index, ...], text: str, before: list[str], sign: str) -> Iterator[str]:
-        """The maximum, or minus that of what is negated; nan if one is nan."""
-        least, minus = self.code.number(-sp.oo), "" if sign == ">" else "-"
-        yield f"_top = _rank({least})"
-        value = f"{minus}({text})" if minus else text
-        yield from self.nest(inner, [*before, f"_here = _rank({value})", "_top = _here if _here > _top else _top"], len(before))
-        yield f"{total} = {minus}_of_rank(_top)"
-
-    def row_by_row(self) -> list[str]:
-        """A kept innermost loop: rows are added to the target's row, which starts at 0."""
-        loops, reduced = self.kernel.loops, self.kernel.statement.reduced
-        kept = tuple(index for index in loops[:-1] if index not in reduced)
-        value, before = self.hoist(self.value, loops)
-        store = self.names.read(self.target)
-        lines = [] if self.kernel.adds else self.nest(loops[-1:], self.guarded([f"{store} = {self.code.number(sp.S.Zero)}"]))
-        inside = (*(index for index in loops if index in reduced), loops[-1])
-        lines += self.nest(inside, [*before, *self.guarded([f"{store} += {self.code(value)}"])], len(before))
-        return self.nest(kept, lines)
-
-
-def _worth(node: Any) -> bool:
-    """Reads an array or calls a function: worth computing once."""
-    return isinstance(node, sp.Expr) and any(is_access(n) or isinstance(n, sp.Function) for n in nodes(node))
-
-
-def indent(lines: list[str]) -> list[str]:
-    return textwrap.indent("\n".join(lines), "    ").split("\n")

@@ -15,7 +15,8 @@ from typing import Any
 import sympy as sp
 from sympy import Symbol
 
-from symgrad.backends.numba import first_line, indent, scan_head, scan_indices, times_test, within_scan
+from symgrad.backends.nests import indent
+from symgrad.backends.numba import first_line, scan_head, scan_indices, times_test, within_scan
 from symgrad.backends.pycode import FOR_ARRAYS, HELPERS, Code, affine, named, python_name, used_definitions
 from symgrad.core.affine import Ends, nonnegative
 from symgrad.core.expr import accesses, gathers, indices_of, is_access, name_of, powers

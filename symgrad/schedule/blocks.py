@@ -178,7 +178,7 @@ class _Region:
         return kernel if self.keeps(kernel) else replace(kernel, adds=True)
 
     def beside(self, kernel: Map | Contract) -> Iterator[Expr]:
-        """What the rows come with in a product that sums over them, which should be of many; of rows alone a quarter as many will do."""
+        """What the rows come with in a product over them, which should sum over many; a quarter will do where they are its rows."""
         found = kernel.product if isinstance(kernel, Contract) else None
         if not isinstance(found, Product):
             return
