@@ -11,7 +11,7 @@ import pytest
 import sympy as sp
 
 import symgrad as sg
-from symgrad.backends import numba
+from symgrad.backends import nests, numba
 from symgrad.core import functions, reductions
 from symgrad.core.expr import access, indices_of
 from symgrad.core.program import Program, Statement
@@ -116,18 +116,19 @@ def unguarded(m: pytest.MonkeyPatch) -> None:
 
 
 def off_by_one(m: pytest.MonkeyPatch) -> None:
-    true = numba._Nest.extent
-    m.setattr(numba._Nest, "extent", lambda self, index: f"({true(self, index)}) - 1")
+    true = nests.Nest.extent
+    m.setattr(nests.Nest, "extent", lambda self, index: f"({true(self, index)}) - 1")
 
 
 def sum_not_started(m: pytest.MonkeyPatch) -> None:
     """Rows are added to whatever the buffer holds; NumPy's fresh memory is not always 0."""
-    true = numba._Nest.row_by_row
+    true, before = nests.Nest.row_by_row, numba.zeros
 
     def lines(self: Any) -> list[str]:
         return [line.replace("= 0.0", "= 1.0") for line in true(self)]
 
-    m.setattr(numba._Nest, "row_by_row", lines)
+    m.setattr(nests.Nest, "row_by_row", lines)
+    m.setattr(numba, "zeros", lambda *given: (line.replace("= 0.0", "= 1.0") for line in before(*given)))
 
 
 def wrong_rule(m: pytest.MonkeyPatch) -> None:
@@ -150,13 +151,13 @@ def lost_factor(m: pytest.MonkeyPatch) -> None:
 
 def swapped_axes(m: pytest.MonkeyPatch) -> None:
     """A read with its indices exchanged in the emitted text."""
-    true = numba.Names.read
+    true = nests.Names.read
 
     def read(self: Any, expr: Any) -> str:
         indices = indices_of(expr)
         return true(self, access("alpha", *indices[::-1]) if str(expr).startswith("alpha[") and len(set(indices)) > 1 else expr)
 
-    m.setattr(numba.Names, "read", read)
+    m.setattr(nests.Names, "read", read)
 
 
 PLANTS: dict[str, tuple[Plant, Callable[[str], None], str]] = {

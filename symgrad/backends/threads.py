@@ -200,7 +200,10 @@ def work(blocks: Blocks) -> Expr:
 def _work(kernels: Sequence[Kernel], around: tuple[Index, ...]) -> Iterator[Expr]:
     for kernel in kernels:
         if isinstance(kernel, Scan):
-            yield from (kernel.index.extent * each for each in _work(kernel.body, (*around, kernel.index)))
+            start = {kernel.index.symbol: kernel.index.lo}  # ends may move with it, as those of a segment do
+            names = {kernel.first[0].symbol: kernel.first[1].xreplace(start)} if kernel.first else {}
+            for each in _work(kernel.body, (*around, kernel.index)):
+                yield kernel.index.extent * each.xreplace(names).xreplace(start)
         elif isinstance(kernel, Map | Contract):
             yield _passes(kernel, {index.symbol for index in around})
 

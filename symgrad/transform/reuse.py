@@ -71,7 +71,7 @@ def _statement_key(statement: Statement) -> Any:
     order = [*indices_of(statement.target), *(index.symbol for index in statement.reduced)]
     names = {symbol: index_symbol(f"_{place}") for place, symbol in enumerate(order)}
     ends = tuple(tuple(substitute(end, names) for end in statement.ranges[symbol]) for symbol in order)
-    return substitute(statement.value, names), ends, statement.op
+    return substitute(statement.value, names), ends, statement.op, len(indices_of(statement.target))
 
 
 def reuse(program: Program) -> Program:
