@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeAlias
 
 from sympy import Expr, Symbol
@@ -157,7 +158,7 @@ class Schedule:
         cut = self.segments
         return (*(size.symbol for size in self.sizes), *((cut.length, cut.count) if cut else ()))
 
-    @property
+    @cached_property
     def blocks(self) -> tuple[Blocks, ...]:
         return tuple(kernel for kernel in self.kernels if isinstance(kernel, Blocks))
 
