@@ -175,7 +175,7 @@ PLANTS: dict[str, tuple[Plant, Callable[[str], None], str]] = {
     "every maximum counts": (weight("max", lambda body, limits, result: sp.S.One), gradient, "maximum"),
     "log-sum-exp without its shift": (weight("logsumexp", lambda body, limits, result: sp.exp(body)), gradient, "logsumexp"),
     "loop ends one early": (off_by_one, kernel, "S2"),
-    "sum does not start at 0": (sum_not_started, kernel, "attention"),
+    "sum does not start at 0": (sum_not_started, kernel, "S7"),
     "inexact stability rule": (wrong_rule, kernel, "S2"),
     "exchanged axes in the text": (swapped_axes, kernel, "S4"),
     "factor lost in simplifying": (lost_factor, closed, "S7"),
