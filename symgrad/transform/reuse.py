@@ -1,7 +1,7 @@
 """Value numbering, copies, dead code and fusion of elementwise statements, over primal and adjoint alike.
 
 merge    of two equations with one right-hand side the second becomes a copy
-reuse    a function of the table that is computed twice is named once
+reuse    a function of the table that is computed twice is named once; a sum of what has a name reads that
 inline   a copy, a number, or an elementwise value with one reader of the same size goes into its reader
 prune    statements that no output needs are dropped
 """
@@ -9,7 +9,7 @@ prune    statements that no output needs are dropped
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -102,19 +102,46 @@ def reuse(program: Program) -> Program:
             name, places = known[key]
             mapping[call] = access(name, *(free[place] for place in places))
         statements.append(statement.with_value(replace_nodes(statement.value, mapping)) if mapping else statement)
-    return program.with_statements(statements, tensors)
+    return program.with_statements(list(map(_sums_named(statements, program), statements)), tensors)
 
 
 def _named(program: Program) -> dict[Any, tuple[str, tuple[int, ...]]]:
     """The calls that are the whole of an equation: the name they have, and which of the call's indices its axes are."""
     known: dict[Any, tuple[str, tuple[int, ...]]] = {}
     for statement in program.statements:
-        call, indices = statement.value, indices_of(statement.target)
-        if statement.op is None and _whole(statement, program) and call in _calls(call):
-            free = _free(call, statement)
-            if set(free) == set(indices):
-                known.setdefault(_key(call, statement), (statement.name, tuple(free.index(i) for i in indices)))
+        if statement.op is None and statement.value in _calls(statement.value):
+            _know(statement, program, known)
     return known
+
+
+def _know(statement: Statement, program: Program, known: dict[Any, tuple[str, tuple[int, ...]]]) -> None:
+    value, indices = statement.value, indices_of(statement.target)
+    free = _free(value, statement)
+    if set(free) == set(indices) and _whole(statement, program):
+        known.setdefault(_key(value, statement), (statement.name, tuple(free.index(i) for i in indices)))
+
+
+def _sums_named(statements: list[Statement], program: Program) -> Callable[[Statement], Statement]:
+    """What makes of sum(v[n,j] for n) the sum of x[n,j], where x[n,j] = v[n,j] is an equation: a bias' gradient of a layer's."""
+    known: dict[Any, tuple[str, tuple[int, ...]]] = {}
+    for statement in statements:
+        if statement.op is None and statement.domain and statement.name in program.definitions and _computes(statement.value):
+            _know(statement, program, known)
+
+    def named(statement: Statement) -> Statement:
+        value = statement.value
+        if statement.op != "sum" or not known or not _computes(value):
+            return statement
+        name, places = known.get(_key(value, statement), ("", ()))
+        free = _free(value, statement)
+        same = name and set(free) == {index.symbol for index in statement.domain}
+        return statement.with_value(access(name, *(free[place] for place in places))) if same else statement
+
+    return named
+
+
+def _computes(value: Expr) -> bool:
+    return bool(value.args) and not is_access(value) and not _chooses(value)
 
 
 def _unused(program: Program, numbers: Counter[str], base: str) -> str:
