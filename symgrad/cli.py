@@ -134,6 +134,8 @@ def _compile_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch", type=_names, default=(), help="inputs with an example axis, separated by commas")
     parser.add_argument("--dtype", default="float64", help="float64 (default) or float32")
     parser.add_argument("--backend", default="numba", help="numba (default) or numpy")
+    native = "machine code beside the module, net.kernel.so, so that it starts at once and needs NumPy alone"
+    parser.add_argument("--native", action="store_true", help=native)
     parser.add_argument("--force", action="store_true", help="overwrite the file")
     parser.add_argument("--explain", action="store_true", help="say which sums are products of matrices, and why others are loops")
     parser.set_defaults(command=compile_module)
@@ -319,7 +321,8 @@ def compile_module(options: Any) -> None:
     from symgrad.compiler import explained
 
     k = run(model(options.model, options.language), options.loss, options.wrt, options.batch, options.dtype, options.backend)
-    print(f"wrote {k.save(options.output, options.force)}: {k.loss} and its gradients by {', '.join(k.wrt)}")
+    written = k.save_native(options.output, options.force) if options.native else (k.save(options.output, options.force),)
+    print(f"wrote {', '.join(map(str, written))}: {k.loss} and its gradients by {', '.join(k.wrt)}")
     if options.explain:
         print(explained(k))
 

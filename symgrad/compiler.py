@@ -1,6 +1,6 @@
 """The whole pipeline on one page: Program → kernel.
 
-batch → stabilize → normalize → reverse → collect → normalize → prune → merge → inline → reuse → schedule → emit → load
+batch → stabilize → normalize → reverse → collect → normalize → prune → merge → inline → reuse → schedule → text → load
 """
 
 from __future__ import annotations
@@ -68,8 +68,9 @@ def compile(
     batch = (batch,) if isinstance(batch, str) else tuple(batch)
     primal = lower(program, loss, batch)
     segments = _segments(checkpoint)
-    text = emit(program, primal, loss, names, str(dtype), backend, segments)
-    return Kernel(program, primal, loss, names, batch, str(dtype), backend, text, segments, threads)
+    parts = (gradient_part(primal, loss, names, segments), front_part(program, primal))
+    text = module_text(program, parts, str(dtype), backend)
+    return Kernel(program, primal, loss, names, batch, str(dtype), backend, text, segments, parts, threads)
 
 
 def _segments(checkpoint: bool | int) -> bool | int:
@@ -118,13 +119,6 @@ def optimize(program: Program, outputs: Iterable[str], pinned: Iterable[str] = (
     return prune(reuse(program), keep)
 
 
-def emit(
-    program: Program, primal: Program, loss: str, wrt: tuple[str, ...], dtype: str, backend: str, checkpoint: bool | int = False
-) -> str:
-    """The text of the module: value_and_grad and forward."""
-    return module_text(program, [gradient_part(primal, loss, wrt, checkpoint), front_part(program, primal)], dtype, backend)
-
-
 def gradient_part(primal: Program, loss: str, wrt: tuple[str, ...], checkpoint: bool | int = False) -> Part:
     joint = adjoint(primal, loss, wrt)
     bars = adjoint_names(joint, loss)
@@ -148,7 +142,7 @@ def explained(kernel: Kernel) -> Schedule:
     Map      [n j] y_bar[n, j] = …
     Product  [j n i] W_bar[j, i] = y_barᵀ·x
     """
-    planned = gradient_part(kernel.primal, kernel.loss, kernel.wrt, kernel.checkpoint).schedule
+    planned = kernel.parts[0].schedule
     return blocked(planned) if kernel.backend == "numba" else planned
 
 
@@ -178,5 +172,7 @@ def operator_kernel(
     joint = normalize(joint)
     given = replace(program, tensors={**program.tensors, **{n: joint.tensors[n] for n in joint.free}})
     doc = f"{of} and {', '.join(results.values())}."
-    text = module_text(given, [back_part(joint, of, results, doc), front_part(program, primal)], dtype, backend)
-    return Kernel(given, primal, of, tuple(results), (), str(dtype), backend, text)
+    parts = (back_part(joint, of, results, doc), front_part(program, primal))
+    return Kernel(
+        given, primal, of, tuple(results), (), str(dtype), backend, module_text(given, parts, dtype, backend), parts=parts
+    )

@@ -10,13 +10,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from symgrad.backends.entry import Part
 from symgrad.backends.load import load, write_whole
+from symgrad.backends.module import native_module
 from symgrad.backends.pycode import python_name
 from symgrad.bind import Bound, in_place
 from symgrad.core.errors import SymgradError, did_you_mean
@@ -37,6 +39,7 @@ class Kernel:
     backend: str
     source: str
     checkpoint: bool | int = False
+    parts: tuple[Part, ...] = field(default=(), repr=False)  # what `source` was made from, before rows are cut into blocks
     threads: int | None = None  # None: what the environment says at each call
 
     @cached_property
@@ -185,6 +188,22 @@ class Kernel:
         """Write the module, which runs without symgrad; an existing file is kept unless `force`."""
         return save_text(path, self.source, force)
 
+    def save_native(self, path: str | Path, force: bool = False) -> tuple[Path, Path]:
+        """Write the kernel as machine code, net.kernel.so, and the module net.py that calls it and needs NumPy alone.
+
+        Both have to stay in one folder. They start in the time that NumPy's import takes, and run on processors like this one;
+        the module says where they do not (SG709), or where the library is another than was made with it (SG708).
+        Raises SG701, SG702 as `save`, SG207 (a kernel for NumPy), SG710 (no C compiler to link with).
+        """
+        if self.backend != "numba":
+            raise SymgradError("SG207", f"a kernel for {self.backend} has no machine code", hint='compile with backend="numba"')
+        path = Path(path)
+        beside = path.with_suffix(".kernel.so")
+        for each in (path, beside):
+            check_writable(each, force)
+        text, library = native_module(self.program, self.parts, self.dtype, self.module, beside.name)
+        return save_text(path, text, force), save_bytes(beside, library, force)
+
     def __repr__(self) -> str:
         return f"<kernel of {self.loss} and its gradients by {', '.join(self.wrt)}; {self.backend}, {self.dtype}>"
 
@@ -201,13 +220,18 @@ def save_text(path: str | Path, text: str, force: bool = False) -> Path:
     return save_bytes(path, text.encode(), force)
 
 
-def save_bytes(path: str | Path, data: bytes, force: bool = False) -> Path:
-    """Write a file whole. Raises SG701 (it exists), SG702 (it cannot be written)."""
-    path = Path(path)
+def check_writable(path: Path, force: bool) -> None:
+    """Raises SG701 (it exists), SG702 (it is a folder)."""
     if path.is_dir():
         raise SymgradError("SG702", f"{path} is a folder", hint="name a file in it")
     if (path.exists() or path.is_symlink()) and not force:
         raise SymgradError("SG701", f"{path} exists already", hint="choose another name, or force")
+
+
+def save_bytes(path: str | Path, data: bytes, force: bool = False) -> Path:
+    """Write a file whole. Raises SG701 (it exists), SG702 (it cannot be written)."""
+    path = Path(path)
+    check_writable(path, force)
     try:
         write_whole(path, data, 0o666)
     except OSError as error:

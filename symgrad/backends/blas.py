@@ -13,7 +13,7 @@ not for all ranks of arrays and for every number that stands in a call.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sympy as sp
@@ -201,11 +201,18 @@ def _call_gemm(typing, blas, rows, columns, summed, alpha, left, left_turned, le
 
 def support(used: str, dtype: str) -> str:
     """What a module needs whose kernels, the text `used`, call gemm."""
-    if "_gemm(" not in used:
-        return ""
+    return _filled((LOOK_UP, GEMM, LOOPS, TILES), dtype) if "_gemm(" in used else ""
+
+
+def look_up(dtype: str) -> str:
+    """What finds gemm's address."""
+    return _filled((LOOK_UP,), dtype)
+
+
+def _filled(texts: Sequence[str], dtype: str) -> str:
     letter = {"float32": "s", "float64": "d"}[dtype]
     values = {"letter": letter, "least": LEAST, "tile": TILE, "alone": ALONE, "large": LARGE}
-    text = "\n\n\n".join(block.strip("\n") for block in (LOOK_UP, GEMM, LOOPS, TILES))
+    text = "\n\n\n".join(block.strip("\n") for block in texts)
     for name, value in values.items():
         text = text.replace(f"{{{name}}}", str(value))
     return text

@@ -88,6 +88,8 @@ def texts(program: Program, part: Part, dtype: str, backend: str, more: Sequence
     entry = _Entry(program, part, dtype, tuple(more))
     if backend == "numpy":
         return [entry.checked(), *entry.shapes(), entry.arrays()]
+    if backend == "native":
+        return [entry.checked(), *entry.rows(), *entry.shapes(), *entry.chunked(), entry.compiled()]
     bound = [] if part.name == "forward" else [entry.bound()]
     return [entry.checked(), *entry.rows(), *entry.shapes(), entry.first_call(), *entry.chunked(), entry.compiled(), *bound]
 

@@ -9,9 +9,11 @@ kernel runs: rank, type, and every axis against the equation that uses it.
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 from dataclasses import replace
+from types import ModuleType
 
-from symgrad.backends import blas, entry, numba, numpy, threads
+from symgrad.backends import blas, entry, native, numba, numpy, threads
 from symgrad.backends.checks import CHECKS
 from symgrad.backends.entry import Part, array_buffers, scalar_results
 from symgrad.backends.pycode import indent, python_name
@@ -21,7 +23,7 @@ from symgrad.schedule.blocks import blocked
 BACKENDS = ("numba", "numpy")
 
 
-def module_text(program: Program, parts: list[Part], dtype: str, backend: str, extra: str = "") -> str:
+def module_text(program: Program, parts: Sequence[Part], dtype: str, backend: str, extra: str = "") -> str:
     """The whole module. `extra` is further text that uses the kernels, such as a training loop."""
     if backend == "numba":
         parts = [replace(part, schedule=blocked(part.schedule)) for part in parts]
@@ -30,7 +32,7 @@ def module_text(program: Program, parts: list[Part], dtype: str, backend: str, e
     used = "\n".join([*functions, extra])
     definitions = own.helpers(used, dtype)
     blocks = [
-        header(program, dtype, backend),
+        header(program, backend, dtype),
         own.imports(used + definitions),
         definitions,
         CHECKS,
@@ -42,15 +44,39 @@ def module_text(program: Program, parts: list[Part], dtype: str, backend: str, e
     return "\n\n\n".join(block.strip("\n") for block in blocks if block) + "\n"
 
 
+def native_module(program: Program, parts: Sequence[Part], dtype: str, compiled: ModuleType, library: str) -> tuple[str, bytes]:
+    """The text of a module that calls a shared library of that name beside it, and the library; `compiled` is numba's module.
+
+    Raises SG710 where no compiler links it.
+    """
+    parts = [replace(part, schedule=blocked(part.schedule)) for part in parts]
+    found, level = native.built(compiled, parts, dtype)
+    functions: list[str] = []
+    for part in parts:
+        more = [name for name in ("_BLAS",) if "_blas" in getattr(compiled, f"_{part.name}").__code__.co_varnames]
+        functions += [native.face(part, bool(more)), *entry.texts(program, part, dtype, "native", more)]
+    used = "\n".join(functions)
+    blocks = [
+        header(program, "machine code", dtype),
+        numba.standard_imports(used, (*native.STANDARD, *(blas.STANDARD if "_BLAS" in used else ()))) + numpy.IMPORTS,
+        f"F = np.{dtype}\n_D = np.dtype(F)",
+        CHECKS,
+        entry.support(used),
+        native.support(library, found, level, used, dtype),
+        *functions,
+    ]
+    return "\n\n\n".join(block.strip("\n") for block in blocks if block) + "\n", found
+
+
 def part_texts(program: Program, part: Part, dtype: str, backend: str) -> list[str]:
     """The kernel, and its checked entry point."""
     kernel = kernel_text(part, dtype, backend)
     return [kernel, *entry.texts(program, part, dtype, backend, blas.given(kernel))]
 
 
-def header(program: Program, dtype: str, backend: str) -> str:
+def header(program: Program, target: str, dtype: str) -> str:
     equations = textwrap.indent(str(program), "    ")
-    return f'"""Kernels for {backend}, {dtype}, of the model\n\n{equations}\n"""'.replace("\\", "/")
+    return f'"""Kernels for {target}, {dtype}, of the model\n\n{equations}\n"""'.replace("\\", "/")
 
 
 def kernel_text(part: Part, dtype: str, backend: str) -> str:

@@ -58,10 +58,15 @@ def helpers(body: str, dtype: str) -> str:
 def imports(text: str) -> str:
     """The imports of a module with this text."""
     calls = "_gemm(" in text
-    chunks = threads.IMPORTS if "_in_chunks(" in text else ()
-    standard = {*(blas.STANDARD if calls else ()), *chunks, *(["math"] if "math." in text else [])}
-    lines = "".join(f"import {name}\n" for name in sorted(standard))
-    return (lines + "\n" if lines else "") + (blas.IMPORTS if calls else IMPORTS)
+    more = (*(blas.STANDARD if calls else ()), *(["math"] if "math." in text else []))
+    return standard_imports(text, more) + (blas.IMPORTS if calls else IMPORTS)
+
+
+def standard_imports(text: str, more: Sequence[str]) -> str:
+    """The lines for the standard library."""
+    names = {*more, *(threads.IMPORTS if "_in_chunks(" in text else ())}
+    lines = "".join(f"import {name}\n" for name in sorted(names))
+    return lines + "\n" if lines else ""
 
 
 def body(

@@ -12,6 +12,7 @@ installed are left out (extra `bench`).
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.util
 import json
 import os
@@ -226,19 +227,40 @@ a, b, x = torch.ones(32, 64, requires_grad=True), torch.ones(32, requires_grad=T
 o = b @ torch.sigmoid(a @ x)
 torch.autograd.grad(torch.nn.functional.binary_cross_entropy_with_logits(o, torch.tensor(1.0)), [a, b])""",
 }
+SAVED = """
+import numpy as np, NAME
+NAME.value_and_grad(x=np.ones(64, "f4"), y_star=np.float32(1), A=np.ones((32, 64), "f4"), b=np.ones(32, "f4"))"""
 
 
 def processes() -> None:
     """Start, first gradient of W1's network, exit: without a cache, then with what the first run left."""
     print("\nwhole process: start, first gradient of 64-32-1, exit")
     with tempfile.TemporaryDirectory() as folder:
-        own = {**environment(1), "SYMGRAD_CACHE": folder, "NUMBA_CACHE_DIR": folder}
+        own = {
+            **environment(1),
+            "SYMGRAD_CACHE": folder,
+            "NUMBA_CACHE_DIR": folder,
+            "PYTHONPATH": os.pathsep.join([folder, os.getcwd()]),
+        }
+        codes = [*((name, code) for name, code in PROCESSES.items() if installed(name)), *saved(folder)]
         for label in ("cold", "again", "again", "again"):
-            for name, code in PROCESSES.items():
-                if installed(name):
-                    start = time.perf_counter()
-                    subprocess.run([sys.executable, "-c", code], check=True, env=own, capture_output=True)
-                    print(f"  {label:5} {name:8} {time.perf_counter() - start:.2f} s")
+            for name, code in codes:
+                start = time.perf_counter()
+                subprocess.run([sys.executable, "-c", code], check=True, env=own, capture_output=True)
+                print(f"  {label:5} {name:15} {time.perf_counter() - start:.2f} s")
+
+
+def saved(folder: str) -> list[tuple[str, str]]:
+    """The same from a saved module, and from one with machine code beside it where there is a compiler to link that."""
+    import symgrad as sg
+
+    k = sg.compile(sg.parse(CASE_2), dtype="float32")
+    k.save(Path(folder, "plain.py"), force=True)
+    found = [("saved", SAVED.replace("NAME", "plain"))]
+    with contextlib.suppress(sg.SymgradError):
+        k.save_native(Path(folder, "native.py"), force=True)
+        found.append(("saved, native", SAVED.replace("NAME", "native")))
+    return found
 
 
 def picture(found: list[Found], file: str) -> None:
