@@ -1,0 +1,204 @@
+"""A naive formula gives the right number: value and slope of textbook losses at logits from 0 to 10⁴, cell by cell.
+
+A cell is right when it is within 8·max(1, κ) units of the last place of the exact number, κ the condition of the number
+for a relative change of the logit: then no formula could do much better from a rounded logit.
+
+    scalars    one logit, one call
+    arrays     all logits as one array
+    network    the formula behind a hidden layer, whose last weight makes the logit; the slope is that by this weight
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import mpmath
+import numpy as np
+
+import symgrad as sg
+from tests.reliability.rows import Row
+
+LOGITS = (0.0, *(sign * size for size in (1.0, 20.0, 40.0, 100.0, 800.0, 1e4) for sign in (1, -1)))
+FORMATS = {"float64": (53, -1022), "float32": (24, -126)}
+SETTINGS = ("scalars", "arrays", "network")
+ULPS = 8
+DIGITS = 60
+
+
+def _logistic(x: Any) -> Any:
+    return 1 / (1 + mpmath.exp(-x))
+
+
+def _softplus(x: Any) -> Any:
+    return mpmath.log1p(mpmath.exp(x))
+
+
+def _cross_entropy(label: float) -> Callable[[Any], Any]:
+    return lambda x: label * _softplus(-x) + (1 - label) * _softplus(x)
+
+
+def _softmax_entropy(*labels: float) -> Callable[[Any], Any]:
+    """Over the logits x, 0.5 and -1."""
+
+    def value(x: Any) -> Any:
+        logits = (x, mpmath.mpf(0.5), mpmath.mpf(-1))
+        top = mpmath.log(mpmath.fsum(map(mpmath.exp, logits)))
+        return mpmath.fsum(label * (top - logit) for label, logit in zip(labels, logits, strict=True))
+
+    return value
+
+
+@dataclass(frozen=True)
+class Formula:
+    """The text of y over the logit x, as a student writes it, and what it means."""
+
+    name: str
+    text: str
+    exact: Callable[[Any], Any]
+
+
+def _loss(label: str) -> str:
+    return f"p = 1/(1 + exp(-x)); y = -({label}*log(p) + (1 - {label})*log(1 - p))"
+
+
+def _softmax(*labels: str) -> str:
+    logits = ("x", "0.5", "-1")
+    total = " + ".join(f"exp({logit})" for logit in logits)
+    shares = "; ".join(f"q_{k} = exp({logit})/({total})" for k, logit in enumerate(logits, 1))
+    terms = " + ".join(f"{label}*log(q_{k})" for k, label in enumerate(labels, 1) if label != "0")
+    return f"{shares}; y = -({terms})"
+
+
+FORMULAS = (
+    Formula("cross-entropy of logistic, label 1", "p = 1/(1 + exp(-x)); y = -log(p)", _cross_entropy(1)),
+    Formula("cross-entropy of logistic, label 0", "p = 1/(1 + exp(-x)); y = -log(1 - p)", _cross_entropy(0)),
+    Formula("cross-entropy of logistic, label 1/4", _loss("0.25"), _cross_entropy(0.25)),
+    Formula("cross-entropy of softmax, hard label", _softmax("1", "0", "0"), _softmax_entropy(1, 0, 0)),
+    Formula("cross-entropy of softmax, soft label", _softmax("0.5", "0.25", "0.25"), _softmax_entropy(0.5, 0.25, 0.25)),
+    Formula("softplus", "y = log(1 + exp(x))", _softplus),
+    Formula("logistic", "y = 1/(1 + exp(-x))", _logistic),
+    Formula("tanh", "y = tanh(x)", mpmath.tanh),
+    Formula("tanh from exps", "y = (exp(x) - exp(-x))/(exp(x) + exp(-x))", mpmath.tanh),
+    Formula("quadratic through logistic, label 1", "p = 1/(1 + exp(-x)); y = (1 - p)^2/2", lambda x: _logistic(-x) ** 2 / 2),
+    Formula("quadratic through logistic, label 0", "p = 1/(1 + exp(-x)); y = p^2/2", lambda x: _logistic(x) ** 2 / 2),
+)
+
+
+@dataclass(frozen=True)
+class Cell:
+    formula: str
+    part: str  # value or slope
+    logit: float
+    found: float
+    exact: Any
+    allowed: float  # in units of the last place
+    off: float
+
+    @property
+    def right(self) -> bool:
+        return self.off <= self.allowed
+
+    def __str__(self) -> str:
+        exact = mpmath.nstr(mpmath.mpf(self.exact), 10) if self.exact and abs(self.exact) > 1e-320 else "0"
+        off = f"{self.off:.3g} ulp where {self.allowed:.3g} are allowed"
+        return f"{self.formula}: {self.part} at {self.logit:g} is {self.found:.9g}, not {exact}: {off}"
+
+
+def cells(setting: str, dtype: str, backend: str = "numba") -> list[Cell]:
+    """All cells of a setting."""
+    found: list[Cell] = []
+    for formula in FORMULAS:
+        for logit, value, slope in RUNS[setting](formula.text, dtype, backend):
+            exact, first, second = exactly(formula, logit)
+            with mpmath.workdps(DIGITS):
+                found.append(_cell(formula.name, "value", logit, value, exact, first, dtype))
+                found.append(_cell(formula.name, "slope", logit, slope, first, second, dtype))
+    return found
+
+
+@cache
+def exactly(formula: Formula, logit: float) -> tuple[Any, Any, Any]:
+    """Value and two derivatives; with enough digits for 1 - e^(-2 |x|) as long as that is a number other than 0."""
+    with mpmath.workdps(DIGITS + int(min(abs(logit), 1600))):
+        terms = mpmath.taylor(formula.exact, mpmath.mpf(logit), 2)
+    with mpmath.workdps(DIGITS):
+        return +terms[0], +terms[1], 2 * terms[2]
+
+
+def _cell(name: str, part: str, logit: float, found: float, exact: Any, slope: Any, dtype: str) -> Cell:
+    condition = abs(mpmath.mpf(logit) * slope / exact) if exact else 0
+    return Cell(name, part, logit, float(found), exact, float(ULPS * max(1, condition)), ulps(found, exact, dtype))
+
+
+def ulps(found: float, exact: Any, dtype: str) -> float:
+    """How far a number is from the exact one, in units of the last place of the exact one."""
+    digits, least = FORMATS[dtype]
+    if not np.isfinite(found):
+        return float("inf")
+    exponent = max(least, int(mpmath.floor(mpmath.log(abs(exact), 2)))) if exact else least
+    return float(abs(mpmath.mpf(float(found)) - exact) / mpmath.mpf(2) ** (exponent - digits + 1))
+
+
+Rows = Iterator[tuple[float, float, float]]
+
+
+def _scalars(text: str, dtype: str, backend: str) -> Rows:
+    k = sg.compile(sg.parse(text), loss="y", wrt=["x"], dtype=dtype, backend=backend)
+    for logit in LOGITS:
+        value, grads = k(x=np.dtype(dtype).type(logit))
+        yield logit, float(value), float(grads["x"])
+
+
+def over_rows(text: str, name: str = "n") -> str:
+    """The same equations for every row: x, y and what lies between get an index."""
+    names = ["x", *(part.split("=")[0].strip() for part in text.split(";"))]
+    for each in names:
+        text = "".join(f"{each}[{name}]" if word == each else word for word in _words(text))
+    return text
+
+
+def _words(text: str) -> Iterator[str]:
+    word = ""
+    for letter in text:
+        if letter.isalnum() or letter == "_":
+            word += letter
+            continue
+        yield from (word, letter)
+        word = ""
+    yield word
+
+
+def _arrays(text: str, dtype: str, backend: str) -> Rows:
+    k = sg.compile(sg.parse(f"{over_rows(text)}; J = sum(y[n] for n)"), loss="J", wrt=["x"], dtype=dtype, backend=backend)
+    x = np.array(LOGITS, dtype)
+    values, slopes = k.forward(x=x)["y"], k(x=x)[1]["x"]
+    yield from zip(LOGITS, map(float, values), map(float, slopes), strict=True)
+
+
+def _network(text: str, dtype: str, backend: str) -> Rows:
+    """Hidden units of which one is 1 and the others 0; their weights by the logit make it."""
+    layers = "h[j] = relu(sum(W[j,i]*u[i] for i)); x = sum(v[j]*h[j] for j)"
+    k = sg.compile(sg.parse(f"{layers}; {text}"), loss="y", wrt=["v", "W"], dtype=dtype, backend=backend)
+    W, u = np.array([[1, 0], [0, 0], [0, -1]], dtype), np.array([1, 1], dtype)
+    for logit in LOGITS:
+        value, grads = k(W=W, u=u, v=np.array([logit, 3, 5], dtype))
+        yield logit, float(value), float(grads["v"][0])
+
+
+def measure(full: bool) -> list[Row]:
+    """Right cells of all, for each setting and format; with numba where it is asked for in full."""
+    rows = []
+    for dtype in FORMATS:
+        for setting in SETTINGS:
+            found = cells(setting, dtype, "numba" if full else "numpy")
+            wrong = [cell for cell in found if not cell.right]
+            rows.append(
+                Row("stable", f"naive formulas, {setting}, {dtype}", f"{len(found) - len(wrong)} of {len(found)}", "all", wrong)
+            )
+    return rows
+
+
+RUNS: dict[str, Callable[[str, str, str], Rows]] = {"scalars": _scalars, "arrays": _arrays, "network": _network}
