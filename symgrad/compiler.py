@@ -28,6 +28,7 @@ from symgrad.transform.gradients import expand_gradients
 from symgrad.transform.normalize import normalize
 from symgrad.transform.reuse import inline, merge, prune, reuse
 from symgrad.transform.reverse import adjoint_names, reverse
+from symgrad.transform.shares import shares
 from symgrad.transform.stabilize import stabilize
 
 DTYPES = ("float64", "float32")
@@ -97,7 +98,7 @@ def lower(program: Program, loss: str, batch: tuple[str, ...]) -> Program:
 
 def adjoint(primal: Program, loss: str, wrt: tuple[str, ...]) -> Program:
     """Primal and adjoint statements, one reduction each."""
-    return with_zeros(normalize(collect(reverse(primal, loss, wrt), "apart")), loss, wrt)
+    return with_zeros(normalize(stabilize(collect(reverse(primal, loss, wrt), "apart"))), loss, wrt)
 
 
 def with_zeros(joint: Program, loss: str, wrt: tuple[str, ...]) -> Program:
@@ -116,7 +117,7 @@ def optimize(program: Program, outputs: Iterable[str], pinned: Iterable[str] = (
     """The same outputs from fewer and larger statements."""
     keep = frozenset(outputs)
     program = inline(merge(prune(program, keep)), keep, frozenset(pinned))
-    return prune(reuse(program), keep)
+    return prune(reuse(shares(program)), keep)
 
 
 def gradient_part(primal: Program, loss: str, wrt: tuple[str, ...], checkpoint: bool | int = False) -> Part:
@@ -169,7 +170,7 @@ def operator_kernel(
     """The kernel of a Jacobian, a product with one, or a Hessian: a program that is differentiated already."""
     choose("dtype", str(dtype), DTYPES)
     choose("backend", backend, BACKENDS)
-    joint = normalize(joint)
+    joint = normalize(stabilize(joint))
     given = replace(program, tensors={**program.tensors, **{n: joint.tensors[n] for n in joint.free}})
     doc = f"{of} and {', '.join(results.values())}."
     parts = (back_part(joint, of, results, doc), front_part(program, primal))

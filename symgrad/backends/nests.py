@@ -286,8 +286,8 @@ class Nest:
         elif self.op == "logsumexp":
             yield from self.extreme("_highest", inner, text, before, ">")
             yield from self.finite_top()
-            yield from self.nest(inner, [*before, f"_sum += {self.code.call('np.exp')}({text} - _highest)"], len(before))
-            yield f"{total} = _highest + {self.code.call('np.log')}(_sum)"
+            yield from self.nest(inner, [*before, f"_here = {text}", *self.besides_the_top()], len(before))
+            yield from self.log_of_sum(total)
         else:
             sign = ">" if self.op == "argmax" else "<"
             place = substitute(position([index.limit for index in inner]), self.shift)
@@ -309,17 +309,32 @@ class Nest:
         value, before = self.hoist(self.value, inner)
         text, share, total = self.code(value), self.names.read(shares.target), self.names.read(self.target)
         lines = [*self.extreme("_highest", inner, text, before, ">"), *self.finite_top()]
-        one = [*before, f"_share = {exp}({text} - _highest)", f"{share} = _share", "_sum += _share"]
-        lines += [*self.nest(inner, one, len(before)), f"_total = _highest + {self.code.call('np.log')}(_sum)", f"{total} = _total"]
-        scaled = [f"_scale = {self.code.number(sp.S.One)}/_sum", *self.nest(inner, [f"{share} *= _scale"])]
+        each = [*before, f"_here = {text}", *self.besides_the_top(), f"{share} = _share"]
+        lines += [*self.nest(inner, each, len(before)), *self.log_of_sum("_total"), f"{total} = _total"]
+        one = self.code.number(sp.S.One)
+        scaled = [f"_scale = {one}/({one} + _rest)", *self.nest(inner, [f"{share} *= _scale"])]
         again = self.nest(inner, [*before, f"{share} = {exp}({text} - _total)"], len(before))
-        lines += ["if np.isfinite(_sum):", *indent(scaled), "else:", *indent(again)]
+        lines += ["if np.isfinite(_rest):", *indent(scaled), "else:", *indent(again)]
         return self.nest(kept, lines)
 
     def finite_top(self) -> list[str]:
         """Of nothing at all the highest is -inf, and inf - inf would be nan."""
         zero = self.code.number(sp.S.Zero)
-        return [f"_highest = _highest if np.isfinite(_highest) else {zero}", f"_sum = {zero}"]
+        return [f"_highest = _highest if np.isfinite(_highest) else {zero}", f"_rest = {zero}", f"_tops = {zero}"]
+
+    def besides_the_top(self) -> list[str]:
+        """The exponential of what is `_here`, added to the sum of those below the highest; those as high are counted."""
+        zero, one = self.code.number(sp.S.Zero), self.code.number(sp.S.One)
+        return [
+            f"_share = {self.code.call('np.exp')}(_here - _highest)",
+            f"_rest += {zero} if _here == _highest else _share",
+            f"_tops += {one} if _here == _highest else {zero}",
+        ]
+
+    def log_of_sum(self, total: str) -> list[str]:
+        """The highest and log(1 + rest), which keeps its digits where the rest is small: all but one of the highest belong to it."""
+        number = "F({})" if self.code.dtype == "float32" else "{}"
+        return [f"_rest += {number.format('int(_tops) - 1')}", f"{total} = _highest + {self.code.call('np.log1p')}(_rest)"]
 
     def extreme(self, total: str, inner: tuple[Index, ...], text: str, before: list[str], sign: str) -> Iterator[str]:
         """The maximum, or minus that of what is negated; nan if one is nan."""

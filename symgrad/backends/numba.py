@@ -32,6 +32,7 @@ from symgrad.schedule.updates import is_kept
 FLAGS = '{"reassoc", "contract", "arcp", "nsz"}'
 DECORATOR = f'@njit(cache=True, nogil=True, error_model="numpy", fastmath={FLAGS})'
 HELPER = f'@njit(inline="always", error_model="numpy", fastmath={FLAGS}, **_INNER)'
+EXACT = ("_log_share", "_share_less")  # helpers whose sums are to be added in the order in which they are written
 INTEGERS = {"float32": "np.int32", "float64": "np.int64"}
 # the bytes of a block in all arrays; over how many numbers a product should sum at least
 BLOCK, SUMMED = 2**18, 128
@@ -46,6 +47,8 @@ def helpers(body: str, dtype: str) -> str:
     def define(name: str) -> str:
         if name in vecmath.DEFINITIONS:
             return f"{vecmath.DECORATOR}\n{vecmath.definition(name, dtype)}"
+        if name in EXACT:
+            return f"{vecmath.DECORATOR}\n{vecmath.vectorized(HELPERS[name])}"
         return f"{HELPER}\n{vecmath.vectorized(HELPERS[name])}"
 
     used = used_definitions(body, [*vecmath.DEFINITIONS, *HELPERS], define)

@@ -347,7 +347,9 @@ _PLACE = """def _place(find, values):
 _LOGSUMEXP = """def _logsumexp(values, axis):
     top = np.max(values, axis=axis, keepdims=True, initial=-np.inf)
     top = np.where(np.isfinite(top), top, F(0))
-    return np.squeeze(top, axis) + np.log(np.sum(np.exp(values - top), axis=axis))"""
+    highest = values == top
+    rest = np.sum(np.where(highest, F(0), np.exp(values - top)), axis=axis) + (np.sum(highest, axis=axis) - 1).astype(F)
+    return np.squeeze(top, axis) + np.log1p(rest)"""
 
 
 OWN = named("\n\n".join((_AT, _ADD_AT, _LOGSUMEXP, _PLACE)))

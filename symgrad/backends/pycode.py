@@ -168,6 +168,35 @@ def _logistic(u):
     e = np.exp(-np.abs(u))
     return (F(1) if u >= F(0) else e)/(F(1) + e)
 
+def _sech(u):
+    e = np.exp(-np.abs(u))
+    return F(2)*e/(F(1) + e*e)
+
+def _logaddexp(u, v):
+    top = np.maximum(u, v)
+    return top + np.log1p(np.exp(F(0) if u == v else np.minimum(u, v) - top))
+
+def _xlogy(a, b):
+    return F(0) if a == F(0) else a*np.log(b)
+
+def _sinc(u):
+    return np.sin(u)/u if u != F(0) else F(1)
+
+def _sinc_slope(u):
+    z = u*u
+    if z < F(1):
+        return -u*(F(1)/F(3) - z*(F(1)/F(30) - z*(F(1)/F(840) - z*(F(1)/F(45360) - z*(F(1)/F(3991680) - z*(F(1)/F(518918400)
+            - z/F(93405312000)))))))
+    return (np.cos(u) - np.sin(u)/u)/u
+
+def _log_share(u, top, excess):
+    return (u - top) - excess
+
+def _share_less(c, d, u, top, excess):
+    near = (c - d) + c*np.expm1(-excess)
+    far = c*np.exp((u - top) - excess) - d
+    return near if u == top else far
+
 def _softplus(u):
     return np.maximum(u, F(0)) + np.log1p(np.exp(-np.abs(u)))
 
@@ -248,6 +277,25 @@ _FOR_ARRAYS = """
 def _logistic(u):
     e = np.exp(-np.abs(u))
     return np.where(u >= F(0), F(1), e)/(F(1) + e)
+
+def _logaddexp(u, v):
+    return np.logaddexp(u, v)
+
+def _xlogy(a, b):
+    return np.where(a == F(0), F(0), a*np.log(np.where(a == F(0), F(1), b)))
+
+def _sinc(u):
+    return np.where(u == F(0), F(1), np.sin(u)/np.where(u == F(0), F(1), u))
+
+def _sinc_slope(u):
+    z = np.minimum(u*u, F(1))
+    near = -u*(1/3 - z*(1/30 - z*(1/840 - z*(1/45360 - z*(1/3991680 - z*(1/518918400 - z/93405312000))))))
+    far = np.where(u*u < F(1), F(1), u)
+    return np.where(u*u < F(1), near, (np.cos(far) - np.sin(far)/far)/far).astype(F)
+
+def _share_less(c, d, u, top, excess):
+    near = (c - d) + c*np.expm1(-excess)
+    return np.where(u == top, near, c*np.exp((u - top) - excess) - d)
 """
 
 

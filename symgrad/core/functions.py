@@ -187,6 +187,15 @@ ROWS: tuple[ScalarFunction, ...] = (
     _row("cosh", sp.cosh, lambda u, y: sp.sinh(u), mpmath.cosh, "np.cosh({0})", simple=True),
     _row("tanh", sp.tanh, lambda u, y: 1 - y**2, mpmath.tanh, "np.tanh({0})", simple=True),
     _row(
+        "sech",
+        _undefined("sech"),
+        lambda u, y: -y * sp.tanh(u),
+        mpmath.sech,
+        "_sech({0})",
+        latex=r"\operatorname{sech}",
+        simple=True,
+    ),
+    _row(
         "abs",
         _undefined("abs"),
         lambda u, y: Function("sign")(u),
@@ -283,6 +292,14 @@ ROWS: tuple[ScalarFunction, ...] = (
         lambda u: mpmath.log1p(mpmath.exp(u)),
         "_softplus({0})",
     ),
+    ScalarFunction(
+        "logaddexp",
+        _undefined("logaddexp"),
+        lambda place, args, y: Function("logistic")(args[place] - args[1 - place]),
+        lambda u, v: max(u, v) + mpmath.log1p(mpmath.exp(-abs(u - v))) if u != v else u + mpmath.log(2),
+        "_logaddexp({0}, {1})",
+        arity=2,
+    ),
     _row(
         "relu",
         _undefined("relu"),
@@ -354,9 +371,60 @@ ROWS: tuple[ScalarFunction, ...] = (
     ),
 )
 
+
+def _sinc(u: Any) -> Any:
+    return mpmath.sinc(u)
+
+
+def _sinc_slope(u: Any) -> Any:
+    with mpmath.extradps(2 * max(0, -mpmath.mag(u)) // 3 if u else 0):
+        return (mpmath.cos(u) - mpmath.sinc(u)) / u if u else mpmath.mpf(0)
+
+
+def _share(u: Any, top: Any, excess: Any) -> Any:
+    return (u - top) - excess
+
+
+def _share_less(c: Any, d: Any, u: Any, top: Any, excess: Any) -> Any:
+    return c * mpmath.exp(u - top - excess) - d
+
+
+# what rules of stability write in place of a textbook's expressions: users do not call them
+INTERNAL: tuple[ScalarFunction, ...] = (
+    # sqrt of a sum of squares: where it is 0, all of them are, and the slope by each is taken for 0
+    _row(
+        "root",
+        _undefined("root"),
+        lambda u, y: where(sp.Gt(y, 0, evaluate=False), 1 / (2 * y), sp.S.Zero),
+        mpmath.sqrt,
+        "np.sqrt({0})",
+    ),
+    # a log b, 0 where a is 0 whatever b is
+    ScalarFunction(
+        "xlogy",
+        _undefined("xlogy"),
+        lambda place, args, y: where(sp.Ne(args[0], 0, evaluate=False), args[0] / args[1], sp.S.Zero) if place else sp.log(args[1]),
+        lambda a, b: a * mpmath.log(b) if a else mpmath.mpf(0),
+        "_xlogy({0}, {1})",
+        arity=2,
+    ),
+    # sin u / u, and its slope (cos u - sin u / u)/u
+    _row("sinc", _undefined("sinc"), lambda u, y: Function("sinc_slope")(u), _sinc, "_sinc({0})"),
+    _row(
+        "sinc_slope",
+        _undefined("sinc_slope"),
+        lambda u, y: where(sp.Ne(u, 0, evaluate=False), -Function("sinc")(u) - 2 * y / u, -sp.Rational(1, 3)),
+        _sinc_slope,
+        "_sinc_slope({0})",
+    ),
+    # log e^(u - L) and c e^(u - L) - d, where L = top + excess is the log of a sum of exponentials and top the largest exponent
+    ScalarFunction("log_share", _undefined("log_share"), None, _share, "_log_share({0}, {1}, {2})", arity=3),
+    ScalarFunction("share_less", _undefined("share_less"), None, _share_less, "_share_less({0}, {1}, {2}, {3}, {4})", arity=5),
+)
+
 FUNCTIONS: dict[str, ScalarFunction] = {spelling: row for row in ROWS for spelling in (row.name, *row.spellings)}
 # SymPy makes its own Abs of the root of an index squared
-BY_HEAD: dict[Any, ScalarFunction] = {**{row.head: row for row in ROWS}, sp.Abs: FUNCTIONS["abs"]}
+BY_HEAD: dict[Any, ScalarFunction] = {**{row.head: row for row in (*ROWS, *INTERNAL)}, sp.Abs: FUNCTIONS["abs"]}
 
 # functions of whole arrays, and what is written for them with indices: as text, as LaTeX
 WHOLE_ARRAYS: dict[str, tuple[str, str]] = {

@@ -58,6 +58,7 @@ class Formula:
     name: str
     text: str
     exact: Callable[[Any], Any]
+    labels: tuple[float, ...] = ()  # of a softmax over x, 0.5 and -1: as arrays it is written with an index
 
 
 def _loss(label: str) -> str:
@@ -76,8 +77,13 @@ FORMULAS = (
     Formula("cross-entropy of logistic, label 1", "p = 1/(1 + exp(-x)); y = -log(p)", _cross_entropy(1)),
     Formula("cross-entropy of logistic, label 0", "p = 1/(1 + exp(-x)); y = -log(1 - p)", _cross_entropy(0)),
     Formula("cross-entropy of logistic, label 1/4", _loss("0.25"), _cross_entropy(0.25)),
-    Formula("cross-entropy of softmax, hard label", _softmax("1", "0", "0"), _softmax_entropy(1, 0, 0)),
-    Formula("cross-entropy of softmax, soft label", _softmax("0.5", "0.25", "0.25"), _softmax_entropy(0.5, 0.25, 0.25)),
+    Formula("cross-entropy of softmax, hard label", _softmax("1", "0", "0"), _softmax_entropy(1, 0, 0), (1, 0, 0)),
+    Formula(
+        "cross-entropy of softmax, soft label",
+        _softmax("0.5", "0.25", "0.25"),
+        _softmax_entropy(0.5, 0.25, 0.25),
+        (0.5, 0.25, 0.25),
+    ),
     Formula("softplus", "y = log(1 + exp(x))", _softplus),
     Formula("logistic", "y = 1/(1 + exp(-x))", _logistic),
     Formula("tanh", "y = tanh(x)", mpmath.tanh),
@@ -111,7 +117,7 @@ def cells(setting: str, dtype: str, backend: str = "numba") -> list[Cell]:
     """All cells of a setting."""
     found: list[Cell] = []
     for formula in FORMULAS:
-        for logit, value, slope in RUNS[setting](formula.text, dtype, backend):
+        for logit, value, slope in RUNS[setting](formula, dtype, backend):
             exact, first, second = exactly(formula, logit)
             with mpmath.workdps(DIGITS):
                 found.append(_cell(formula.name, "value", logit, value, exact, first, dtype))
@@ -145,8 +151,8 @@ def ulps(found: float, exact: Any, dtype: str) -> float:
 Rows = Iterator[tuple[float, float, float]]
 
 
-def _scalars(text: str, dtype: str, backend: str) -> Rows:
-    k = sg.compile(sg.parse(text), loss="y", wrt=["x"], dtype=dtype, backend=backend)
+def _scalars(formula: Formula, dtype: str, backend: str) -> Rows:
+    k = sg.compile(sg.parse(formula.text), loss="y", wrt=["x"], dtype=dtype, backend=backend)
     for logit in LOGITS:
         value, grads = k(x=np.dtype(dtype).type(logit))
         yield logit, float(value), float(grads["x"])
@@ -171,17 +177,30 @@ def _words(text: str) -> Iterator[str]:
     yield word
 
 
-def _arrays(text: str, dtype: str, backend: str) -> Rows:
+def _softmax_rows(formula: Formula, dtype: str, backend: str) -> Rows:
+    """The logits of all rows as a matrix, the slope by its first column."""
+    text = "q[n,k] = exp(o[n,k])/sum(exp(o[n,l]) for l); y[n] = -sum(t[k]*log(q[n,k]) for k); J = sum(y[n] for n)"
+    k = sg.compile(sg.parse(text), loss="J", wrt=["o"], dtype=dtype, backend=backend)
+    logits = np.array([[logit, 0.5, -1] for logit in LOGITS], dtype)
+    given = {"o": logits, "t": np.array(formula.labels, dtype)}
+    yield from zip(LOGITS, map(float, k.forward(**given)["y"]), map(float, k(**given)[1]["o"][:, 0]), strict=True)
+
+
+def _arrays(formula: Formula, dtype: str, backend: str) -> Rows:
+    if formula.labels:
+        yield from _softmax_rows(formula, dtype, backend)
+        return
+    text = formula.text
     k = sg.compile(sg.parse(f"{over_rows(text)}; J = sum(y[n] for n)"), loss="J", wrt=["x"], dtype=dtype, backend=backend)
     x = np.array(LOGITS, dtype)
     values, slopes = k.forward(x=x)["y"], k(x=x)[1]["x"]
     yield from zip(LOGITS, map(float, values), map(float, slopes), strict=True)
 
 
-def _network(text: str, dtype: str, backend: str) -> Rows:
+def _network(formula: Formula, dtype: str, backend: str) -> Rows:
     """Hidden units of which one is 1 and the others 0; their weights by the logit make it."""
     layers = "h[j] = relu(sum(W[j,i]*u[i] for i)); x = sum(v[j]*h[j] for j)"
-    k = sg.compile(sg.parse(f"{layers}; {text}"), loss="y", wrt=["v", "W"], dtype=dtype, backend=backend)
+    k = sg.compile(sg.parse(f"{layers}; {formula.text}"), loss="y", wrt=["v", "W"], dtype=dtype, backend=backend)
     W, u = np.array([[1, 0], [0, 0], [0, -1]], dtype), np.array([1, 1], dtype)
     for logit in LOGITS:
         value, grads = k(W=W, u=u, v=np.array([logit, 3, 5], dtype))
@@ -201,4 +220,4 @@ def measure(full: bool) -> list[Row]:
     return rows
 
 
-RUNS: dict[str, Callable[[str, str, str], Rows]] = {"scalars": _scalars, "arrays": _arrays, "network": _network}
+RUNS: dict[str, Callable[[Formula, str, str], Rows]] = {"scalars": _scalars, "arrays": _arrays, "network": _network}

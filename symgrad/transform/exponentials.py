@@ -1,0 +1,147 @@
+"""Expressions that are made of exponentials, by their logarithms: these do not overflow.
+
+    e^w                 w                     Π_k a_k       Σ_k log a_k
+    a b, a^n            log a + log b, n log a    Σ_k a_k   logsumexp_k (log a_k)
+    1 + a               softplus(log a)       a + b         logaddexp(log a, log b)
+    logistic(v)         -softplus(-v)         a name        of what it is defined as
+
+>>> a, b = sp.symbols("a b")
+>>> logarithm(sp.exp(a)*(1 + sp.exp(b)), {})
+a + softplus(b)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import sympy as sp
+from sympy import Function
+
+from symgrad.core.expr import (
+    indices_of,
+    is_access,
+    is_reduction,
+    name_of,
+    plus,
+    powers,
+    reduction,
+    split_reduction,
+    substitute,
+    times,
+)  # fmt: skip
+from symgrad.core.program import Statement
+
+logistic, softplus, logaddexp = Function("logistic"), Function("softplus"), Function("logaddexp")
+Definitions = Mapping[str, Statement]
+FOLLOWED = 20  # names after one another
+
+
+def value_of(read: Any, definitions: Definitions) -> Any:
+    """What an access stands for, in its own indices, a sum as a sum; None for what is given, and for other reductions."""
+    for _ in range(FOLLOWED):
+        if not is_access(read) or name_of(read) not in definitions:
+            break
+        statement = definitions[name_of(read)]
+        value = statement.value
+        if statement.reduced:
+            if statement.op not in ("sum", "prod"):
+                return None
+            value = reduction(statement.op, value, [index.limit for index in statement.reduced])
+        read = substitute(value, dict(zip(indices_of(statement.target), indices_of(read), strict=True)))
+    return None if is_access(read) else read
+
+
+def meaning(expr: Any, definitions: Definitions) -> Any:
+    """The expression, or what it is the name of."""
+    return value_of(expr, definitions) if is_access(expr) else expr
+
+
+def logarithm(expr: Any, definitions: Definitions) -> Any:
+    """log of the expression; None where a part of it is no exponential or its sign is not known."""
+    expr = meaning(expr, definitions)
+    if expr is None:
+        return None
+    if expr.is_number:
+        return sp.log(expr) if expr.is_positive else None
+    if isinstance(expr, sp.exp):
+        return expr.args[0]
+    if expr.func == logistic:
+        return -softplus(-expr.args[0])
+    if is_reduction(expr):
+        op, body, limits = split_reduction(expr)
+        inner = logarithm(body, definitions) if op in ("sum", "prod") and not body.is_number else None
+        return None if inner is None else reduction({"sum": "logsumexp", "prod": "sum"}[op], inner, limits)
+    if not (expr.is_Mul or expr.is_Pow or expr.is_Add):
+        return None
+    if expr.is_Pow:
+        inner = logarithm(expr.base, definitions)
+        return None if inner is None else times(expr.exp, inner)
+    parts = [logarithm(arg, definitions) for arg in expr.args]
+    if any(part is None for part in parts):
+        return None
+    return plus(*parts) if expr.is_Mul else of_sum(parts)
+
+
+def of_sum(parts: list[Any]) -> Any:
+    """log of the sum of e^part."""
+    rest = [part for part in parts if part != 0]
+    if not rest:
+        return sp.log(len(parts))
+    total = rest[-1]
+    for part in reversed(rest[:-1]):
+        total = logaddexp(part, total)
+    ones = len(parts) - len(rest)
+    return total if not ones else softplus(total) if ones == 1 else logaddexp(sp.log(ones), total)
+
+
+def is_sum(expr: Any, definitions: Definitions) -> bool:
+    """A sum, by index or of several terms, of exponentials."""
+    found = meaning(expr, definitions)
+    if found is None or not (found.is_Add or (is_reduction(found) and split_reduction(found)[0] == "sum")):
+        return False
+    return not found.is_number and logarithm(found, definitions) is not None
+
+
+def share(product: Any, definitions: Definitions) -> Any:
+    """a e^f/sum e^g without e^f and e^g: by logistic, where the terms are written out; None for other products."""
+    factors = powers(product)
+    total = next((base for base, power in factors.items() if power == -1 and is_sum(base, definitions)), None)
+    if total is None:
+        return None
+    above = {base: logarithm(base, definitions) for base in factors if base != total and not base.is_number}
+    used = {base: log for base, log in above.items() if log is not None and not is_sum(base, definitions)}
+    rest = times(*(base**power for base, power in factors.items() if base != total and base not in used))
+    exponent = plus(*(times(factors[base], log) for base, log in used.items()))
+    return times(rest, _of_all(exponent, meaning(total, definitions), definitions))
+
+
+def _of_all(exponent: Any, total: Any, definitions: Definitions) -> Any:
+    if total.is_Add:
+        parts = [logarithm(arg, definitions) for arg in total.args]
+        for place, part in enumerate(parts):
+            others = [other for at, other in enumerate(parts) if at != place]
+            if sp.expand(part - exponent) == 0:
+                return logistic(exponent - of_sum(others))
+    return sp.exp(exponent - logarithm(total, definitions))
+
+
+def apart(product: Any) -> tuple[Any, Any]:
+    """(e^g, the other factors) of a product with one exponential, else (None, product)."""
+    factors = sp.Mul.make_args(product)
+    top = [factor for factor in factors if isinstance(factor, sp.exp)]
+    if len(top) != 1:
+        return None, product
+    return top[0], times(*(factor for factor in factors if factor is not top[0]))
+
+
+def scaled(total: Any) -> tuple[Any, Any] | None:
+    """(M, sum w e^(g - M)) of a sum w e^g whose weights may have any sign, M the largest g, taken for a constant."""
+    if not is_reduction(total):
+        return None
+    op, body, limits = split_reduction(total)
+    top, weight = apart(body)
+    if op != "sum" or top is None or weight == 1:
+        return None
+    highest = Function("stop")(reduction("max", top.args[0], limits))
+    return highest, reduction("sum", times(weight, sp.exp(top.args[0] - highest)), limits)

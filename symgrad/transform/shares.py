@@ -1,0 +1,142 @@
+"""Differences with the log of a sum of exponentials that keep their digits: softmax's cross-entropy and its derivative.
+
+With L[n] = logsumexp(a[n,l] for l), top[n] = max(a[n,l] for l) and excess[n] = L[n] - top[n] computed without the difference:
+
+    a[n,k] - L[n]                 (a[n,k] - top[n]) - excess[n]
+    c e^(a[n,k] - L[n]) - d       (c - d) + c (e^(-excess[n]) - 1) at the top, where both terms are near c; else as it stands
+
+A label of 1 and a share of almost 1 leave what the share lacks of 1. The last pass before a schedule: these have no derivatives.
+
+>>> from symgrad.frontend.text import parse
+>>> print(shares(parse("index k, l in 1..K; L = logsumexp(a[l] for l); J[k] = 2*(a[k] - L)")))
+index k in 1..K, l in 1..K
+L = logsumexp(a[l] for l)
+L_top = max(a[l] for l)
+L_excess = logsumexp(a[l] - L_top for l)
+J[k] = 2*log_share(a[k], L_top, L_excess)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import sympy as sp
+from sympy import Function
+
+from symgrad.core.expr import access, indices_of, is_access, is_reduction, name_of, plus, rebuild, substitute, times
+from symgrad.core.program import Origin, Program, Statement, Tensor
+from symgrad.transform.exponentials import Definitions
+
+log_share, share_less = Function("log_share"), Function("share_less")
+
+
+def shares(program: Program) -> Program:
+    """The program with such differences in the form that keeps their digits."""
+    sums = {s.name: s for s in program.statements if s.op == "logsumexp" and len(program.definitions[s.name]) == 1}
+    if not sums:
+        return program
+    return _Pass(program, sums).run()
+
+
+class _Pass:
+    def __init__(self, program: Program, sums: dict[str, Statement]):
+        self.program, self.sums = program, sums
+        self.definitions: Definitions = {s.name: s for s in program.statements if len(program.definitions[s.name]) == 1}
+        self.names: dict[str, tuple[str, str]] = {}
+        self.added: dict[str, list[Statement]] = {}
+        self.tensors: list[Tensor] = []
+
+    def run(self) -> Program:
+        statements = []
+        for statement in self.program.statements:
+            self.walk(statement.value, False)  # where a logarithm has other readers, shares alone are left as they are
+        for statement in self.program.statements if self.names else ():
+            value = self.walk(statement.value, True) if statement.op != "logsumexp" else statement.value
+            changed = value != statement.value
+            origin = replace(statement.origin, written=None) if changed else statement.origin
+            statements += [replace(statement, value=value, origin=origin), *self.added.get(statement.name, ())]
+        return self.program.with_statements(statements, self.tensors) if self.names else self.program
+
+    def walk(self, node: Any, alone: bool) -> Any:
+        """The expression with its differences changed; `alone`: also those that are just the exponent of a share."""
+        if not node.args or is_access(node) or is_reduction(node):
+            return node
+        found = self.sum(node, alone) if node.is_Add else None
+        if found is not None:
+            return found
+        if isinstance(node, sp.exp) and not alone and node.args[0].is_Add:
+            return node
+        return rebuild(node, [self.walk(arg, alone) for arg in node.args])
+
+    def sum(self, node: Any, alone: bool) -> Any:
+        """A sum with a share in it, or with the logarithm of one; None for others."""
+        for term in node.args:
+            rest = [self.walk(other, alone) for other in node.args if other is not term]
+            for factor, top in _apart(term):
+                found = self.share(top)
+                if found is not None:
+                    return share_less(self.walk(factor, alone), -plus(*rest), *found)
+        return self.logarithm(node, alone)
+
+    def share(self, exp: Any) -> Any:
+        """(a, top, excess) of e^(a - L), written out or by name."""
+        if is_access(exp):
+            statement = self.definitions.get(name_of(exp))
+            if statement is None or statement.reduced or not isinstance(statement.value, sp.exp):
+                return None
+            exp = substitute(statement.value, dict(zip(indices_of(statement.target), indices_of(exp), strict=True)))
+        exponent = exp.args[0]
+        return self.difference(exponent.args) if exponent.is_Add and len(exponent.args) == 2 else None
+
+    def logarithm(self, node: Any, alone: bool) -> Any:
+        """a - L and more terms, or L - a."""
+        for one, other in ((a, b) for a in node.args for b in node.args if a is not b):
+            for sign in (1, -1):
+                found = self.difference((sign * one, sign * other))
+                if found is not None:
+                    rest = [self.walk(term, alone) for term in node.args if term is not one and term is not other]
+                    return plus(times(sp.Integer(sign), log_share(*found)), *rest)
+        return None
+
+    def difference(self, terms: tuple[Any, ...]) -> Any:
+        """(a, top, excess) of a - L, where a is one of the terms of L."""
+        for a, minus in (terms, terms[::-1]):
+            total = -minus
+            if is_access(total) and name_of(total) in self.sums and is_access(a):
+                statement = self.sums[name_of(total)]
+                kept = dict(zip(indices_of(statement.target), indices_of(total), strict=True))
+                if self.belongs(a, substitute(statement.value, kept), statement):
+                    return (a, *(access(name, *indices_of(total)) for name in self.named(statement)))
+        return None
+
+    def belongs(self, a: Any, body: Any, statement: Statement) -> bool:
+        """One of the terms: the body at some values of the indices that are summed over."""
+        if not is_access(body) or name_of(a) != name_of(body):
+            return False
+        summed = {index.symbol for index in statement.reduced}
+        pairs = zip(indices_of(a), indices_of(body), strict=True)
+        return all(ours == theirs or theirs in summed for ours, theirs in pairs)
+
+    def named(self, statement: Statement) -> tuple[str, str]:
+        name = statement.name
+        if name not in self.names:
+            self.names[name] = (self.program.unused_name(f"{name}_top"), self.program.unused_name(f"{name}_excess"))
+            self.added[name] = list(self.parts(statement, *self.names[name]))
+        return self.names[name]
+
+    def parts(self, statement: Statement, top: str, excess: str) -> Iterator[Statement]:
+        indices, origin = indices_of(statement.target), Origin(statement.origin.span, invented=True)
+        less = statement.value - access(top, *indices)
+        for name, value, op in ((top, statement.value, "max"), (excess, less, "logsumexp")):
+            self.tensors.append(Tensor(name, self.program.tensors[statement.name].axes, "defined"))
+            yield Statement(access(name, *indices), value, statement.domain, op, origin)
+
+
+def _apart(term: Any) -> Iterator[tuple[Any, Any]]:
+    """(other factors, e^u or what may be the name of one) of a product."""
+    factors = sp.Mul.make_args(term)
+    for top in factors:
+        if isinstance(top, sp.exp) or is_access(top):
+            yield times(*(factor for factor in factors if factor is not top)), top
