@@ -332,7 +332,7 @@ class Nest:
         ]
 
     def log_of_sum(self, total: str) -> list[str]:
-        """The highest and log(1 + rest), which keeps its digits where the rest is small: all but one of the highest belong to it."""
+        """The highest and log(1 + rest), which keeps its digits where the rest is small; but for one, the highest belong to it."""
         number = "F({})" if self.code.dtype == "float32" else "{}"
         return [f"_rest += {number.format('int(_tops) - 1')}", f"{total} = _highest + {self.code.call('np.log1p')}(_rest)"]
 
