@@ -35,7 +35,7 @@ DECORATOR = '@njit(forceinline=True, error_model="numpy", fastmath={"contract"},
 
 # NumPy's spelling, and the definition below that stands for it
 SPELLINGS = {f"np.{name}": f"_{name}" for name in ("exp", "expm1", "log", "log1p", "tanh")}
-# of float32 only: u/(2 pi) of any float64 needs more than a thousand digits, and their products took as long as the call
+# of float32 only: u/(2 pi) of any float64 needs more than a thousand digits
 SINGLE = {f"np.{name}": f"_{name}" for name in ("sin", "cos")}
 
 _DEFINITIONS = '''
@@ -151,10 +151,10 @@ def _part(p):
     return p - np.rint(p)
 
 def _quarters(u):
-    """4 u/(2 pi) less a multiple of 4, float64: 29 digits of 1/(2 pi) in a product are exact, and the first ones cancel."""
+    """4 u/(2 pi) less a multiple of 4, float64: a product with 29 digits of 1/(2 pi) is exact, and whole turns go."""
     x = np.float64(u)
-    s = _part(x*{turn_0}) + _part(x*{turn_1}) + _part(x*{turn_2}) + _part(x*{turn_3})
-    s = _part(s) + _part(x*{turn_4}) + _part(x*{turn_5}) + _part(x*{turn_6})
+    s = _part(x*{turn_0}) + _part(x*{turn_1}) + _part(x*{turn_2})
+    s = _part(s) + _part(x*{turn_3}) + _part(x*{turn_4}) + _part(x*{turn_5})
     return 4.0*_part(s)
 
 def _sin_of_quarters(q, n, odd):
@@ -304,15 +304,16 @@ def _numbers(form: Format) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _turns(digits: int = 29, pieces: int = 7) -> dict[str, str]:
-    """1/(2 pi) in numbers of so many binary digits, from the third after the point on (the first two are 0); float64.
+def _turns(digits: int = 29, pieces: int = 6) -> dict[str, str]:
+    """1/(2 pi) as a sum of float64 numbers of so many binary digits, rounded to the nearest: a sign stands for one more.
 
-    Seven reach 203 digits down: 128 for the largest float32, and 75 for how near a multiple of pi/2 one may lie.
+    The six reach 182 digits down: 128 for the largest float32, and 54 for what is left where a multiple of pi/2 lies near.
     """
     with mpmath.workprec(2 * digits * pieces):
-        rest, out = 1 / (2 * mpmath.pi), {}
+        rest, out, place = 1 / (2 * mpmath.pi), {}, 2 + digits  # its first two digits are 0
         for k in range(pieces):
-            piece, rest = _split(rest, 2 + digits * (k + 1))
+            piece = mpmath.nint(rest * 2**place) / 2**place
+            rest, place = rest - piece, place + digits + 1
             out[f"turn_{k}"] = repr(float(piece))
     return out
 
