@@ -78,6 +78,20 @@ def test_chunks_hand_values_on(monkeypatch: pytest.MonkeyPatch, chunk: int) -> N
     assert w[:3] == pytest.approx([0.7, math.sin(1.4) - 0.25, -1.4], rel=1e-15)
 
 
+@pytest.mark.parametrize("chunk", [1, 2, 3, 100])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_sines_with_cosines(monkeypatch: pytest.MonkeyPatch, chunk: int, dtype: str) -> None:
+    """Sine and cosine of a number, taken at once by an earlier function, exchanged, lost, or of another number."""
+    monkeypatch.setattr(operations, "CHUNK", chunk)
+    table = "load 0; sin 0; load 1; cos 2; add 1 3; cos 0; sin 2; cos 0; sin 4; " + "".join(
+        f"store {row} {2 + k}; " for k, row in enumerate((1, 3, 5, 6, 7, 8))
+    )
+    w = carried_out(table, [0.7, 0.25, *[0.0] * 6], dtype)
+    a, b = 0.7, 0.25
+    wanted = [math.sin(a), math.cos(b), math.cos(a), math.sin(b), math.cos(a), math.sin(math.sin(a) + math.cos(b))]
+    assert w[2:8] == pytest.approx(wanted, rel=1e-15 if dtype == "float64" else 1e-6)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_extremes_and_choices_at_nan(dtype: str) -> None:
     """max that loses a nan, a comparison that holds for one."""

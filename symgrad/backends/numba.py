@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -48,8 +49,8 @@ def helpers(body: str, dtype: str) -> str:
         if name in vecmath.DEFINITIONS:
             return f"{vecmath.DECORATOR}\n{vecmath.definition(name, dtype)}"
         if name in EXACT:
-            return f"{vecmath.DECORATOR}\n{vecmath.vectorized(HELPERS[name])}"
-        return f"{HELPER}\n{vecmath.vectorized(HELPERS[name])}"
+            return f"{vecmath.DECORATOR}\n{vecmath.vectorized(HELPERS[name], dtype)}"
+        return f"{HELPER}\n{vecmath.vectorized(HELPERS[name], dtype)}"
 
     used = used_definitions(body, [*vecmath.DEFINITIONS, *HELPERS], define)
     types = f"F = np.{dtype}\n_D = np.dtype(F)" + (f"\n_I = {INTEGERS[dtype]}" if "_I(" in used else "")
@@ -84,7 +85,7 @@ def body(
     Definitions that it needs go to `tables`.
     """
     names = Names(schedule, dtype, cells, shorter, [] if tables is None else tables)
-    code = Code(dtype, names.value, lambda symbol: python_name(str(symbol)), call=vecmath.vectorized)
+    code = Code(dtype, names.value, lambda symbol: python_name(str(symbol)), call=partial(vecmath.vectorized, dtype=dtype))
     layout = Layout.of(schedule.program)
     short = {name for blocks in schedule.blocks for name in blocks.short}
     lines = list(zeros(sorted(schedule.zeroed - short), names, code))

@@ -11,7 +11,7 @@ rows before it, of a cell of the array (`load`, `store`), or a number (`const`).
 
 from typing import Any
 
-from llvmlite import ir
+from llvmlite import binding, ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
@@ -27,14 +27,15 @@ def _rows(table: str) -> list[tuple[str, tuple[str, ...]]]:
 class _Chunk:
     """One function of the operations start..end: what it needs of other chunks comes through the array."""
 
-    def __init__(self, module: Any, real: Any, name: str, rows: Any, spilled: dict[int, int]):
-        self.module, self.real, self.rows, self.spilled = module, real, rows, spilled
+    def __init__(self, module: Any, real: Any, name: str, rows: Any, spilled: dict[int, int], later: dict[int, int]):
+        self.module, self.real, self.rows, self.spilled, self.later = module, real, rows, spilled, later
         kind = ir.FunctionType(ir.VoidType(), [real.as_pointer()])
         self.function = ir.Function(module, kind, name)
         self.function.linkage = "internal"
         self.function.attributes.add("noinline")
         self.build = ir.IRBuilder(self.function.append_basic_block())
         self.values: dict[int, Any] = {}
+        self.both = [self.build.alloca(real) for _ in range(2 if later else 0)]
 
     def cell(self, place: int) -> Any:
         return self.build.gep(self.function.args[0], [ir.Constant(ir.IntType(64), place)])
@@ -52,6 +53,20 @@ class _Chunk:
         kind = ir.FunctionType(self.real, [self.real] * len(values))
         return self.build.call(cgutils.get_or_insert_function(self.module, kind, name), values)
 
+    def sine_and_cosine(self, row: int, operation: str, operand: int) -> None:
+        """This row and the later one that takes the other of the same number, in about the time of one."""
+        name = "sincos" if isinstance(self.real, ir.DoubleType) else "sincosf"
+        kind = ir.FunctionType(ir.VoidType(), [self.real, *(place.type for place in self.both)])
+        self.build.call(cgutils.get_or_insert_function(self.module, kind, name), [self.value(operand), *self.both])
+        rows = (row, self.later[row]) if operation == "sin" else (self.later[row], row)
+        for each, place in zip(rows, self.both, strict=True):
+            self.values[each] = self.build.load(place)
+        self.keep(self.later[row])
+
+    def keep(self, row: int) -> None:
+        if row in self.spilled:
+            self.build.store(self.values[row], self.cell(self.spilled[row]))
+
     def carry_out(self, row: int, operation: str, operands: tuple[str, ...]) -> None:
         build = self.build
         if operation in ("add", "sub", "mul", "div"):
@@ -62,6 +77,8 @@ class _Chunk:
             self.values[row] = build.load(self.cell(int(operands[0])))
         elif operation == "store":
             build.store(self.value(int(operands[0])), self.cell(int(operands[1])))
+        elif row in self.later:
+            self.sine_and_cosine(row, operation, int(operands[0]))
         elif operation == "neg":
             self.values[row] = build.fneg(self.value(int(operands[0])))
         elif operation in ("pow", "fmax", "fmin"):
@@ -73,12 +90,12 @@ class _Chunk:
             self.values[row] = build.select(test(sign, left, right), yes, no)
         else:
             self.values[row] = self.call(operation, self.value(int(operands[0])))
-        if row in self.spilled:
-            build.store(self.values[row], self.cell(self.spilled[row]))
+        self.keep(row)
 
-    def finished(self, first: int) -> Any:
+    def finished(self, first: int, pairs: dict[int, int]) -> Any:
         for row, (operation, operands) in enumerate(self.rows, first):
-            self.carry_out(row, operation, operands)
+            if row not in pairs:
+                self.carry_out(row, operation, operands)
         self.build.ret_void()
         return self.function
 
@@ -90,12 +107,31 @@ def _operands(operation: str, operands: tuple[str, ...]) -> tuple[int, ...]:
     return tuple(map(int, operands[:1] if operation == "store" else operands[1:] if operation == "pick" else operands))
 
 
-def _spilled(rows: Any, cells: int) -> dict[int, int]:
+def _pairs(rows: Any) -> dict[int, int]:
+    """A row that takes the sine of what an earlier row takes the cosine of, or the other way round → that row.
+
+    A gradient has both of nearly all; the C library may have no function for both.
+    """
+    if binding.address_of_symbol("sincos") is None or binding.address_of_symbol("sincosf") is None:
+        return {}
+    out: dict[int, int] = {}
+    seen: dict[tuple[str, ...], int] = {}
+    for row, (operation, operands) in enumerate(rows):
+        if operation in ("sin", "cos"):
+            other = seen.pop(("cos" if operation == "sin" else "sin", *operands), None)
+            if other is None:
+                seen[operation, *operands] = row
+            else:
+                out[row] = other
+    return out
+
+
+def _spilled(rows: Any, cells: int, pairs: dict[int, int]) -> dict[int, int]:
     """The places in the array of the values that another chunk reads, after the `cells` that are in use."""
     out: dict[int, int] = {}
     for row, (operation, operands) in enumerate(rows):
-        for other in _operands(operation, operands):
-            if other // CHUNK != row // CHUNK and other not in out:
+        for other in () if row in pairs else _operands(operation, operands):
+            if pairs.get(other, other) // CHUNK != row // CHUNK and other not in out:
                 out[other] = cells + len(out)
     return out
 
@@ -103,15 +139,17 @@ def _spilled(rows: Any, cells: int) -> dict[int, int]:
 def _straight(table: str, cells: int) -> tuple[Any, int]:
     """(what carries out a table of operations over an array, the length of that array)."""
     rows = _rows(table)
-    spilled = _spilled(rows, cells)
+    pairs = _pairs(rows)
+    later = {first: second for second, first in pairs.items()}
+    spilled = _spilled(rows, cells, pairs)
 
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         array = context.make_array(signature.args[0])(context, builder, args[0])
         real = context.get_value_type(signature.args[0].dtype)
         for first in range(0, len(rows), CHUNK):
             name = builder.module.get_unique_name("straight")
-            chunk = _Chunk(builder.module, real, name, rows[first : first + CHUNK], spilled)
-            builder.call(chunk.finished(first), [array.data])
+            chunk = _Chunk(builder.module, real, name, rows[first : first + CHUNK], spilled, later)
+            builder.call(chunk.finished(first, pairs), [array.data])
         return context.get_dummy_value()
 
     @intrinsic  # type: ignore[untyped-decorator]

@@ -5,12 +5,14 @@ With u = n log 2 + r, |r| <= log(2)/2, and polynomials P fitted by Chebyshev int
 
     exp(u) = 2^n (1 + r + r^2 P(r))            log(2^k (1 + f)) = k log 2 + f - s (f - z P(z)),  s = f/(2 + f), z = s^2
 
+    sin(u) = sin(pi/2 (q + n)), 4 u/(2 pi) = 4 (whole number) + n + q, |q| <= 1/2, float32 alone and computed in float64
+
 (Muller et al., Handbook of Floating-Point Arithmetic, ch. 10; the form of log: Tang 1990.) Errors are below 2 units
 of the last place, of tanh and logistic below 2.5, of erfc below 4 (tests/test_vecmath.py), and infinities, nan, -0 and
 subnormal numbers have their values.
 The functions are not to be reassociated, as the loops that use them are: `(u + big) - big` rounds u.
 
->>> vectorized("np.exp({0})")
+>>> vectorized("np.exp({0})", "float64")
 '_exp({0})'
 """
 
@@ -33,6 +35,8 @@ DECORATOR = '@njit(forceinline=True, error_model="numpy", fastmath={"contract"},
 
 # NumPy's spelling, and the definition below that stands for it
 SPELLINGS = {f"np.{name}": f"_{name}" for name in ("exp", "expm1", "log", "log1p", "tanh")}
+# of float32 only: u/(2 pi) of any float64 needs more than a thousand digits
+SINGLE = {f"np.{name}": f"_{name}" for name in ("sin", "cos")}
 
 _DEFINITIONS = '''
 def _rank(u):
@@ -141,6 +145,36 @@ def _erfc(u):
     a = abs(u)
     far = _erfc_above(a)
     return {one} - _erf_near_0(u) if a < {erfc_near} else ({two} - far if u < {zero} else far)
+
+def _part(p):
+    """What is left of the nearest whole number, exactly."""
+    return p - np.rint(p)
+
+def _quarters(u):
+    """4 u/(2 pi) less a multiple of 4, float64: a product with 29 digits of 1/(2 pi) is exact, and whole turns go."""
+    x = np.float64(u)
+    s = _part(x*{turn_0}) + _part(x*{turn_1}) + _part(x*{turn_2})
+    s = _part(s) + _part(x*{turn_3}) + _part(x*{turn_4}) + _part(x*{turn_5})
+    return 4.0*_part(s)
+
+def _sin_of_quarters(q, n, odd):
+    """sin(pi/2 (q + n)), |q| <= 1/2, n = -2..3."""
+    z = q*q
+    sine = {sine}
+    cosine = {cosine}
+    y = cosine if odd else q*sine
+    return F(-y if abs(n - 0.5) > 1.0 else y)
+
+def _sin(u):
+    s = _quarters(u)
+    n = np.rint(s)
+    y = _sin_of_quarters(s - n, n, abs(n) == 1.0)
+    return u if abs(u) < {tiny} else y
+
+def _cos(u):
+    s = _quarters(u)
+    n = np.rint(s)
+    return _sin_of_quarters(s - n, n + 1.0, abs(n) != 1.0)
 '''
 DEFINITIONS = named(_DEFINITIONS)
 
@@ -176,12 +210,16 @@ FORMATS = {"float32": Format("float32", 24, 127), "float64": Format("float64", 5
 
 @dataclass(frozen=True)
 class Polynomial:
-    """A function over an interval, how it is written in the definitions, and how many terms each format needs."""
+    """A function over an interval, how it is written in the definitions, and how many terms each format needs.
+
+    `within`: the format it is computed in, if that is not the definition's.
+    """
 
     function: Callable[[Any], Any]
     variable: str
     interval: tuple[Any, Any]
     terms: dict[str, int]
+    within: str = ""
 
 
 def _after_r(r: Any) -> Any:
@@ -207,11 +245,24 @@ def _after_2s(z: Any) -> Any:
     return 2 * (mpmath.atanh(s) - s) / s**3 if z else mpmath.mpf(2) / 3
 
 
+def _sine_over_q(z: Any) -> Any:
+    """sin(pi/2 q)/q, z = q^2."""
+    q = mpmath.sqrt(z)
+    return mpmath.sin(mpmath.pi / 2 * q) / q if z else mpmath.pi / 2
+
+
+def _cosine(z: Any) -> Any:
+    """cos(pi/2 q), z = q^2."""
+    return mpmath.cos(mpmath.pi / 2 * mpmath.sqrt(z))
+
+
 POLYNOMIALS = {
     "exp": Polynomial(_after_r, "r", (-0.34658, 0.34658), {"float32": 6, "float64": 11}),
     "erf": Polynomial(_erf_over_u, "z", (0, 1), {"float32": 8, "float64": 13}),
     "erfc": Polynomial(_scaled_erfc, "t", (-0.579, 0.8065), {"float32": 10, "float64": 22}),
     "log": Polynomial(_after_2s, "z", (0, 0.02944), {"float32": 4, "float64": 7}),
+    "sine": Polynomial(_sine_over_q, "z", (0, 0.25), {"float32": 4}, "float64"),
+    "cosine": Polynomial(_cosine, "z", (0, 0.25), {"float32": 5}, "float64"),
 }
 
 
@@ -253,6 +304,20 @@ def _numbers(form: Format) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _turns(digits: int = 29, pieces: int = 6) -> dict[str, str]:
+    """1/(2 pi) as a sum of float64 numbers of so many binary digits, rounded to the nearest: a sign stands for one more.
+
+    The six reach 182 digits down: 128 for the largest float32, and 54 for what is left where a multiple of pi/2 lies near.
+    """
+    with mpmath.workprec(2 * digits * pieces):
+        rest, out, place = 1 / (2 * mpmath.pi), {}, 2 + digits  # its first two digits are 0
+        for k in range(pieces):
+            piece = mpmath.nint(rest * 2**place) / 2**place
+            rest, place = rest - piece, place + digits + 1
+            out[f"turn_{k}"] = repr(float(piece))
+    return out
+
+
 def _bits(form: Format) -> dict[str, int]:
     """What the definitions call by name, as bits."""
     one = form.bias << form.place
@@ -275,12 +340,14 @@ def definition(name: str, dtype: str) -> str:
         words = {word: form.number(value) for word, value in _numbers(form).items()}
         for word, row in POLYNOMIALS.items():
             if f"{{{word}}}" in text:  # a fit takes up to a tenth of a second
-                words[word] = horner(row.variable, [form.number(c) for c in coefficients(row, dtype)])
+                within = FORMATS[row.within or dtype]
+                words[word] = horner(row.variable, [within.number(c) for c in coefficients(row, dtype)])
         bits = {word: str(value) if value < 100 else hex(value) for word, value in _bits(form).items()}
     infinity, nan = ("F(np.inf)", "F(np.nan)") if dtype == "float32" else ("np.inf", "np.nan")
-    return text.format(**words, **bits, inf=infinity, nan=nan)
+    return text.format(**words, **_turns(), **bits, inf=infinity, nan=nan)
 
 
-def vectorized(text: str) -> str:
+def vectorized(text: str, dtype: str) -> str:
     """NumPy's functions in code for one number, replaced by the definitions here."""
-    return re.sub(r"\bnp\.\w+\b", lambda found: SPELLINGS.get(found[0], found[0]), text)
+    known = SPELLINGS | (SINGLE if dtype == "float32" else {})
+    return re.sub(r"\bnp\.\w+\b", lambda found: known.get(found[0], found[0]), text)

@@ -17,7 +17,7 @@ from symgrad.backends.load import load
 from symgrad.backends.pycode import HELPERS, used_definitions
 from symgrad.core.functions import FUNCTIONS
 
-NAMES = ("exp", "expm1", "log", "log1p", "tanh", "logistic", "softplus", "silu", "elu", "gelu", "erf", "erfc")
+NAMES = ("exp", "expm1", "log", "log1p", "tanh", "logistic", "softplus", "silu", "elu", "gelu", "erf", "erfc", "sin", "cos")
 LENGTH, ROUNDS, CALLS = 4096, 60, 10
 
 LOOP = """
@@ -33,7 +33,7 @@ def module(dtype: str, own: bool, names: tuple[str, ...] = NAMES) -> ModuleType:
     decorator = numba.DECORATOR.replace("cache=True, ", "")
     codes = {name: FUNCTIONS[name].code.format("x[i]") for name in names}
     if own:
-        codes = {name: vecmath.vectorized(code) for name, code in codes.items()}
+        codes = {name: vecmath.vectorized(code, dtype) for name, code in codes.items()}
     loops = "".join(LOOP.format(decorator=decorator, name=name, value=code) for name, code in codes.items())
     calls = used_definitions(loops, HELPERS, lambda name: f"{numba.HELPER}\n{HELPERS[name]}")
     used = numba.helpers(loops, dtype) if own else f"F = np.{dtype}\n\n\n{calls}"
