@@ -12,6 +12,7 @@ from sympy import S
 
 from symgrad.backends.entry import Part
 from symgrad.backends.module import BACKENDS, module_text
+from symgrad.core.collector import rare_collections
 from symgrad.core.errors import SymgradError, did_you_mean
 from symgrad.core.expr import access
 from symgrad.core.graph import ancestors, find_loss
@@ -89,11 +90,13 @@ def choose(what: str, given: str, known: tuple[str, ...]) -> None:
         )
 
 
+@rare_collections()
 def lower(program: Program, loss: str, batch: tuple[str, ...]) -> Program:
     """The primal as kernels compute it."""
     return normalize(stabilize(add_batch(expand(program), batch, loss)))
 
 
+@rare_collections()
 def adjoint(primal: Program, loss: str, wrt: tuple[str, ...]) -> Program:
     """Primal and adjoint statements, one reduction each."""
     return with_zeros(normalize(collect(reverse(primal, loss, wrt), "apart")), loss, wrt)
@@ -118,6 +121,7 @@ def optimize(program: Program, outputs: Iterable[str], pinned: Iterable[str] = (
     return prune(reuse(program), keep)
 
 
+@rare_collections()
 def emit(
     program: Program, primal: Program, loss: str, wrt: tuple[str, ...], dtype: str, backend: str, checkpoint: bool | int = False
 ) -> str:
