@@ -12,6 +12,7 @@ from sympy import S
 
 from symgrad.backends.entry import Part
 from symgrad.backends.module import BACKENDS, module_text
+from symgrad.core.collector import rare_collections
 from symgrad.core.errors import SymgradError, did_you_mean
 from symgrad.core.expr import access
 from symgrad.core.graph import ancestors, find_loss
@@ -29,11 +30,13 @@ from symgrad.transform.normalize import normalize
 from symgrad.transform.reuse import inline, merge, prune, reuse
 from symgrad.transform.reverse import adjoint_names, reverse
 from symgrad.transform.shares import shares
-from symgrad.transform.stabilize import stabilize
+from symgrad.transform.stabilize import Fired
+from symgrad.transform.stabilize import stabilize as stabilized
 
 DTYPES = ("float64", "float32")
 
 
+@rare_collections()
 def compile(
     program: Program,
     loss: str | None = None,
@@ -43,6 +46,7 @@ def compile(
     backend: str = "numba",
     checkpoint: bool | int = False,
     threads: int | None = None,
+    stabilize: bool = True,
 ) -> Kernel:
     """A kernel for the loss and its gradients.
 
@@ -54,6 +58,8 @@ def compile(
     segments, or how many (`symgrad.schedule.checkpoint`). `forward` returns whole arrays still.
     threads: how many share a call with many examples, with the same result to the last bit; by default what SYMGRAD_THREADS says,
     else one.
+    stabilize: rewrite what loses its digits or overflows, such as log(sum(exp(…))) (`symgrad.transform.stabilize.RULES`; `kernel.rules`
+    says what was done); False computes the formulas as they are written.
 
     Raises SG203 (unknown name), SG207 (unknown dtype or backend, threads below 1), SG208 (batch), SG311 (an extent that no
     array gives), SG402, SG403, SG406 (loss), SG408 (no recurrence that checkpoints fit), SG608 (`checkpoint` is no number).
@@ -67,11 +73,11 @@ def compile(
     wrt = [wrt] if isinstance(wrt, str) else wrt
     names = tuple(dict.fromkeys(program.known(name) for name in (wrt or program.params or _real(program))))
     batch = (batch,) if isinstance(batch, str) else tuple(batch)
-    primal = lower(program, loss, batch)
+    primal = lower(program, loss, batch, stabilize)
     segments = _segments(checkpoint)
-    parts = (gradient_part(primal, loss, names, segments), front_part(program, primal))
+    parts = (gradient_part(primal, loss, names, segments, stabilize), front_part(program, primal, stabilize))
     text = module_text(program, parts, str(dtype), backend)
-    return Kernel(program, primal, loss, names, batch, str(dtype), backend, text, segments, parts, threads)
+    return Kernel(program, primal, loss, names, batch, str(dtype), backend, text, segments, parts, threads, stabilize)
 
 
 def _segments(checkpoint: bool | int) -> bool | int:
@@ -91,14 +97,18 @@ def choose(what: str, given: str, known: tuple[str, ...]) -> None:
         )
 
 
-def lower(program: Program, loss: str, batch: tuple[str, ...]) -> Program:
+@rare_collections()
+def lower(program: Program, loss: str, batch: tuple[str, ...], stable: bool = True) -> Program:
     """The primal as kernels compute it."""
-    return normalize(stabilize(add_batch(expand(program), batch, loss)))
+    batched = add_batch(expand(program), batch, loss)
+    return normalize(stabilized(batched) if stable else batched)
 
 
-def adjoint(primal: Program, loss: str, wrt: tuple[str, ...]) -> Program:
+@rare_collections()
+def adjoint(primal: Program, loss: str, wrt: tuple[str, ...], stable: bool = True) -> Program:
     """Primal and adjoint statements, one reduction each."""
-    return with_zeros(normalize(stabilize(collect(reverse(primal, loss, wrt), "apart"))), loss, wrt)
+    joint = collect(reverse(primal, loss, wrt), "apart")
+    return with_zeros(normalize(stabilized(joint) if stable else joint), loss, wrt)
 
 
 def with_zeros(joint: Program, loss: str, wrt: tuple[str, ...]) -> Program:
@@ -113,17 +123,19 @@ def with_zeros(joint: Program, loss: str, wrt: tuple[str, ...]) -> Program:
     return joint
 
 
-def optimize(program: Program, outputs: Iterable[str], pinned: Iterable[str] = ()) -> Program:
-    """The same outputs from fewer and larger statements."""
+def optimize(program: Program, outputs: Iterable[str], pinned: Iterable[str] = (), stable: bool = True) -> Program:
+    """The same outputs from fewer and larger statements; `stable` as in `compile`."""
     keep = frozenset(outputs)
     program = inline(merge(prune(program, keep)), keep, frozenset(pinned))
-    return prune(reuse(shares(program)), keep)
+    return prune(reuse(shares(program) if stable else program), keep)
 
 
-def gradient_part(primal: Program, loss: str, wrt: tuple[str, ...], checkpoint: bool | int = False) -> Part:
-    joint = adjoint(primal, loss, wrt)
+def gradient_part(
+    primal: Program, loss: str, wrt: tuple[str, ...], checkpoint: bool | int = False, stable: bool = True
+) -> Part:
+    joint = adjoint(primal, loss, wrt, stable)
     bars = adjoint_names(joint, loss)
-    part = back_part(joint, loss, {name: bars[name] for name in wrt}, f"{loss} and its gradients by {', '.join(wrt)}.")
+    part = back_part(joint, loss, {name: bars[name] for name in wrt}, f"{loss} and its gradients by {', '.join(wrt)}.", stable)
     if checkpoint is False:
         return part
     return replace(part, schedule=checkpointed(part.schedule, None if checkpoint is True else checkpoint))
@@ -147,20 +159,28 @@ def explained(kernel: Kernel) -> Schedule:
     return blocked(planned) if kernel.backend == "numba" else planned
 
 
-def back_part(joint: Program, value: str, results: Mapping[str, str], doc: str) -> Part:
+def rules_of(kernel: Kernel) -> tuple[Fired, ...]:
+    """What was done to the formulas, then to their derivatives, each once."""
+    fired: list[Fired] = []
+    primal = normalize(stabilized(add_batch(expand(kernel.program), kernel.batch, kernel.loss), fired))
+    stabilized(collect(reverse(primal, kernel.loss, kernel.wrt), "apart"), fired)
+    return tuple(dict.fromkeys(fired))
+
+
+def back_part(joint: Program, value: str, results: Mapping[str, str], doc: str, stable: bool = True) -> Part:
     """The entry point that computes a value and derivatives, from all given quantities that they need or are by."""
     outputs = [value, *results.values()]
     needed = ancestors(joint, outputs) | set(results)
     arguments = [name for name in joint.free if name in needed]
-    return Part("value_and_grad", schedule(optimize(joint, outputs), arguments, outputs), {value: value, **results}, doc)
+    return Part("value_and_grad", schedule(optimize(joint, outputs, stable=stable), arguments, outputs), {value: value, **results}, doc)
 
 
-def front_part(program: Program, primal: Program) -> Part:
+def front_part(program: Program, primal: Program, stable: bool = True) -> Part:
     """The entry point that computes all that the model defines."""
     defined = list(program.defined)
     needed = ancestors(primal, defined)
     given = [name for name in program.free if name in needed]
-    planned = schedule(optimize(primal, defined), given, defined)
+    planned = schedule(optimize(primal, defined, stable=stable), given, defined)
     return Part("forward", planned, {n: n for n in defined}, "Every quantity that the model defines.")
 
 
@@ -170,7 +190,7 @@ def operator_kernel(
     """The kernel of a Jacobian, a product with one, or a Hessian: a program that is differentiated already."""
     choose("dtype", str(dtype), DTYPES)
     choose("backend", backend, BACKENDS)
-    joint = normalize(stabilize(joint))
+    joint = normalize(stabilized(joint))
     given = replace(program, tensors={**program.tensors, **{n: joint.tensors[n] for n in joint.free}})
     doc = f"{of} and {', '.join(results.values())}."
     parts = (back_part(joint, of, results, doc), front_part(program, primal))

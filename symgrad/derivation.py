@@ -19,6 +19,7 @@ import numpy as np
 import sympy as sp
 from sympy import Expr
 
+from symgrad.core.collector import rare_collections
 from symgrad.core.drawing import Drawing
 from symgrad.core.errors import SymgradError, did_you_mean
 from symgrad.core.evaluate import evaluate
@@ -110,10 +111,12 @@ class Derivation(Printed):
         return self._collected("one")
 
     @cached_property
+    @rare_collections()
     def raw(self) -> Program:
         """The model and the terms of the chain rule as `+=`, as reverse mode finds them."""
         return reverse(self.steps, self.loss, self.wrt)
 
+    @rare_collections()
     def _collected(self, form: Form) -> Program:
         joint = collect(self.raw, form)
         return joint.with_statements(s.with_value(_readable(s.value, s, joint)) for s in joint.statements)
@@ -174,6 +177,7 @@ class Derivation(Printed):
         partials = adjoint_names(self.whole, self.loss)
         return row.write(with_numbers(drawn, self.program, computed(self.whole, given), partials, known))
 
+    @rare_collections()
     def page(self, style: str = "slides", explain: bool = False) -> Page:
         """The equations in rows. Raises SG207 for an unknown style.
 
@@ -299,6 +303,7 @@ def _numbers(program: Program, name: str, value: Any) -> np.ndarray[Any, Any]:
     return array
 
 
+@rare_collections()
 def derive(program: Program, loss: str | None = None, wrt: Iterable[str] | None = None) -> Derivation:
     """The backward pass of a program.
 

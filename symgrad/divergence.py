@@ -73,7 +73,7 @@ def _equation(kernel: Kernel, given: Mapping[str, Any]) -> Found | None:
     program, needed = kernel.program, ancestors(kernel.primal, [kernel.loss])
     names = [name for name in program.defined if name in needed and name in kernel.primal.definitions]
     arguments = [name for name in program.free if name in needed]
-    planned = schedule(optimize(kernel.primal, names), arguments, names)
+    planned = schedule(optimize(kernel.primal, names, stable=kernel.stabilize), arguments, names)
     values = _run(kernel, Part("forward", planned, {n: n for n in names}, "What the loss needs."), given)
     wrong = [name for name in names if not finite([values[name]])]
     first = [n for n in wrong if not any(r in wrong and r != n for s in program.definitions[n] for r in s.read_names)]

@@ -24,6 +24,7 @@ from symgrad.bind import Bound, in_place
 from symgrad.core.errors import SymgradError, did_you_mean
 from symgrad.core.program import Program
 from symgrad.core.source import written_name
+from symgrad.transform.stabilize import Fired
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,10 +42,24 @@ class Kernel:
     checkpoint: bool | int = False
     parts: tuple[Part, ...] = field(default=(), repr=False)  # what `source` was made from, before rows are cut into blocks
     threads: int | None = None  # None: what the environment says at each call
+    stabilize: bool = True
 
     @cached_property
     def module(self) -> ModuleType:
         return load(self.source)
+
+    @cached_property
+    def rules(self) -> tuple[Fired, ...]:
+        """Which rules keep the formulas and their derivatives right in floating point, and at which quantities.
+
+        >>> import symgrad as sg
+        >>> for fired in sg.compile(sg.parse("J = log(1 + exp(x))"), backend="numpy").rules:
+        ...     print(fired)
+        J: log of products, powers and sums of e^g → sums, multiples and logsumexp of g (e^g may overflow or round to 0)
+        """
+        from symgrad.compiler import rules_of
+
+        return rules_of(self) if self.stabilize else ()
 
     @cached_property
     def _value_and_grad(self) -> Any:

@@ -90,14 +90,14 @@ def prepare(kernel: Kernel, params: tuple[str, ...], rule: Rule, single: bool) -
 def plan(kernel: Kernel, params: tuple[str, ...], rule: Rule, single: bool) -> Training:
     """The step program scheduled, and how its arguments come from the data."""
     single = single or not kernel.batch
-    primal = lower(kernel.program, kernel.loss, ()) if single else kernel.primal
+    primal = lower(kernel.program, kernel.loss, (), kernel.stabilize) if single else kernel.primal
     made = step_program(primal, kernel, params, rule)
     state, rates, counters = tuple(made.owners), tuple(made.rates[name] for name in rule.rates), made.counters
     data = [name for name in kernel.program.free if name not in params and name in ancestors(primal, [kernel.loss])]
     outputs = [kernel.loss, *made.aliases]
-    step = optimize(made.program, outputs, pinned=(*params, *state))
+    step = optimize(made.program, outputs, pinned=(*params, *state), stable=kernel.stabilize)
     planned = schedule(step, [*data, *params, *state, *rates, *counters.values()], outputs, made.aliases)
-    checks = schedule(optimize(kernel.primal, [kernel.loss]), [*data, *params], [kernel.loss])
+    checks = schedule(optimize(kernel.primal, [kernel.loss], stable=kernel.stabilize), [*data, *params], [kernel.loss])
     batched = tuple(name for name in kernel.batch if name in data)
     size = str(checks.program.tensors[batched[0]].axes[0].extent) if batched else None
     return Training(

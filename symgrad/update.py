@@ -59,7 +59,7 @@ class Step:
 
 def step_program(primal: Program, kernel: Kernel, params: tuple[str, ...], rule: Rule) -> Step:
     """Primal, adjoint and update statements in one program."""
-    joint = adjoint(primal, kernel.loss, params)
+    joint = adjoint(primal, kernel.loss, params, kernel.stabilize)
     bars = adjoint_names(joint, kernel.loss)
     step = Step(joint)
     step.counters = {name: step.new(name, role="input") for name in _counters(rule)}

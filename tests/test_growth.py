@@ -16,6 +16,7 @@ import sympy as sp
 
 import symgrad as sg
 from symgrad.compiler import adjoint, lower
+from symgrad.frontend.syntax import Parser, parse_expression
 
 MOST = 1.01
 
@@ -135,3 +136,19 @@ def test_a_quadratic_pass_is_seen() -> None:
         return lambda: [[sg.core.expr.name_of(symbol) for _ in range(size)] for symbol in [sp.Symbol("x")] * size]
 
     assert growth(work, 16) > MOST
+
+
+@pytest.mark.parametrize("op", ["+", "*"])
+def test_a_long_sum_is_not_copied_for_each_term(op: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+    plain = Parser.infix
+
+    def noted(self: Parser, *args: Any) -> Any:
+        tree: Any = plain(self, *args)
+        made.append(len(tree.terms if op == "+" else tree.factors))
+        return tree
+
+    monkeypatch.setattr(Parser, "infix", noted)
+    tree: Any = parse_expression(op.join(f"a_{k}" for k in range(60)))
+    assert made == [2] * 59
+    assert len(tree.terms if op == "+" else tree.factors) == 60

@@ -65,8 +65,7 @@ class _ClaimParser(Parser):
             return super().infix(left, binds, grown)
         self.next()
         right = self.expression(binds)
-        factors = left.factors if grown and isinstance(left, Prod) else (("*", left),)
-        return Prod((*factors, ("o", right)), span_of(left).to(span_of(right)))
+        return Prod((("*", left), ("o", right)), span_of(left).to(span_of(right)))
 
     def prefix(self, least: int) -> Tree:
         """Iverson's bracket too, [u > 0]: 1 where it holds, else 0."""

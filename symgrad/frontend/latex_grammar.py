@@ -97,8 +97,7 @@ class Grammar(Parser):
         beside = not (self.token.kind == "op" and self.token.text in ("+", "-", "*", "/"))
         if beside:
             right = self.expression(binds)
-            factors = left.factors if grown and isinstance(left, Prod) else (("*", left),)
-            return Prod((*factors, ("*", right)), join(left, right))
+            return Prod((("*", left), ("*", right)), join(left, right))
         entrywise = self.known.model and self.token.span.text in (r"\odot", "⊙")
         tree = super().infix(left, binds, grown)
         if entrywise and isinstance(tree, Prod):

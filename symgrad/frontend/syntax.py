@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from symgrad.core.errors import Source, Span, SymgradError
 from symgrad.core.greek import GREEK
@@ -26,7 +26,7 @@ LIMITS = {
 }  # fmt: skip
 
 TOKEN = re.compile(
-    r"(?P<blank>[ \t\r]+|\#[^\n]*)|(?P<newline>\n)"
+    r"(?P<blank>[ \t\r]+|\#[^\n]*)|(?P<newline>\n[ \t\r\n]*)"
     r"|(?P<number>\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?)"
     r"|(?P<name>\|[A-Za-z]\w*\||[A-Za-z_α-ωΑ-Ω][A-Za-z0-9_α-ωΑ-Ω]*'*(?:\^\*(?!\*)|\^\*(?=\*\s*\w))?)"
     r"|(?P<op>\.\.|\*\*|\+=|:=|==|!=|<=|>=|[-+*/^()\[\],;=<>≤≥≠·×⊙−∑∏])"
@@ -167,11 +167,13 @@ class Parser:
         if self.token.span.start - self.begin > LIMITS["line"]:
             message = f"this equation has more than {LIMITS['line']:,} characters"
             raise SymgradError("SG501", message, self.token.span, "name parts of it")
-        left, grown = self.prefix(least), False
+        left, kind, run, grown = self.prefix(least), 0, 0, False
         while (binds := self.binding(left)) > least:
-            left, grown = self.infix(left, binds, grown), True
+            if binds != kind:
+                left, kind, run = flat(left, run), binds, 0
+            left, run, grown = self.infix(left, binds, grown), run + 1, True
         self.depth -= 1
-        return left
+        return flat(left, run)
 
     def prefix(self, least: int) -> Tree:
         token = self.token
@@ -209,7 +211,7 @@ class Parser:
         return isinstance(last, Num) and follows
 
     def infix(self, left: Tree, binds: int, grown: bool) -> Tree:
-        """`left op right`; a run of one kind of operator is one node, `grown` if this loop made `left`."""
+        """`left op right`, which `flat` makes one node with the rest of its run; `grown` if this loop made `left`."""
         op = self.next() if self.token.text in INFIX else Token("op", "*", self.token.span)
         if op.text == "*" and isinstance(left, Name):
             self.refuse_loose_star(left, op)
@@ -218,13 +220,12 @@ class Parser:
         if op.text == "^":
             return Pow(left, right, span)
         if op.text in "+-":
-            terms = left.terms if grown and isinstance(left, Sum) else ((1, left),)
+            terms: tuple[tuple[int, Tree], ...] = ((1, left),)
             if not grown and isinstance(left, Sum) and len(left.terms) == 1 and span_of(left).text[:1] == "-":
                 terms = left.terms
             return Sum((*terms, (1 if op.text == "+" else -1, right)), span)
         if op.text in "*/":
-            factors = left.factors if grown and isinstance(left, Prod) else (("*", left),)
-            return Prod((*factors, (op.text, right)), span)
+            return Prod((("*", left), (op.text, right)), span)
         if isinstance(left, Compare) and grown:
             raise SymgradError("SG107", "comparisons cannot be chained", op.span, "write where(a < b, where(b < c, …, …), …)")
         return Compare("=" if op.text == "==" else op.text, left, right, span)
@@ -345,6 +346,19 @@ def span_of(tree: Tree) -> Span:
     span = getattr(tree, "span", None)
     assert isinstance(span, Span)
     return span
+
+
+def flat(tree: Tree, run: int) -> Tree:
+    """One sum or product for the `run` of operators that ends with `tree`: a copy at each term would be quadratic."""
+    late: list[Any] = []
+    node: Any = tree
+    for _ in range(run - 1 if isinstance(tree, Sum | Prod) else 0):
+        (_, node), last = node.terms if isinstance(node, Sum) else node.factors
+        late.append(last)
+    if not late:
+        return tree
+    parts = (*(node.terms if isinstance(node, Sum) else node.factors), *reversed(late))
+    return Sum(parts, span_of(tree)) if isinstance(tree, Sum) else Prod(parts, span_of(tree))
 
 
 def join(left: Tree, right: Tree) -> Span:

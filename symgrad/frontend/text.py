@@ -10,6 +10,7 @@ Line kinds: `index`, `input`, `param`, `const`, `assume`, `minimize`, `maximize`
 
 from __future__ import annotations
 
+from symgrad.core.collector import rare_collections
 from symgrad.core.draft import Declaration
 from symgrad.core.errors import Source, SymgradError
 from symgrad.core.program import Program
@@ -21,6 +22,7 @@ from symgrad.frontend.syntax import LIMITS, Parser, Token, describe, span_of, st
 DECLARATIONS = ("index", "input", "param", "const", "assume", "minimize", "maximize")
 
 
+@rare_collections()
 def parse(text: str, name: str = "<text>") -> Program:
     """Read a model in the text language.
 
