@@ -1,4 +1,5 @@
 """Module text → module: a real file named by the hash of its content, compiled once and cached beside it.
+The functions that any model may have are taken out first (shared.py).
 
 The folder is `SYMGRAD_CACHE`, else `symgrad` in the user's cache folder. Where it cannot be written a
 temporary one serves this process, with one warning. Files are written whole or not at all.
@@ -7,7 +8,6 @@ temporary one serves this process, with one warning. Files are written whole or 
 from __future__ import annotations
 
 import atexit
-import hashlib
 import importlib.util
 import os
 import secrets
@@ -19,6 +19,7 @@ from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 
+from symgrad.backends.shared import apart, module_name
 from symgrad.core.errors import SymgradError
 
 
@@ -50,9 +51,17 @@ def _temporary(wanted: str) -> Path:
 
 
 def load(text: str) -> ModuleType:
-    """The module of a text that symgrad emitted. One process holds each text once."""
-    digest = hashlib.sha256(text.encode()).hexdigest()[:24]
-    name = f"symgrad_{digest}"
+    """The module of a text that symgrad emitted; what other models have too lies in files of its own."""
+    module = None
+    for part in apart(text).values():
+        module = _load(part)
+    assert module is not None
+    return module
+
+
+def _load(text: str) -> ModuleType:
+    """The module of a file. One process holds each text once."""
+    name = module_name(text)
     if name in sys.modules:
         return sys.modules[name]
     path = cache_folder() / f"{name}.py"
