@@ -58,8 +58,8 @@ def compile(
     segments, or how many (`symgrad.schedule.checkpoint`). `forward` returns whole arrays still.
     threads: how many share a call with many examples, with the same result to the last bit; by default what SYMGRAD_THREADS says,
     else one.
-    stabilize: rewrite what loses its digits or overflows, such as log(sum(exp(…))) (`symgrad.transform.stabilize.RULES`; `kernel.rules`
-    says what was done); False computes the formulas as they are written.
+    stabilize: rewrite what overflows or loses its digits, such as log(sum(exp(…))), by `symgrad.transform.stabilize.RULES`
+    (`kernel.rules` says what was done); False computes the formulas as they are written.
 
     Raises SG203 (unknown name), SG207 (unknown dtype or backend, threads below 1), SG208 (batch), SG311 (an extent that no
     array gives), SG402, SG403, SG406 (loss), SG408 (no recurrence that checkpoints fit), SG608 (`checkpoint` is no number).
@@ -130,9 +130,7 @@ def optimize(program: Program, outputs: Iterable[str], pinned: Iterable[str] = (
     return prune(reuse(shares(program) if stable else program), keep)
 
 
-def gradient_part(
-    primal: Program, loss: str, wrt: tuple[str, ...], checkpoint: bool | int = False, stable: bool = True
-) -> Part:
+def gradient_part(primal: Program, loss: str, wrt: tuple[str, ...], checkpoint: bool | int = False, stable: bool = True) -> Part:
     joint = adjoint(primal, loss, wrt, stable)
     bars = adjoint_names(joint, loss)
     part = back_part(joint, loss, {name: bars[name] for name in wrt}, f"{loss} and its gradients by {', '.join(wrt)}.", stable)
@@ -172,7 +170,9 @@ def back_part(joint: Program, value: str, results: Mapping[str, str], doc: str, 
     outputs = [value, *results.values()]
     needed = ancestors(joint, outputs) | set(results)
     arguments = [name for name in joint.free if name in needed]
-    return Part("value_and_grad", schedule(optimize(joint, outputs, stable=stable), arguments, outputs), {value: value, **results}, doc)
+    return Part(
+        "value_and_grad", schedule(optimize(joint, outputs, stable=stable), arguments, outputs), {value: value, **results}, doc
+    )
 
 
 def front_part(program: Program, primal: Program, stable: bool = True) -> Part:

@@ -285,7 +285,8 @@ class Nest:
             yield from self.extreme(total, inner, text, before, ">" if self.op == "max" else "<")
         elif self.op == "logsumexp":
             yield from self.extreme("_highest", inner, text, before, ">")
-            yield from self.finite_top()
+            yield self.finite_top()
+            yield from (f"{name} = {number(sp.S.Zero)}" for name in ("_rest", "_tops"))
             yield from self.nest(inner, [*before, f"_here = {text}", *self.besides_the_top()], len(before))
             yield from self.log_of_sum(total)
         else:
@@ -308,19 +309,21 @@ class Nest:
         kept, inner = (tuple(index for index in loops if (index in statement.reduced) == reduced) for reduced in (False, True))
         value, before = self.hoist(self.value, inner)
         text, share, total = self.code(value), self.names.read(shares.target), self.names.read(self.target)
-        lines = [*self.extreme("_highest", inner, text, before, ">"), *self.finite_top()]
-        each = [*before, f"_here = {text}", *self.besides_the_top(), f"{share} = _share"]
-        lines += [*self.nest(inner, each, len(before)), *self.log_of_sum("_total"), f"{total} = _total"]
-        one = self.code.number(sp.S.One)
-        scaled = [f"_scale = {one}/({one} + _rest)", *self.nest(inner, [f"{share} *= _scale"])]
+        lines = [*self.extreme("_highest", inner, text, before, ">"), self.finite_top(), f"_sum = {self.code.number(sp.S.Zero)}"]
+        each = [*before, f"_share = {exp}({text} - _highest)", f"{share} = _share", "_sum += _share"]
+        lines += [
+            *self.nest(inner, each, len(before)),
+            f"_total = _highest + {self.code.call('np.log')}(_sum)",
+            f"{total} = _total",
+        ]
+        scaled = [f"_scale = {self.code.number(sp.S.One)}/_sum", *self.nest(inner, [f"{share} *= _scale"])]
         again = self.nest(inner, [*before, f"{share} = {exp}({text} - _total)"], len(before))
-        lines += ["if np.isfinite(_rest):", *indent(scaled), "else:", *indent(again)]
+        lines += ["if np.isfinite(_sum):", *indent(scaled), "else:", *indent(again)]
         return self.nest(kept, lines)
 
-    def finite_top(self) -> list[str]:
+    def finite_top(self) -> str:
         """Of nothing at all the highest is -inf, and inf - inf would be nan."""
-        zero = self.code.number(sp.S.Zero)
-        return [f"_highest = _highest if np.isfinite(_highest) else {zero}", f"_rest = {zero}", f"_tops = {zero}"]
+        return f"_highest = _highest if np.isfinite(_highest) else {self.code.number(sp.S.Zero)}"
 
     def besides_the_top(self) -> list[str]:
         """The exponential of what is `_here`, added to the sum of those below the highest; those as high are counted."""

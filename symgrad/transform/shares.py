@@ -76,7 +76,8 @@ class _Pass:
             rest = [self.walk(other, alone) for other in node.args if other is not term]
             for factor, top in _apart(term):
                 found = self.share(top)
-                if found is not None:
+                # of attention's P (v - sum P v) each term has the share: it is a difference of the v
+                if found is not None and not any(other.has(top) for other in rest):
                     return share_less(self.walk(factor, alone), -plus(*rest), *found)
         return self.logarithm(node, alone)
 
