@@ -25,7 +25,7 @@ from typing import Any
 import sympy as sp
 from sympy import Function
 
-from symgrad.core.expr import access, indices_of, is_access, is_reduction, name_of, plus, rebuild, substitute, times
+from symgrad.core.expr import access, indices_of, is_access, is_reduction, name_of, nodes, plus, rebuild, substitute, times
 from symgrad.core.program import Origin, Program, Statement, Tensor
 from symgrad.transform.exponentials import Definitions
 
@@ -73,23 +73,24 @@ class _Pass:
     def sum(self, node: Any, alone: bool) -> Any:
         """A sum with a share in it, or with the logarithm of one; None for others."""
         for term in node.args:
-            rest = [self.walk(other, alone) for other in node.args if other is not term]
+            rest = [other for other in node.args if other is not term]
             for factor, top in _apart(term):
                 found = self.share(top)
-                # of attention's P (v - sum P v) each term has the share: it is a difference of the v
-                if found is not None and not any(other.has(top) for other in rest):
-                    return share_less(self.walk(factor, alone), -plus(*rest), *found)
+                # of attention's P (v - sum P v) each term has a share: it is a difference of the v
+                if found is not None and not any(self.share(part) for other in rest for part in nodes(other)):
+                    less = plus(*(self.walk(other, alone) for other in rest))
+                    return share_less(self.walk(factor, alone), -less, *self.named(*found))
         return self.logarithm(node, alone)
 
     def share(self, exp: Any) -> Any:
-        """(a, top, excess) of e^(a - L), written out or by name."""
-        if is_access(exp):
-            statement = self.definitions.get(name_of(exp))
-            if statement is None or statement.reduced or not isinstance(statement.value, sp.exp):
-                return None
-            exp = substitute(statement.value, dict(zip(indices_of(statement.target), indices_of(exp), strict=True)))
-        exponent = exp.args[0]
-        return self.difference(exponent.args) if exponent.is_Add and len(exponent.args) == 2 else None
+        """The difference that is the exponent of e^(a - L), written out or by name."""
+        if is_access(exp) and name_of(exp) in self.definitions:
+            statement = self.definitions[name_of(exp)]
+            if not statement.reduced:
+                exp = substitute(statement.value, dict(zip(indices_of(statement.target), indices_of(exp), strict=True)))
+        if not isinstance(exp, sp.exp) or not exp.args[0].is_Add or len(exp.args[0].args) != 2:
+            return None
+        return self.difference(exp.args[0].args)
 
     def logarithm(self, node: Any, alone: bool) -> Any:
         """a - L and more terms, or L - a."""
@@ -98,18 +99,18 @@ class _Pass:
                 found = self.difference((sign * one, sign * other))
                 if found is not None:
                     rest = [self.walk(term, alone) for term in node.args if term is not one and term is not other]
-                    return plus(times(sp.Integer(sign), log_share(*found)), *rest)
+                    return plus(times(sp.Integer(sign), log_share(*self.named(*found))), *rest)
         return None
 
     def difference(self, terms: tuple[Any, ...]) -> Any:
-        """(a, top, excess) of a - L, where a is one of the terms of L."""
+        """(a, L) of a - L, where a is one of the terms of L."""
         for a, minus in (terms, terms[::-1]):
             total = -minus
             if is_access(total) and name_of(total) in self.sums and is_access(a):
                 statement = self.sums[name_of(total)]
                 kept = dict(zip(indices_of(statement.target), indices_of(total), strict=True))
                 if self.belongs(a, substitute(statement.value, kept), statement):
-                    return (a, *(access(name, *indices_of(total)) for name in self.named(statement)))
+                    return a, total
         return None
 
     def belongs(self, a: Any, body: Any, statement: Statement) -> bool:
@@ -120,12 +121,13 @@ class _Pass:
         pairs = zip(indices_of(a), indices_of(body), strict=True)
         return all(ours == theirs or theirs in summed for ours, theirs in pairs)
 
-    def named(self, statement: Statement) -> tuple[str, str]:
-        name = statement.name
+    def named(self, a: Any, total: Any) -> tuple[Any, ...]:
+        """(a, top, excess) of a - L; both get equations."""
+        name, statement = name_of(total), self.sums[name_of(total)]
         if name not in self.names:
             self.names[name] = (self.program.unused_name(f"{name}_top"), self.program.unused_name(f"{name}_excess"))
             self.added[name] = list(self.parts(statement, *self.names[name]))
-        return self.names[name]
+        return a, *(access(each, *indices_of(total)) for each in self.names[name])
 
     def parts(self, statement: Statement, top: str, excess: str) -> Iterator[Statement]:
         indices, origin = indices_of(statement.target), Origin(statement.origin.span, invented=True)
