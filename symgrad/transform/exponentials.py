@@ -57,8 +57,11 @@ def meaning(expr: Any, definitions: Definitions) -> Any:
     return value_of(expr, definitions) if is_access(expr) else expr
 
 
-def logarithm(expr: Any, definitions: Definitions) -> Any:
-    """log of the expression; None where a part of it is no exponential or its sign is not known."""
+def logarithm(expr: Any, definitions: Definitions, squares: bool = True) -> Any:
+    """log of the expression; None where a part of it is no exponential or its sign is not known.
+
+    `squares`: the log of a square may be a part, which among terms it may not: log(1 + x^2) is not 2 log x and more.
+    """
     expr = meaning(expr, definitions)
     if expr is None:
         return None
@@ -69,18 +72,24 @@ def logarithm(expr: Any, definitions: Definitions) -> Any:
     if expr.func == logistic:
         return -softplus(-expr.args[0])
     if is_reduction(expr):
-        op, body, limits = split_reduction(expr)
-        inner = logarithm(body, definitions) if op in ("sum", "prod") and not body.is_number else None
-        return None if inner is None else reduction({"sum": "logsumexp", "prod": "sum"}[op], inner, limits)
+        return _of_reduction(*split_reduction(expr), definitions, squares)
     if not (expr.is_Mul or expr.is_Pow or expr.is_Add):
         return None
     if expr.is_Pow:
-        inner = logarithm(expr.base, definitions)
-        return None if inner is None else times(expr.exp, inner)
-    parts = [logarithm(arg, definitions) for arg in expr.args]
+        inner = logarithm(expr.base, definitions, squares)
+        square = squares and expr.exp.is_Integer and expr.exp % 2 == 0
+        return times(expr.exp, inner) if inner is not None else sp.log(expr) if square else None
+    parts = [logarithm(arg, definitions, squares and expr.is_Mul) for arg in expr.args]
     if any(part is None for part in parts):
         return None
     return plus(*parts) if expr.is_Mul else of_sum(parts)
+
+
+def _of_reduction(op: str, body: Any, limits: Any, definitions: Definitions, squares: bool) -> Any:
+    if op not in ("sum", "prod") or body.is_number:
+        return None
+    inner = logarithm(body, definitions, squares and op == "prod")
+    return None if inner is None else reduction({"sum": "logsumexp", "prod": "sum"}[op], inner, limits)
 
 
 def of_sum(parts: list[Any]) -> Any:
@@ -141,7 +150,7 @@ def scaled(total: Any) -> tuple[Any, Any] | None:
         return None
     op, body, limits = split_reduction(total)
     top, weight = apart(body)
-    if op != "sum" or top is None or weight == 1:
+    if op != "sum" or top is None or weight == 1 or top.has(Function("stop")):  # which it is once that is done
         return None
     highest = Function("stop")(reduction("max", top.args[0], limits))
     return highest, reduction("sum", times(weight, sp.exp(top.args[0] - highest)), limits)

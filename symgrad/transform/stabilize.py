@@ -218,7 +218,10 @@ def _scaled_share(node: Any, _: Definitions) -> Any:
 
 
 def _log(node: Any, definitions: Definitions) -> Any:
-    return logarithm(node.args[0], definitions) if isinstance(node, sp.log) and not node.is_number else None
+    if not isinstance(node, sp.log) or node.is_number:
+        return None
+    found = logarithm(node.args[0], definitions)
+    return None if found == node else found
 
 
 def _log_scaled(node: Any, definitions: Definitions) -> Any:
@@ -257,13 +260,19 @@ def _root(node: Any, definitions: Definitions) -> Any:
 
 
 def _sinc(node: Any, _: Definitions) -> Any:
+    """(sin(r b)/b)^m = (r sinc(r b))^m, r a number."""
     if not node.is_Mul:
         return None
     factors = powers(node)
     for base, power in factors.items():
-        if isinstance(base, sp.sin) and power == 1 and factors.get(base.args[0]) == -1:
-            rest = (b**p for b, p in factors.items() if b not in (base, base.args[0]))
-            return times(sinc(base.args[0]), *rest)
+        if not isinstance(base, sp.sin) or not power.is_Integer:
+            continue
+        for below, less in factors.items():
+            ratio = base.args[0] / below
+            if ratio.is_number and less.is_Integer and power > 0 > less:
+                m = min(power, -less)
+                left = {**factors, base: power - m, below: less + m}
+                return times((ratio * sinc(base.args[0])) ** m, *(b**p for b, p in left.items()))
     return None
 
 
@@ -371,7 +380,7 @@ PARTS = (
     Rule("log1p", "log(1 + x)", "log1p(x)", "1 + x rounds where x is small", _log_near_one),
     Rule("variance", "mean of f² - (mean of f)²", "mean of (f - mean of f)²", "the difference cancels", _variance),
     Rule("root", "sqrt of a sum of squares", "its slope at 0 is taken for 0", "the slope is 0/0 where all are 0", _root),
-    Rule("sinc", "sin(u)/u", "sinc(u), 1 at 0", "0/0 at 0", _sinc),
+    Rule("sinc", "sin(u)/u", "sinc(u), 1 at 0", "0/0 at 0, and its slope cancels near it", _sinc),
     Rule("xlogy", "a log b", "xlogy(a, b), 0 where a is 0", "0 log 0 is 0", _xlogy),
 )
 RULES: tuple[Rule, ...] = (*WHOLE, *PARTS)

@@ -10,9 +10,8 @@ for a relative change of the logit: then no formula could do much better from a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import mpmath
@@ -28,6 +27,9 @@ ULPS = 8
 DIGITS = 60
 
 
+Exact = tuple[Any, Any, Any]  # value, slope, and the slope of the slope
+
+
 def _logistic(x: Any) -> Any:
     return 1 / (1 + mpmath.exp(-x))
 
@@ -36,19 +38,51 @@ def _softplus(x: Any) -> Any:
     return mpmath.log1p(mpmath.exp(x))
 
 
-def _cross_entropy(label: float) -> Callable[[Any], Any]:
-    return lambda x: label * _softplus(-x) + (1 - label) * _softplus(x)
+def _both(x: Any) -> tuple[Any, Any]:
+    return _logistic(x), _logistic(-x)
 
 
-def _softmax_entropy(*labels: float) -> Callable[[Any], Any]:
-    """Over the logits x, 0.5 and -1."""
+def _cross_entropy(label: float) -> Callable[[Any], Exact]:
+    def exact(x: Any) -> Exact:
+        s, c = _both(x)
+        return label * _softplus(-x) + (1 - label) * _softplus(x), (1 - label) * s - label * c, s * c
 
-    def value(x: Any) -> Any:
-        logits = (x, mpmath.mpf(0.5), mpmath.mpf(-1))
-        top = mpmath.log(mpmath.fsum(map(mpmath.exp, logits)))
-        return mpmath.fsum(label * (top - logit) for label, logit in zip(labels, logits, strict=True))
+    return exact
 
-    return value
+
+def _softmax_entropy(label: float) -> Callable[[Any], Exact]:
+    """Over the logits x, 0.5 and -1; the labels of these are equal, and all labels add up to 1."""
+
+    def exact(x: Any) -> Exact:
+        rest = mpmath.log(mpmath.exp(0.5) + mpmath.exp(-1))
+        s, c = _both(x - rest)
+        value = _softplus(rest - x) if label == 1 else rest + _softplus(x - rest) - label * x + (1 - label) / 4
+        return value, -c if label == 1 else s - label, s * c
+
+    return exact
+
+
+def _softplus_exact(x: Any) -> Exact:
+    s, c = _both(x)
+    return _softplus(x), s, s * c
+
+
+def _logistic_exact(x: Any) -> Exact:
+    s, c = _both(x)
+    return s, s * c, s * c * (c - s)
+
+
+def _tanh_exact(x: Any) -> Exact:
+    t, slope = mpmath.tanh(x), mpmath.sech(x) ** 2
+    return t, slope, -2 * t * slope
+
+
+def _quadratic(label: int) -> Callable[[Any], Exact]:
+    def exact(x: Any) -> Exact:
+        s, c = _both(-x if label else x)
+        return s**2 / 2, (-1) ** label * s**2 * c, 2 * s**2 * c**2 - s**3 * c
+
+    return exact
 
 
 @dataclass(frozen=True)
@@ -57,7 +91,7 @@ class Formula:
 
     name: str
     text: str
-    exact: Callable[[Any], Any]
+    exact: Callable[[Any], Exact]
     labels: tuple[float, ...] = ()  # of a softmax over x, 0.5 and -1: as arrays it is written with an index
 
 
@@ -77,19 +111,19 @@ FORMULAS = (
     Formula("cross-entropy of logistic, label 1", "p = 1/(1 + exp(-x)); y = -log(p)", _cross_entropy(1)),
     Formula("cross-entropy of logistic, label 0", "p = 1/(1 + exp(-x)); y = -log(1 - p)", _cross_entropy(0)),
     Formula("cross-entropy of logistic, label 1/4", _loss("0.25"), _cross_entropy(0.25)),
-    Formula("cross-entropy of softmax, hard label", _softmax("1", "0", "0"), _softmax_entropy(1, 0, 0), (1, 0, 0)),
+    Formula("cross-entropy of softmax, hard label", _softmax("1", "0", "0"), _softmax_entropy(1), (1, 0, 0)),
     Formula(
         "cross-entropy of softmax, soft label",
         _softmax("0.5", "0.25", "0.25"),
-        _softmax_entropy(0.5, 0.25, 0.25),
+        _softmax_entropy(0.5),
         (0.5, 0.25, 0.25),
     ),
-    Formula("softplus", "y = log(1 + exp(x))", _softplus),
-    Formula("logistic", "y = 1/(1 + exp(-x))", _logistic),
-    Formula("tanh", "y = tanh(x)", mpmath.tanh),
-    Formula("tanh from exps", "y = (exp(x) - exp(-x))/(exp(x) + exp(-x))", mpmath.tanh),
-    Formula("quadratic through logistic, label 1", "p = 1/(1 + exp(-x)); y = (1 - p)^2/2", lambda x: _logistic(-x) ** 2 / 2),
-    Formula("quadratic through logistic, label 0", "p = 1/(1 + exp(-x)); y = p^2/2", lambda x: _logistic(x) ** 2 / 2),
+    Formula("softplus", "y = log(1 + exp(x))", _softplus_exact),
+    Formula("logistic", "y = 1/(1 + exp(-x))", _logistic_exact),
+    Formula("tanh", "y = tanh(x)", _tanh_exact),
+    Formula("tanh from exps", "y = (exp(x) - exp(-x))/(exp(x) + exp(-x))", _tanh_exact),
+    Formula("quadratic through logistic, label 1", "p = 1/(1 + exp(-x)); y = (1 - p)^2/2", _quadratic(1)),
+    Formula("quadratic through logistic, label 0", "p = 1/(1 + exp(-x)); y = p^2/2", _quadratic(0)),
 )
 
 
@@ -113,11 +147,13 @@ class Cell:
         return f"{self.formula}: {self.part} at {self.logit:g} is {self.found:.9g}, not {exact}: {off}"
 
 
-def cells(setting: str, dtype: str, backend: str = "numba") -> list[Cell]:
+def cells(
+    setting: str, dtype: str, backend: str = "numba", stabilize: bool = True, formulas: Sequence[Formula] = FORMULAS
+) -> list[Cell]:
     """All cells of a setting."""
     found: list[Cell] = []
-    for formula in FORMULAS:
-        for logit, value, slope in RUNS[setting](formula, dtype, backend):
+    for formula in formulas:
+        for logit, value, slope in RUNS[setting](formula, {"dtype": dtype, "backend": backend, "stabilize": stabilize}):
             exact, first, second = exactly(formula, logit)
             with mpmath.workdps(DIGITS):
                 found.append(_cell(formula.name, "value", logit, value, exact, first, dtype))
@@ -125,13 +161,9 @@ def cells(setting: str, dtype: str, backend: str = "numba") -> list[Cell]:
     return found
 
 
-@cache
-def exactly(formula: Formula, logit: float) -> tuple[Any, Any, Any]:
-    """Value and two derivatives; with enough digits for 1 - e^(-2 |x|) as long as that is a number other than 0."""
-    with mpmath.workdps(DIGITS + int(min(abs(logit), 1600))):
-        terms = mpmath.taylor(formula.exact, mpmath.mpf(logit), 2)
+def exactly(formula: Formula, logit: float) -> Exact:
     with mpmath.workdps(DIGITS):
-        return +terms[0], +terms[1], 2 * terms[2]
+        return formula.exact(mpmath.mpf(logit))
 
 
 def _cell(name: str, part: str, logit: float, found: float, exact: Any, slope: Any, dtype: str) -> Cell:
@@ -149,12 +181,13 @@ def ulps(found: float, exact: Any, dtype: str) -> float:
 
 
 Rows = Iterator[tuple[float, float, float]]
+Options = dict[str, Any]  # of compile
 
 
-def _scalars(formula: Formula, dtype: str, backend: str) -> Rows:
-    k = sg.compile(sg.parse(formula.text), loss="y", wrt=["x"], dtype=dtype, backend=backend)
+def _scalars(formula: Formula, options: Options) -> Rows:
+    k = sg.compile(sg.parse(formula.text), loss="y", wrt=["x"], **options)
     for logit in LOGITS:
-        value, grads = k(x=np.dtype(dtype).type(logit))
+        value, grads = k(x=np.dtype(options["dtype"]).type(logit))
         yield logit, float(value), float(grads["x"])
 
 
@@ -177,30 +210,31 @@ def _words(text: str) -> Iterator[str]:
     yield word
 
 
-def _softmax_rows(formula: Formula, dtype: str, backend: str) -> Rows:
+def _softmax_rows(formula: Formula, options: Options) -> Rows:
     """The logits of all rows as a matrix, the slope by its first column."""
     text = "q[n,k] = exp(o[n,k])/sum(exp(o[n,l]) for l); y[n] = -sum(t[k]*log(q[n,k]) for k); J = sum(y[n] for n)"
-    k = sg.compile(sg.parse(text), loss="J", wrt=["o"], dtype=dtype, backend=backend)
-    logits = np.array([[logit, 0.5, -1] for logit in LOGITS], dtype)
-    given = {"o": logits, "t": np.array(formula.labels, dtype)}
+    k = sg.compile(sg.parse(text), loss="J", wrt=["o"], **options)
+    logits = np.array([[logit, 0.5, -1] for logit in LOGITS], options["dtype"])
+    given = {"o": logits, "t": np.array(formula.labels, options["dtype"])}
     yield from zip(LOGITS, map(float, k.forward(**given)["y"]), map(float, k(**given)[1]["o"][:, 0]), strict=True)
 
 
-def _arrays(formula: Formula, dtype: str, backend: str) -> Rows:
+def _arrays(formula: Formula, options: Options) -> Rows:
     if formula.labels:
-        yield from _softmax_rows(formula, dtype, backend)
+        yield from _softmax_rows(formula, options)
         return
     text = formula.text
-    k = sg.compile(sg.parse(f"{over_rows(text)}; J = sum(y[n] for n)"), loss="J", wrt=["x"], dtype=dtype, backend=backend)
-    x = np.array(LOGITS, dtype)
+    k = sg.compile(sg.parse(f"{over_rows(text)}; J = sum(y[n] for n)"), loss="J", wrt=["x"], **options)
+    x = np.array(LOGITS, options["dtype"])
     values, slopes = k.forward(x=x)["y"], k(x=x)[1]["x"]
     yield from zip(LOGITS, map(float, values), map(float, slopes), strict=True)
 
 
-def _network(formula: Formula, dtype: str, backend: str) -> Rows:
+def _network(formula: Formula, options: Options) -> Rows:
     """Hidden units of which one is 1 and the others 0; their weights by the logit make it."""
     layers = "h[j] = relu(sum(W[j,i]*u[i] for i)); x = sum(v[j]*h[j] for j)"
-    k = sg.compile(sg.parse(f"{layers}; {formula.text}"), loss="y", wrt=["v", "W"], dtype=dtype, backend=backend)
+    k = sg.compile(sg.parse(f"{layers}; {formula.text}"), loss="y", wrt=["v", "W"], **options)
+    dtype = options["dtype"]
     W, u = np.array([[1, 0], [0, 0], [0, -1]], dtype), np.array([1, 1], dtype)
     for logit in LOGITS:
         value, grads = k(W=W, u=u, v=np.array([logit, 3, 5], dtype))
@@ -220,4 +254,4 @@ def measure(full: bool) -> list[Row]:
     return rows
 
 
-RUNS: dict[str, Callable[[Formula, str, str], Rows]] = {"scalars": _scalars, "arrays": _arrays, "network": _network}
+RUNS: dict[str, Callable[[Formula, Options], Rows]] = {"scalars": _scalars, "arrays": _arrays, "network": _network}
