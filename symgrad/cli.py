@@ -137,7 +137,11 @@ def _compile_options(parser: argparse.ArgumentParser) -> None:
     native = "machine code beside the module, net.kernel.so, so that it starts at once and needs NumPy alone"
     parser.add_argument("--native", action="store_true", help=native)
     parser.add_argument("--force", action="store_true", help="overwrite the file")
-    parser.add_argument("--explain", action="store_true", help="say which sums are products of matrices, and why others are loops")
+    parser.add_argument(
+        "--explain",
+        action="store_true",
+        help="say which rules keep formulas right, which sums are products of matrices, and why others are loops",
+    )
     parser.set_defaults(command=compile_module)
 
 
@@ -324,7 +328,7 @@ def compile_module(options: Any) -> None:
     written = k.save_native(options.output, options.force) if options.native else (k.save(options.output, options.force),)
     print(f"wrote {', '.join(map(str, written))}: {k.loss} and its gradients by {', '.join(k.wrt)}")
     if options.explain:
-        print(explained(k))
+        print("\n".join(map(str, (*k.rules, explained(k)))))
 
 
 def _sizes(given: Sequence[str]) -> dict[str, int]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import mpmath
 import pytest
 
+from symgrad.transform.stabilize import RULES
 from tests.reliability.rules import EXAMPLES, SHORT, differences, fires, of_any_size
 from tests.reliability.stable import DIGITS, FORMATS, FORMULAS, LOGITS, SETTINGS, Formula, cells
 
@@ -47,6 +50,12 @@ def test_without_rules_most_large_logits_are_wrong() -> None:
 def test_rules_are_exact(name: str) -> None:
     assert fires(name)
     assert not list(differences(name, SHORT))
+
+
+def test_the_docs_have_every_rule() -> None:
+    rows = [f"| {rule.name} | {rule.before} | {rule.after} | {rule.why} |" for rule in RULES]
+    table = "\n".join(["| rule | before | after | why |", "|---|---|---|---|", *rows])
+    assert table in (Path(__file__).parent.parent / "docs" / "stability.md").read_text(encoding="utf-8")
 
 
 def test_formulas_at_logits_of_any_size() -> None:

@@ -93,13 +93,13 @@ class _Pass:
         return self.difference(exp.args[0].args)
 
     def logarithm(self, node: Any, alone: bool) -> Any:
-        """a - L and more terms, or L - a."""
+        """c a - c L, c a number, and more terms."""
         for one, other in ((a, b) for a in node.args for b in node.args if a is not b):
-            for sign in (1, -1):
-                found = self.difference((sign * one, sign * other))
-                if found is not None:
-                    rest = [self.walk(term, alone) for term in node.args if term is not one and term is not other]
-                    return plus(times(sp.Integer(sign), log_share(*self.named(*found))), *rest)
+            (factor, a), (minus, total) = one.as_coeff_Mul(), other.as_coeff_Mul()
+            found = self.difference((a, -total)) if factor == -minus else None
+            if found is not None and found[0] == a:
+                rest = [self.walk(term, alone) for term in node.args if term is not one and term is not other]
+                return plus(times(factor, log_share(*self.named(*found))), *rest)
         return None
 
     def difference(self, terms: tuple[Any, ...]) -> Any:
