@@ -113,26 +113,27 @@ def is_sum(expr: Any, definitions: Definitions) -> bool:
 
 
 def share(product: Any, definitions: Definitions) -> Any:
-    """a e^f/sum e^g without e^f and e^g: by logistic, where the terms are written out; None for other products."""
+    """a e^f/(sum e^g)^n without e^f and e^g: by logistic, where the terms are written out; None for other products."""
     factors = powers(product)
-    total = next((base for base, power in factors.items() if power == -1 and is_sum(base, definitions)), None)
+    total = next((b for b, n in factors.items() if n.is_Integer and n < 0 and is_sum(b, definitions)), None)
     if total is None:
         return None
-    above = {base: logarithm(base, definitions) for base in factors if base != total and not base.is_number}
-    used = {base: log for base, log in above.items() if log is not None and not is_sum(base, definitions)}
-    rest = times(*(base**power for base, power in factors.items() if base != total and base not in used))
-    exponent = plus(*(times(factors[base], log) for base, log in used.items()))
-    return times(rest, _of_all(exponent, meaning(total, definitions), definitions))
+    exponents = {base: meaning(base, definitions) for base in factors}
+    above = {base: found.args[0] for base, found in exponents.items() if isinstance(found, sp.exp)}
+    rest = times(*(base**power for base, power in factors.items() if base != total and base not in above))
+    exponent = plus(*(times(factors[base], found) for base, found in above.items()))
+    return times(rest, _of_all(exponent, total, factors[total], definitions))
 
 
-def _of_all(exponent: Any, total: Any, definitions: Definitions) -> Any:
-    if total.is_Add:
-        parts = [logarithm(arg, definitions) for arg in total.args]
+def _of_all(exponent: Any, total: Any, power: Any, definitions: Definitions) -> Any:
+    found = meaning(total, definitions)
+    if found.is_Add and power == -1:
+        parts = [logarithm(arg, definitions) for arg in found.args]
         for place, part in enumerate(parts):
             others = [other for at, other in enumerate(parts) if at != place]
             if sp.expand(part - exponent) == 0:
                 return logistic(exponent - of_sum(others))
-    return sp.exp(exponent - logarithm(total, definitions))
+    return sp.exp(exponent + times(power, logarithm(total, definitions)))
 
 
 def apart(product: Any) -> tuple[Any, Any]:

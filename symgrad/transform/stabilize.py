@@ -200,7 +200,7 @@ def _tanh(node: Any, _: Definitions) -> Any:
 
 
 def _share(node: Any, definitions: Definitions) -> Any:
-    return share(node, definitions) if node.is_Mul or (node.is_Pow and node.exp == -1) else None
+    return share(node, definitions) if node.is_Mul or (node.is_Pow and node.exp.is_negative) else None
 
 
 def _scaled_share(node: Any, _: Definitions) -> Any:
