@@ -280,7 +280,7 @@ def _xlogy(node: Any, _: Definitions) -> Any:
     """a log b, a not a number."""
     if not node.is_Mul:
         return None
-    logs = [arg for arg in node.args if isinstance(arg, sp.log)]
+    logs = [arg for arg in node.args if isinstance(arg, sp.log) and not arg.is_number]
     rest = [arg for arg in node.args if arg not in logs and not arg.is_number]
     if len(logs) != 1 or not rest or not all(arg.is_Pow or is_access(arg) for arg in rest):
         return None

@@ -53,7 +53,7 @@ EXAMPLES: dict[str, Example] = {
     "variance": Example("m = mean(a[i] for i); J = mean(a[i]^2 for i) - m^2"),
     "root": Example("J = sqrt(sum(a[i]^2 for i)) + sqrt(x^2 + y^2)"),
     "sinc": Example("J = sin(x)/x + sin(2*y)^2/y"),
-    "xlogy": Example("J = x*log(y)", 0.1, 3),
+    "xlogy": Example("J = x*log(y) + 2^x*3^y", 0.1, 3),
 }
 
 
