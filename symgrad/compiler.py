@@ -54,7 +54,7 @@ def compile(
     threads: how many share a call with many examples, with the same result to the last bit; by default what SYMGRAD_THREADS says,
     else one.
 
-    Raises SG203 (unknown name), SG207 (unknown dtype or backend, threads below 1), SG208 (batch), SG311 (an extent that no
+    Raises SG203 (unknown name), SG207 (unknown dtype or backend, threads below 1), SG210 (batch), SG311 (an extent that no
     array gives), SG402, SG403, SG406 (loss), SG408 (no recurrence that checkpoints fit), SG608 (`checkpoint` is no number).
     """
     choose("dtype", str(dtype), DTYPES)
