@@ -27,10 +27,10 @@ _ndarray, _empty = np.ndarray, np.empty
 
 
 class DataError(ValueError):
-    """Arrays that do not fit the model: `code`, `hint`."""
+    """Arrays that do not fit the model: `code`, `message`, `hint`."""
 
     def __init__(self, code, message, hint=None):
-        super().__init__(message + (f"\\nhint: {hint}" if hint else ""))
+        super().__init__(f"{code}: {message}" + (f"\\nhint: {hint}" if hint else ""))
         self.code, self.message, self.hint = code, message, hint
 
 

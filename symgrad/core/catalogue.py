@@ -52,7 +52,9 @@ _SYNTAX = {
     "SG106": Meaning("A bracket or brace does not pair.", "close what is open, in the order in which it was opened"),
     "SG107": Meaning("Two comparisons stand in a row.", "nest them: where(a < b, where(b < c, …, …), …)"),
     "SG108": Meaning("A number and a name follow a division without a sign.", "put brackets around what is divided by"),
-    "SG109": Meaning("y* may be a name with a star or the begin of a product.", "write y^* for the name, y*(…) for the product"),
+    "SG109": Meaning(
+        "A name with a star may be just that, or the begin of a product.", "write y^* for the name, y*(…) for the product"
+    ),
     "SG110": Meaning("A word of program code stands in the equations.", "write equations; no code is ever run"),
     "SG111": Meaning("A character of program code or markup stands in the equations.", "write equations; no code is ever run"),
     "SG112": Meaning("Two numbers follow each other.", "write one number, or an operator between them"),

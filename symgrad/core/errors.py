@@ -72,8 +72,10 @@ class Span(NamedTuple):
         return Span(self.source, self.start, other.end)
 
     def show(self) -> str:
-        """The source line and a caret line below it; long lines are cut around the place."""
+        """The source line and a caret line below it, nothing for an empty one; long lines are cut around the place."""
         line = self.source_line.replace("\t", " ")
+        if not line.strip():
+            return ""
         at, width = self.column - 1, self.end_column - self.column
         cut = max(0, at - 60)
         line = line[cut : cut + 120]
@@ -119,8 +121,8 @@ class SymgradError(ValueError):
     def __str__(self) -> str:
         place = f" {self.filename}:{self.line}:{self.column}" if self.span else ""
         lines = [f"{self.code}{place}: {self.message}"]
-        if self.span:
-            lines.append(self.span.show())
+        if self.span and (shown := self.span.show()):
+            lines.append(shown)
         if self.hint:
             lines.append(f"hint: {self.hint}")
         return "\n".join(lines)
@@ -132,5 +134,14 @@ class SymgradError(ValueError):
 def did_you_mean(name: str, known: Iterable[str]) -> str | None:
     """A hint with the nearest known name, or None."""
     names = {other.lower(): other for other in sorted(known, reverse=True)}
-    near = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.6)
-    return f"did you mean {names[near[0]]}?" if near else None
+    near = difflib.get_close_matches(name.lower(), names, n=3, cutoff=0.6)
+    if not near:
+        return None
+
+    def likeness(other: str) -> tuple[float, int]:
+        """Of two that are as near, the one that begins alike: alfa is alpha rather than nabla."""
+        pairs = enumerate(zip(other, name.lower(), strict=False))
+        alike = next((place for place, (one, two) in pairs if one != two), min(len(other), len(name)))
+        return difflib.SequenceMatcher(None, other, name.lower()).ratio(), alike
+
+    return f"did you mean {names[max(near, key=likeness)]}?"

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from symgrad.core.errors import SymgradError
 from symgrad.core.program import Program, Statement
+from symgrad.core.ranges import count
 
 
 def topological(needs: Mapping[str, Sequence[str]]) -> list[str]:
@@ -122,7 +123,7 @@ def find_loss(program: Program, loss: str | None = None) -> str:
             what = f"{loss}[{','.join(str(a.symbol) for a in program.tensors[loss].axes)}]"
             raise SymgradError(
                 "SG403",
-                f"the loss must be a scalar, and {what} has {len(program.tensors[loss].axes)} index(es)",
+                f"the loss must be a scalar, and {what} has {count(len(program.tensors[loss].axes))}",
                 hint=f"sum it: J = sum({what} for …)",
             )
         return loss
