@@ -124,7 +124,8 @@ def find_loss(program: Program, loss: str | None = None) -> str:
             raise SymgradError(
                 "SG403",
                 f"the loss must be a scalar, and {what} has {count(len(program.tensors[loss].axes))}",
-                hint=f"sum it: J = sum({what} for …)",
+                program.definitions[loss][0].origin.span,
+                f"sum it: J = sum({what} for …)",
             )
         return loss
     candidates = [n for n in program.defined if not program.tensors[n].axes and n not in program.users]

@@ -30,7 +30,8 @@ def batch(program: Program, names: Iterable[str], loss: str) -> Program:
     names = tuple(names)
     for name in names:
         if program.known(name) not in program.free:
-            raise SymgradError("SG210", f"{name} is computed by the model, so it cannot be batched data", hint="batch names inputs")
+            message = f"{name} is computed by the model, so it cannot be batched data"
+            raise SymgradError("SG210", message, program.definitions[name][0].origin.span, "batch names inputs")
     batched = descendants(program, names)
     if not names or loss not in batched:
         return program

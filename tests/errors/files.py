@@ -1,11 +1,15 @@
 """SG7xx: files, folders, the command line, and programs that symgrad calls."""
 
-from tests.errors.rows import Call, Example, command
+from tests.errors.rows import Call, Example, Link, command
 
 FAILS = "#!/bin/sh\necho '! LaTeX Error: File `amsmath.sty not found.'\nexit 1\n"
 
 FILES = (
     command("SG701", "compile", "J = x^2", "--backend", "numpy", "-o", "net.py", files={"net.py": "mine"}, promised=True),
+    command(
+        "SG701", "compile", "J = x^2", "--backend", "numpy", "-o", "net.py",
+        files={"net.py": Link("elsewhere.py")}, promised=True,
+    ),
     command("SG702", "compile", "J = x^2", "--backend", "numpy", "-o", "folder", files={"folder": None}, promised=True),
     command("SG702", "derive", "J = x^2", "-o", "missing/page.tex", "--format", "latex"),
     Example("SG703", "J = x^2 + 7*x^9", calls=(Call("compile", backend="numpy"), Call("__call__", x=1.0)), files={"cache": None},

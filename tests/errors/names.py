@@ -9,6 +9,7 @@ u, y = sp.symbols("u y")
 NAMES = (
     text("SG201", "y = foo(x)", promised=True),
     text("SG201", "y = sigmod(x)"),
+    text("SG201", "y = factorial(10^7)", promised=True),
     text("SG202", "y = x; z = 1\ny = 2*x", promised=True),
     text("SG202", "index i in 0..M\nindex i in 0..D"),
     made("SG203", "zeta = x^2", Call("derive", wrt="zetta"), promised=True),

@@ -29,8 +29,8 @@ count from 1. A saved module stands alone, so it raises a `DataError` of its own
 The report is a new file in the folder for temporary files, with the versions, the command line and the traceback, but no data; with
 `SYMGRAD_DEBUG=1` the traceback is shown instead. With `--json` a fault is an object whose code is null.
 
-Below is every code, each with what symgrad answers to an example. This page is made by `python -m tests.errors` from the table
-`symgrad/core/catalogue.py` and the tested examples in `tests/errors`.
+Below is every code, each with what symgrad answers to an example; an answer repeats the line that is wrong. This page is made by
+`python -m tests.errors` from the table `symgrad/core/catalogue.py` and the tested examples in `tests/errors`.
 """
 
 
@@ -44,7 +44,8 @@ def page() -> str:
     out = [HEAD]
     for digit, family in FAMILIES.items():
         codes = [code for code in CATALOGUE if code[2] == digit]
-        out.append(f"## SG{digit}xx {family.title}\n\n{family.intro}\n")
+        links = " ".join(f"[{code}](#{code.lower()})" for code in codes)
+        out.append(f"## SG{digit}xx {family.title}\n\n{family.intro}\n\n{links}\n")
         out += [_entry(code) for code in codes]
     return "\n".join(out)
 
@@ -53,5 +54,7 @@ def _entry(code: str) -> str:
     meaning = CATALOGUE[code]
     lines = [f"### {code}", "", meaning.cause, ""]
     for example, given in answers(code):
-        lines += ["```text", example.shown(), "```", "```text", given.shown, "```", ""]
+        asked = [] if example.shown() in given.shown.split("\n    ") else ["```text", example.shown(), "```"]
+        lines += [*asked, "```text", given.shown, "```", ""]
+    lines = [line.rstrip() for block in lines for line in block.split("\n")]
     return "\n".join([*lines, f"Fix: {meaning.fix}.", ""])

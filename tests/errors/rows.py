@@ -29,6 +29,13 @@ class Array:
         return f"np.full({self.shape}, {self.of}{kind})" if self.of != 1 else f"np.ones({self.shape}{kind})"
 
 
+@dataclass(frozen=True)
+class Link:
+    """A symbolic link to another name."""
+
+    to: str
+
+
 class Call:
     """A function of symgrad on the model, or a method of what the call before returned; an argument may be a `Call` itself."""
 
@@ -56,7 +63,7 @@ class Example:
     options: Mapping[str, Any] = field(default_factory=dict)
     calls: tuple[Call, ...] = ()
     argv: tuple[str, ...] = ()
-    files: Mapping[str, str | bytes | None] = field(default_factory=dict)
+    files: Mapping[str, str | bytes | Link | None] = field(default_factory=dict)
     without: tuple[str, ...] = ()
     library: tuple[str, str, tuple[str, ...]] | None = None
     promised: bool = False  # stands in the table of promises
@@ -94,7 +101,9 @@ def visible(text: str) -> str:
     return "\n".join(lines)
 
 
-def _file(text: str | bytes) -> str:
+def _file(text: str | bytes | Link) -> str:
+    if isinstance(text, Link):
+        return f"a link to {text.to}"
     return repr(text) if isinstance(text, bytes) else visible(text.strip()).replace("\n", " ⏎ ")
 
 
@@ -118,7 +127,7 @@ def made(code: str, model: str, *calls: Call, promised: bool = False, what: str 
 def command(
     code: str,
     *argv: str,
-    files: Mapping[str, str | bytes | None] | None = None,
+    files: Mapping[str, str | bytes | Link | None] | None = None,
     without: Sequence[str] = (),
     promised: bool = False,
     what: str = "",

@@ -23,7 +23,7 @@ import symgrad as sg
 from symgrad.backends.checks import CHECKS
 from symgrad.backends.native import SUPPORT
 from symgrad.cli import main
-from tests.errors.rows import Array, Call, Example
+from tests.errors.rows import Array, Call, Example, Link
 
 
 @dataclass(frozen=True)
@@ -54,9 +54,11 @@ def answer(example: Example) -> Answer:
         return Answer(found.shown, found.fields, found.status, found.output, seconds, left)
 
 
-def _write(path: Path, content: str | bytes | None) -> None:
+def _write(path: Path, content: str | bytes | Link | None) -> None:
     path.parent.mkdir(exist_ok=True, parents=True)
-    if content is None:
+    if isinstance(content, Link):
+        path.symlink_to(content.to)
+    elif content is None:
         path.mkdir()
         path.chmod(0o777)
     else:
