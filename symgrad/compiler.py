@@ -15,7 +15,7 @@ from symgrad.backends.module import BACKENDS, module_text
 from symgrad.core.errors import SymgradError, did_you_mean
 from symgrad.core.expr import access
 from symgrad.core.graph import ancestors, find_loss
-from symgrad.core.program import Program, Statement, Tensor
+from symgrad.core.program import Program, Statement, Tensor, a_program, name_list
 from symgrad.kernel import Kernel
 from symgrad.schedule.blocks import blocked
 from symgrad.schedule.checkpoint import checkpointed
@@ -61,11 +61,11 @@ def compile(
     choose("backend", backend, BACKENDS)
     if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
         raise SymgradError("SG207", f"there is no number of threads {threads!r}", hint="give a whole number of 1 or more")
-    program = expand_gradients(program)
+    program = expand_gradients(a_program(program))
     loss = find_loss(program, loss)
-    wrt = [wrt] if isinstance(wrt, str) else wrt
+    wrt = None if wrt is None else name_list(wrt)
     names = tuple(dict.fromkeys(program.known(name) for name in (wrt or program.params or _real(program))))
-    batch = (batch,) if isinstance(batch, str) else tuple(batch)
+    batch = tuple(name_list(batch))
     primal = lower(program, loss, batch)
     segments = _segments(checkpoint)
     parts = (gradient_part(primal, loss, names, segments), front_part(program, primal))

@@ -64,7 +64,7 @@ _SYNTAX = {
     "SG116": Meaning("A comparison stands where a number is needed, or the other way round.", "use where(condition, a, b)"),
     "SG117": Meaning("A constant part of an equation is no finite real number.", "look at the numbers: what are they meant to be?"),
     "SG118": Meaning("A function has too many arguments or too few.", "give it as many arguments as it takes"),
-    "SG119": Meaning("Something that is no text is given as one.", "give the text itself, a str"),
+    "SG119": Meaning("What is given is no text, or no program, where one is needed.", "sg.parse makes a program of a text"),
     "SG120": Meaning("The text holds no equation, or no claim.", "write at least one, such as J = x^2"),
     "SG121": Meaning("What stands left of = cannot be defined.", "write a name there, or a name with indices"),
     "SG122": Meaning("The bytes of a file are no UTF-8.", "save the file as UTF-8"),

@@ -133,15 +133,16 @@ class SymgradError(ValueError):
 
 def did_you_mean(name: str, known: Iterable[str]) -> str | None:
     """A hint with the nearest known name, or None."""
+    given = str(name).lower()
     names = {other.lower(): other for other in sorted(known, reverse=True)}
-    near = difflib.get_close_matches(name.lower(), names, n=3, cutoff=0.6)
+    near = difflib.get_close_matches(given, names, n=3, cutoff=0.6)
     if not near:
         return None
 
     def likeness(other: str) -> tuple[float, int]:
         """Of two that are as near, the one that begins alike: alfa is alpha rather than nabla."""
-        pairs = enumerate(zip(other, name.lower(), strict=False))
-        alike = next((place for place, (one, two) in pairs if one != two), min(len(other), len(name)))
-        return difflib.SequenceMatcher(None, other, name.lower()).ratio(), alike
+        pairs = enumerate(zip(other, given, strict=False))
+        alike = next((place for place, (one, two) in pairs if one != two), min(len(other), len(given)))
+        return difflib.SequenceMatcher(None, other, given).ratio(), alike
 
     return f"did you mean {names[max(near, key=likeness)]}?"

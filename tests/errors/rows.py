@@ -82,6 +82,8 @@ class Example:
         if self.argv:
             return "\n".join([*lines, "$ symgrad " + shlex.join(map(visible, self.argv))])
         lines.append(visible(self.model) if isinstance(self.model, str) else "")
+        if self.model is None:
+            return "\n".join([*lines[:-1], *map(repr, self.calls)])
         if not isinstance(self.model, str) or (self.options and not self.calls):
             given = "".join(f", {name}={value}" for name, value in self.options.items())
             lines[-1:] = [f"sg.{self.reader}({self.model}{given})"]

@@ -89,9 +89,9 @@ def _called(example: Example) -> Answer:
         if example.library:
             _load(*example.library)
             raise AssertionError("nothing is refused")
-        found = getattr(sg, example.reader)(example.model, **example.options)
+        found = sg if example.model is None else getattr(sg, example.reader)(example.model, **example.options)
         for place, call in enumerate(example.calls):
-            owner, given = (sg, (found,)) if place == 0 else (found, ())
+            owner, given = (sg, (found,)) if place == 0 and found is not sg else (found, ())
             found = getattr(owner, call.name)(*given, *map(_value, call.args), **{k: _value(v) for k, v in call.options.items()})
         raise AssertionError(f"nothing is refused, here is a {type(found).__name__}")
     except sg.SymgradError as error:

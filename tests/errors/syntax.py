@@ -2,7 +2,7 @@
 
 import sympy as sp
 
-from tests.errors.rows import Call, command, equations, latex, made, text
+from tests.errors.rows import Call, Example, command, equations, latex, made, text
 
 u, v, y = sp.symbols("u v y")
 X = sp.IndexedBase("X")
@@ -41,6 +41,7 @@ SYNTAX = (
     text("SG117", "y = x/0"),
     text("SG118", "y = exp(x, 2)"),
     latex("SG119", 3),
+    Example("SG119", calls=(Call("derive", "J = x^2"),)),
     text("SG120", "", promised=True, what="an empty text"),
     text("SG121", "x + 1 = y"),
     text("SG121", "f(2) = 3"),
