@@ -263,13 +263,14 @@ def test_objects_are_never_unpickled(capsys: Capture) -> None:
     assert not Path("ran").exists()
 
 
-def test_a_fault_of_ours_is_reported(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fault_of_ours_is_reported(capsys: Capture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A bare traceback, or a bug that is taken for bad input; Ctrl-C that looks like either."""
 
     def broken(*_: Any) -> None:
         raise ZeroDivisionError("planted")
 
     monkeypatch.delenv("SYMGRAD_DEBUG", raising=False)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setattr("symgrad.commands.derive.reading", broken)
     code, _, err = run(["derive", "J = x"], capsys)
     assert code == 70

@@ -38,8 +38,10 @@ def read(argv: Sequence[str] | None) -> argparse.Namespace:
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> Any:
         unknown = re.search(r"invalid choice: '(.*?)'", message)
-        near = did_you_mean(unknown[1], COMMANDS) if unknown else None
-        raise SymgradError("SG706", f"the command line cannot be read: {message}", hint=near or f"{self.prog} --help")
+        if unknown:
+            hint = did_you_mean(unknown[1], COMMANDS) or f"choose {', '.join(COMMANDS)}"
+            raise SymgradError("SG706", f"there is no command {unknown[1]}", hint=hint)
+        raise SymgradError("SG706", f"the command line cannot be read: {message}", hint=f"{self.prog} --help")
 
 
 def _parser(commands: dict[str, _Parser]) -> argparse.ArgumentParser:
