@@ -36,7 +36,7 @@ from symgrad.core.errors import Span, SymgradError
 from symgrad.core.expr import accesses, name_of
 from symgrad.core.graph import find_loss
 from symgrad.core.page import Line
-from symgrad.core.program import Program
+from symgrad.core.program import Program, a_program
 from symgrad.core.tree import Deriv, Name, Num, Prod, Sum, Tree, children, map_tree
 from symgrad.frontend import claims as text_claims
 from symgrad.frontend import latex
@@ -60,7 +60,7 @@ def check(program: Program, claims: str, loss: str | None = None, name: str = "<
     """
     if not isinstance(claims, str):
         raise SymgradError("SG119", f"claims are a text, not {type(claims).__name__}", hint="for instance: dJ/dx = 2*x")
-    steps = take_apart(expand_gradients(program))
+    steps = take_apart(expand_gradients(a_program(program)))
     truth = Truth(steps, _loss(program, loss))
     found, others = _read(claims, steps, name)
     inner = [_start(claim, found[k + 1 :]) or _inner(claim, steps) for k, claim in enumerate(found)]

@@ -16,7 +16,7 @@ from symgrad.core.collector import rare_collections
 from symgrad.core.errors import SymgradError, did_you_mean
 from symgrad.core.expr import access
 from symgrad.core.graph import ancestors, find_loss
-from symgrad.core.program import Program, Statement, Tensor
+from symgrad.core.program import Program, Statement, Tensor, a_program, name_list
 from symgrad.kernel import Kernel
 from symgrad.schedule.blocks import blocked
 from symgrad.schedule.checkpoint import checkpointed
@@ -61,18 +61,18 @@ def compile(
     stabilize: rewrite what overflows or loses its digits, such as log(sum(exp(…))), by `symgrad.transform.stabilize.RULES`
     (`kernel.rules` says what was done); False computes the formulas as they are written.
 
-    Raises SG203 (unknown name), SG207 (unknown dtype or backend, threads below 1), SG208 (batch), SG311 (an extent that no
+    Raises SG203 (unknown name), SG207 (unknown dtype or backend, threads below 1), SG210 (batch), SG311 (an extent that no
     array gives), SG402, SG403, SG406 (loss), SG408 (no recurrence that checkpoints fit), SG608 (`checkpoint` is no number).
     """
     choose("dtype", str(dtype), DTYPES)
     choose("backend", backend, BACKENDS)
     if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
         raise SymgradError("SG207", f"there is no number of threads {threads!r}", hint="give a whole number of 1 or more")
-    program = expand_gradients(program)
+    program = expand_gradients(a_program(program))
     loss = find_loss(program, loss)
-    wrt = [wrt] if isinstance(wrt, str) else wrt
+    wrt = None if wrt is None else name_list(wrt)
     names = tuple(dict.fromkeys(program.known(name) for name in (wrt or program.params or _real(program))))
-    batch = (batch,) if isinstance(batch, str) else tuple(batch)
+    batch = tuple(name_list(batch))
     primal = lower(program, loss, batch, stabilize)
     segments = _segments(checkpoint)
     parts = (gradient_part(primal, loss, names, segments, stabilize), front_part(program, primal, stabilize))

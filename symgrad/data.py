@@ -93,7 +93,7 @@ def _csv(path: Path, column: str | None) -> Table:
     with path.open(newline="", encoding="utf-8-sig") as file:
         rows = [row for row in csv.reader(file) if row]
     if len(rows) < 2:
-        raise SymgradError("SG612", f"{path} has no rows below its header")
+        raise SymgradError("SG612", f"{path} has no rows below its header", hint="the first line names the columns")
     names = [name.strip() for name in rows[0]]
     _check_header(names, path)
     target = column or names[-1]
@@ -104,7 +104,8 @@ def _csv(path: Path, column: str | None) -> Table:
     at = names.index(target)
     for number, row in enumerate(rows[1:], 2):
         if len(row) != len(names):
-            raise SymgradError("SG612", f"row {number} of {path} has {len(row)} values, its header {len(names)}")
+            message = f"row {number} of {path} has {len(row)} values, its header {len(names)}"
+            raise SymgradError("SG612", message, hint="give each row one value for each column, also where it is missing")
     others = [k for k in range(len(names)) if k != at]
     features = np.array([[_number(row[k], path, r, names[k]) for k in others] for r, row in enumerate(rows[1:], 2)], float)
     values = [row[at].strip() for row in rows[1:]]
@@ -116,7 +117,7 @@ def _check_header(names: list[str], path: Path) -> None:
     if _numbers_or_words(names).dtype.kind == "f":
         raise SymgradError("SG612", f"{path} begins with numbers, not with a header", hint="name the columns in its first line")
     if twice is not None:
-        raise SymgradError("SG612", f"{path} has two columns named {twice}")
+        raise SymgradError("SG612", f"{path} has two columns named {twice}", hint="rename one of them")
     if len(names) < 2:
         hint = "separate the columns by commas" if ";" in names[0] or "\t" in names[0] else None
         raise SymgradError("SG612", f"{path} has one column, and a target and a feature make two", hint=hint)
@@ -126,7 +127,10 @@ def _number(text: str, path: Path, row: int, name: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise SymgradError("SG612", f"row {row} of {path}: {name} is {text!r}, not a number") from None
+        message = f"row {row} of {path}: {name} is {text[:40]!r}, not a number"
+        raise SymgradError(
+            "SG612", message, hint="features are numbers; the target, which may be words, is named by --column"
+        ) from None
 
 
 def _numbers_or_words(values: list[str]) -> Any:
@@ -145,7 +149,7 @@ def _checked(table: Table, name: str) -> Table:
     if features.dtype.kind not in "biuf":
         raise SymgradError("SG612", f"{name}: the features hold {features.dtype}, not numbers")
     if not np.isfinite(features.astype(float)).all():
-        raise SymgradError("SG612", f"{name}: a feature is missing or not finite")
+        raise SymgradError("SG612", f"{name}: a feature is missing or not finite", hint="leave such examples out, or fill them in")
     if target.dtype.kind not in "biufUS":
         raise SymgradError("SG612", f"{name}: the target holds {target.dtype}, not numbers or words")
     if target.dtype.kind == "f" and not np.isfinite(target).all():

@@ -27,7 +27,7 @@ from symgrad.core.expr import access, free_indices, indices_of, is_index, name_o
 from symgrad.core.graph import find_loss, top_down
 from symgrad.core.layout import Layout
 from symgrad.core.page import CLOSED, Line, Note, Page, Row, Section
-from symgrad.core.program import Index, Program, Statement, Tensor
+from symgrad.core.program import Index, Program, Statement, Tensor, a_program, name_list
 from symgrad.core.ranges import scoped
 from symgrad.core.sizes import sizes_of
 from symgrad.core.source import right_side
@@ -318,13 +318,10 @@ def derive(program: Program, loss: str | None = None, wrt: Iterable[str] | None 
     >>> print(d.gradient("x").text())
     dJ/dx = −2x (cos(x²) + 3) sin(sin(x²) + 3x²)
     """
-    program = expand_gradients(program)
+    program = expand_gradients(a_program(program))
     loss = find_loss(program, loss)
-    if isinstance(wrt, str):
-        wrt = [wrt]
-    if wrt is None:
-        wrt = differentiable(program)
-    return Derivation(program, take_apart(program), loss, tuple(program.known(name) for name in wrt))
+    names = differentiable(program) if wrt is None else name_list(wrt)
+    return Derivation(program, take_apart(program), loss, tuple(program.known(name) for name in names))
 
 
 def differentiable(program: Program) -> list[str]:

@@ -26,7 +26,7 @@ from symgrad.core.expr import access, name_of
 from symgrad.core.graph import ancestors, descendants, find_loss, in_rings, ordered
 from symgrad.core.layout import Layout
 from symgrad.core.page import Page, Row, Section
-from symgrad.core.program import Program, Statement
+from symgrad.core.program import Program, Statement, a_program, name_list
 from symgrad.derivation import Gradient, differentiable, only
 from symgrad.kernel import Kernel
 from symgrad.printers.formats import DRAWINGS, Printed, choose
@@ -195,7 +195,7 @@ def jvp(program: Program, of: str | None = None, wrt: Iterable[str] | None = Non
 
 def hvp(program: Program, loss: str | None = None, wrt: Iterable[str] | None = None) -> Operator:
     """Σ_l d²J/dx_k dx_l x_dot_l for tangents x_dot, over all of `wrt` together: forward mode over reverse mode."""
-    return _operator("hvp", program, find_loss(program, loss), wrt)
+    return _operator("hvp", program, find_loss(a_program(program), loss), wrt)
 
 
 def hessian(program: Program, loss: str | None = None, wrt: Iterable[str] | None = None) -> Operator:
@@ -203,15 +203,15 @@ def hessian(program: Program, loss: str | None = None, wrt: Iterable[str] | None
 
     Blocks that are zero for all arrays are left out.
     """
-    return _operator("hessian", program, find_loss(program, loss), wrt)
+    return _operator("hessian", program, find_loss(a_program(program), loss), wrt)
 
 
 def _operator(kind: str, program: Program, of: str | None, wrt: Iterable[str] | None) -> Operator:
-    program = expand_gradients(program)
+    program = expand_gradients(a_program(program))
     of = _last(program) if of is None else program.known(of)
     if of not in program.definitions:
         raise SymgradError("SG402", f"{of} is given, not defined, so it has no derivative", hint="name a defined quantity")
-    names = [*program.params] or differentiable(program) if wrt is None else [wrt] if isinstance(wrt, str) else list(wrt)
+    names = [*program.params] or differentiable(program) if wrt is None else name_list(wrt)
     names = [n for n in names if wrt is not None or n in ancestors(program, [of])]
     operator = Operator(kind, program, of, tuple(program.known(name) for name in names))
     _ = operator.built  # refused here, not when it is printed

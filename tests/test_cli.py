@@ -179,7 +179,7 @@ BAD = {
     "folder for a module": (["compile", "J = x", "-o", "."], "SG702"),
     "missing folder": (["compile", "J = x", "-o", "no/n.py"], "SG702"),
     "batch by an unknown name": (["compile", "J = w*x", "-o", "n.py", "--batch", "q"], "SG203"),
-    "batch by what is defined": (["compile", "y = w*x; J = y", "-o", "n.py", "--batch", "y"], "SG208"),
+    "batch by what is defined": (["compile", "y = w*x; J = y", "-o", "n.py", "--batch", "y"], "SG210"),
     "unknown data": (["train", SOFTMAX, "--data", "digit"], "SG610"),
     "missing data": (["train", SOFTMAX, "--data", "no.csv"], "SG704"),
     "classes for one number": (["train", LOGISTIC, "--data", "digits"], "SG613"),
@@ -263,14 +263,15 @@ def test_objects_are_never_unpickled(capsys: Capture) -> None:
     assert not Path("ran").exists()
 
 
-def test_a_fault_of_ours_is_reported(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fault_of_ours_is_reported(capsys: Capture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A bare traceback, or a bug that is taken for bad input; Ctrl-C that looks like either."""
 
     def broken(*_: Any) -> None:
         raise ZeroDivisionError("planted")
 
     monkeypatch.delenv("SYMGRAD_DEBUG", raising=False)
-    monkeypatch.setattr("symgrad.cli.reading", broken)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("symgrad.commands.derive.reading", broken)
     code, _, err = run(["derive", "J = x"], capsys)
     assert code == 70
     assert "planted" in err
@@ -283,7 +284,7 @@ def test_a_fault_of_ours_is_reported(capsys: Capture, monkeypatch: pytest.Monkey
     def stopped(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("symgrad.cli.reading", stopped)
+    monkeypatch.setattr("symgrad.commands.derive.reading", stopped)
     assert main(["derive", "J = x"]) == 130
 
 

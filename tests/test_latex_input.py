@@ -150,7 +150,7 @@ REFUSALS = [
     ("y = \u0445", "SG102", 5), (r"y = x = z", "SG141", 7), (r"\frac{dJ}{dy} = 2", "SG140", 1), (r"y = \frac{\partial J}{\partial x}", "SG140", 5),
     (r"y = \sum_j^D x_j", "SG115", 10), (r"y = \sum x_j", "SG113", 5), (r"y =", "SG104", 3), (r"y \le x", "SG105", 3),
     (r"y = |x", "SG105", 7), (r"y = \|x\|", "SG139", 5), (r"y = \epsilon + \varepsilon", "SG138", 16), (r"y = W_1 + W^{(1)}", "SG138", 11),
-    (r"a_j = \alpha_{ji} x_i", "SG301", 19), (r"y = \frac{a}", "SG104", 13), (r"y = x \mathrm{open(1)}", "SG110", 7), ("", "SG120", None),
+    (r"a_j = \alpha_{ji} x_i", "SG301", 19), (r"y = \frac{a}", "SG104", 13), (r"y = x \mathrm{open(1)}", "SG110", 7), ("", "SG120", 1),
 ]  # fmt: skip
 
 

@@ -20,6 +20,7 @@ LAYERS = {
     "printers": {"core", "printers"},
     "backends": {"core", "schedule", "backends"},
     "answers": {"core", "frontend", "transform", "printers", "answers"},
+    "commands": {folder.stem for folder in PACKAGE.iterdir()},
 }
 HEAVY = {"numba", "llvmlite", "jax", "torch", "sklearn", "matplotlib", "scipy"}
 EXECUTES = {"eval", "exec", "sympify", "parse_expr", "parse_latex", "lambdify", "__import__"}

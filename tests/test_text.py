@@ -43,7 +43,7 @@ REFUSED = [
     ("y = x[]", "SG104", 1, 7),
     ("y = exp()", "SG104", 1, 9),
     ("a = 1\ny = for", "SG104", 2, 5),
-    ("y = x)", "SG105", 1, 6),
+    ("y = x)", "SG106", 1, 6),
     ("y = x z", "SG105", 1, 7),
     ("y == x", "SG105", 1, 3),
     ("assume x", "SG105", 1, 9),
@@ -72,8 +72,8 @@ REFUSED = [
     ("y = max(x)", "SG118", 1, 5),
     ("y = where(a < b, 1)", "SG118", 1, 5),
     ("f(u) = u; y = f(x, x)", "SG118", 1, 15),
-    ("", "SG120", None, None),
-    ("# nothing here\n", "SG120", None, None),
+    ("", "SG120", 1, 1),
+    ("# nothing here\n", "SG120", 1, 1),
     ("y + 1 = x", "SG121", 1, 1),
     ("f(2) = x", "SG121", 1, 1),
     # code
@@ -109,7 +109,7 @@ REFUSED = [
     ("y[i] = sum(A[i,j]*sum(B[j] for j) for j)", "SG302", 1, 32),
     ("y = A[1] + A[1,2]", "SG303", 1, 12),
     ("y = sum(A[i] for i) + sum(A[i,j] for i, j)", "SG303", 1, 27),
-    ("y = sum(x[i] for i in 3..1)", "SG307", 1, 1),
+    ("y = sum(x[i] for i in 3..1)", "SG307", 1, 18),
     ("index i in 3..1; y = sum(x[i] for i)", "SG307", 1, 7),
     ("y[i,i] = x[i]", "SG306", 1, 1),
     ("y[i] = sum(x[i*j] for j)", "SG308", 1, 12),
@@ -149,7 +149,7 @@ def test_a_refusal_shows_the_line_and_a_caret() -> None:
     assert str(caught.value).splitlines() == [
         "SG201 model.sg:2:5: there is no function sqr",
         "    y = sqr(x)",
-        "        ^^^^^^",
+        "        ^^^",
         "hint: did you mean sqrt?",
     ]
 

@@ -373,7 +373,7 @@ class _Assumption:
 
     def residuals(self, arrays: Arrays) -> Iterator[tuple[tuple[int, ...], Any]]:
         if not all(name in arrays for name in self.reads):
-            raise SymgradError("SG602", f"the assumption on {', '.join(self.reads)} is about what is computed, not given")
+            raise SymgradError("SG616", f"the assumption on {', '.join(self.reads)} is about what is computed, not given")
         target = access("residual_", *(i.symbol for i in self.domain))
         tensors = {n: self.program.tensors[n] for n in self.reads}
         tensors["residual_"] = Tensor("residual_", self.domain, "defined")

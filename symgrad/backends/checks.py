@@ -27,11 +27,15 @@ _ndarray, _empty = np.ndarray, np.empty
 
 
 class DataError(ValueError):
-    """Arrays that do not fit the model: `code`, `hint`."""
+    """Arrays that do not fit the model: `code`, `message`, `hint`."""
 
     def __init__(self, code, message, hint=None):
-        super().__init__(message + (f"\\nhint: {hint}" if hint else ""))
+        super().__init__(f"{code}: {message}" + (f"\\nhint: {hint}" if hint else ""))
         self.code, self.message, self.hint = code, message, hint
+
+
+def _axes(axes):
+    return f"{len(axes)} {'axis' if len(axes) == 1 else 'axes'} [{', '.join(axes)}]" if axes else "a single number"
 
 
 def _array(name, value, axes, equation):
@@ -39,10 +43,9 @@ def _array(name, value, axes, equation):
     try:
         array = value if type(value) is _ndarray else np.asarray(value)
     except ValueError:
-        raise DataError("SG602", f"{name} is no array: its rows differ in length, but {equation} needs {len(axes)} axes") from None
+        raise DataError("SG602", f"{name} is no array: its rows differ in length, but {equation} needs {_axes(axes)}") from None
     if array.ndim != len(axes):
-        wanted = f"{len(axes)} axes [{', '.join(axes)}]" if axes else "a single number"
-        raise DataError("SG602", f"{name} has shape {array.shape}, but {equation} needs {wanted}")
+        raise DataError("SG602", f"{name} has shape {array.shape}, but {equation} needs {_axes(axes)}")
     if array.dtype != F and not np.can_cast(array.dtype, F, "same_kind"):
         message = f"{name} holds {array.dtype}, but {equation} needs {_D}"
         raise DataError("SG603", message, f"pass {name}.astype(np.{_D})")
@@ -60,8 +63,7 @@ def _integers(name, value, axes, equation):
     """The value as a contiguous array of whole numbers; DataError SG602 or SG603 where it cannot be."""
     array = np.asarray(value)
     if array.ndim != len(axes):
-        wanted = f"{len(axes)} axes [{', '.join(axes)}]" if axes else "a single number"
-        raise DataError("SG602", f"{name} has shape {array.shape}, but {equation} needs {wanted}")
+        raise DataError("SG602", f"{name} has shape {array.shape}, but {equation} needs {_axes(axes)}")
     if array.dtype.kind not in "iu":
         raise DataError("SG603", f"{name} holds {array.dtype}, but {equation} needs whole numbers", f"pass {name}.astype(int)")
     return np.ascontiguousarray(array, np.int64) if axes else np.int64(array)
@@ -104,7 +106,8 @@ def _enough(index, extent, least, equation):
 def _inside(name, low, high, extent, equation):
     """A shifted index stays inside its array; DataError SG605."""
     if low <= high and (low < 0 or high >= extent):
-        raise DataError("SG605", f"{equation} reads {name} at {low}..{high}, but that axis has places 0..{extent - 1}")
+        at = low if low == high else f"{low}..{high}"
+        raise DataError("SG605", f"counted from 0, {equation} reads {name} at {at}, but that axis has places 0..{extent - 1}")
 '''.strip()
 
 

@@ -167,10 +167,11 @@ def _without_order(statements: Sequence[Statement], edges: Sequence[_Edge], fact
     first = min(spans, key=lambda pair: pair[0])[1] if spans else statements[0]
     start = names.index(first.name)
     names = [*names[start:], *names[:start], first.name]
+    message = "these quantities need each other: " if len(names) > 2 else f"{first.name} needs its own value: "
     hint = "a recurrence needs an order: along some index it reads only earlier cells, or only later ones"
     return SymgradError(
         "SG401",
-        "these quantities need each other: " + " → ".join(names),
+        message + " → ".join(names),
         first.origin.span,
         hint if indices_of(first.target) else None,
     )

@@ -5,9 +5,11 @@
 SG104 <text>:1:8: an operand is missing
     a = b +
            ^
+hint: write a number, a name or a bracket there
 
 Families: SG1xx syntax, SG2xx names, SG3xx indices and shapes, SG4xx graph,
-SG5xx size, SG6xx data at the call, SG7xx files.
+SG5xx size, SG6xx data at the call, SG7xx files. `core/catalogue.py` tells what each code means; its fix is the hint of an
+error that has none of its own.
 """
 
 from __future__ import annotations
@@ -15,7 +17,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from symgrad.core.catalogue import CATALOGUE
 
 __all__ = ["Source", "Span", "SymgradError", "did_you_mean"]
 
@@ -50,15 +54,29 @@ class Span(NamedTuple):
     def text(self) -> str:
         return self.source.text[self.start : self.end]
 
+    @property
+    def end_column(self) -> int:
+        """The column behind the last character that stands on the first line of the range; at least one is pointed at."""
+        stop = self.source.text.find("\n", self.start)
+        last = min(self.end, stop if stop >= 0 else len(self.source.text))
+        return self.column + max(1, last - self.start)
+
+    @property
+    def source_line(self) -> str:
+        """The whole line that the range starts on."""
+        first = self.source.text.rfind("\n", 0, self.start) + 1
+        last = self.source.text.find("\n", first)
+        return self.source.text[first : last if last >= 0 else None]
+
     def to(self, other: Span) -> Span:
         return Span(self.source, self.start, other.end)
 
     def show(self) -> str:
-        """The source line and a caret line below it; long lines are cut around the place."""
-        first = self.source.text.rfind("\n", 0, self.start) + 1
-        last = self.source.text.find("\n", first)
-        line = self.source.text[first : last if last >= 0 else None].replace("\t", " ")
-        at, width = self.start - first, max(1, min(self.end, first + len(line)) - self.start)
+        """The source line and a caret line below it, nothing for an empty one; long lines are cut around the place."""
+        line = self.source_line.replace("\t", " ")
+        if not line.strip():
+            return ""
+        at, width = self.column - 1, self.end_column - self.column
         cut = max(0, at - 60)
         line = line[cut : cut + 120]
         line = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line)
@@ -73,16 +91,38 @@ class SymgradError(ValueError):
 
     def __init__(self, code: str, message: str, span: Span | None = None, hint: str | None = None):
         super().__init__(message)
-        self.code, self.message, self.span, self.hint = code, message, span, hint
+        self.code, self.message, self.span = code, message, span
+        self.hint = hint or (CATALOGUE[code].fix if code in CATALOGUE else None)
         self.line = span.line if span else None
         self.column = span.column if span else None
         self.filename = span.source.name if span else None
 
+    def as_dict(self) -> dict[str, Any]:
+        """The refusal as plain values: what `symgrad --json` prints.
+
+        `code`, `message`, `file`, `line`, `column`, `end_column`, `source_line`, `hint`; places count from 1, `end_column` is the
+        first one behind, and all five of the place are None where the input has no text.
+
+        >>> SymgradError("SG104", "an operand is missing", Source("a = b +").span(7, 7)).as_dict()["end_column"]
+        9
+        """
+        span = self.span
+        return {
+            "code": self.code,
+            "message": self.message,
+            "file": self.filename,
+            "line": self.line,
+            "column": self.column,
+            "end_column": span.end_column if span else None,
+            "source_line": span.source_line if span else None,
+            "hint": self.hint,
+        }
+
     def __str__(self) -> str:
         place = f" {self.filename}:{self.line}:{self.column}" if self.span else ""
         lines = [f"{self.code}{place}: {self.message}"]
-        if self.span:
-            lines.append(self.span.show())
+        if self.span and (shown := self.span.show()):
+            lines.append(shown)
         if self.hint:
             lines.append(f"hint: {self.hint}")
         return "\n".join(lines)
@@ -93,6 +133,16 @@ class SymgradError(ValueError):
 
 def did_you_mean(name: str, known: Iterable[str]) -> str | None:
     """A hint with the nearest known name, or None."""
+    given = str(name).lower()
     names = {other.lower(): other for other in sorted(known, reverse=True)}
-    near = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.6)
-    return f"did you mean {names[near[0]]}?" if near else None
+    near = difflib.get_close_matches(given, names, n=3, cutoff=0.6)
+    if not near:
+        return None
+
+    def likeness(other: str) -> tuple[float, int]:
+        """Of two that are as near, the one that begins alike: alfa is alpha rather than nabla."""
+        pairs = enumerate(zip(other, given, strict=False))
+        alike = next((place for place, (one, two) in pairs if one != two), min(len(other), len(given)))
+        return difflib.SequenceMatcher(None, other, given).ratio(), alike
+
+    return f"did you mean {names[max(near, key=likeness)]}?"

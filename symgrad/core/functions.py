@@ -439,6 +439,10 @@ WHOLE_ARRAYS: dict[str, tuple[str, str]] = {
 }
 
 
+def arguments(count: int | str) -> str:
+    return f"{count} argument{'' if count == 1 else 's'}"
+
+
 def function_hint(name: str, known: Iterable[str], otherwise: str, latex: bool = False) -> str:
     """What to write where no function `name` is known."""
     whole = WHOLE_ARRAYS.get(name.lower())

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from symgrad.core.errors import SymgradError
 from symgrad.core.program import Program, Statement
+from symgrad.core.ranges import count
 
 
 def topological(needs: Mapping[str, Sequence[str]]) -> list[str]:
@@ -122,8 +123,9 @@ def find_loss(program: Program, loss: str | None = None) -> str:
             what = f"{loss}[{','.join(str(a.symbol) for a in program.tensors[loss].axes)}]"
             raise SymgradError(
                 "SG403",
-                f"the loss must be a scalar, and {what} has {len(program.tensors[loss].axes)} index(es)",
-                hint=f"sum it: J = sum({what} for …)",
+                f"the loss must be a scalar, and {what} has {count(len(program.tensors[loss].axes))}",
+                program.definitions[loss][0].origin.span,
+                f"sum it: J = sum({what} for …)",
             )
         return loss
     candidates = [n for n in program.defined if not program.tensors[n].axes and n not in program.users]

@@ -342,7 +342,9 @@ class Program:
         return replace(self, statements=statements, tensors=tensors)
 
     def known(self, name: str) -> str:
-        """`name`, if it is a quantity of the program; else SG203."""
+        """`name`, if it is a quantity of the program; else SG203, or SG209 for what is no name at all."""
+        if not isinstance(name, str):
+            raise no_name(name)
         if name in self.tensors:
             return name
         raise SymgradError(
@@ -373,3 +375,24 @@ class Program:
             count += 1
             name = f"{wanted}_{count}"
         return name
+
+
+def a_program(given: Any) -> Program:
+    """What a function is given as a program; SG119 where it is something else, such as the text of one."""
+    if isinstance(given, Program):
+        return given
+    hint = "read it first: sg.parse(text)" if isinstance(given, str) else "sg.parse, sg.parse_latex and sg.from_sympy make one"
+    raise SymgradError("SG119", f"a program is needed, not {type(given).__name__}", hint=hint)
+
+
+def name_list(given: Any) -> list[str]:
+    """One name or several as a list. Raises SG209 for what is neither."""
+    if isinstance(given, str):
+        return [given]
+    if not isinstance(given, Iterable):
+        raise no_name(given)
+    return list(given)
+
+
+def no_name(given: Any) -> SymgradError:
+    return SymgradError("SG209", f"a name is expected, and this is of type {type(given).__name__}", hint="give a str, such as 'x'")

@@ -146,7 +146,9 @@ class Ranges:
             axes = self.axes.setdefault(name, tuple(self._axis(name, place, i, scope) for place, i in enumerate(indices)))
             if len(axes) != len(indices):
                 message = f"{name} has {count(len(axes))}, here it is used with {count(len(indices))}"
-                raise SymgradError("SG303", message + also(self.first_use.get(name)), span)
+                raise SymgradError(
+                    "SG303", message + also(self.first_use.get(name)), span, f"give {name} {count(len(axes))} everywhere"
+                )
             self.first_use.setdefault(name, span)
             for axis, index in zip(axes, indices, strict=True):
                 # what a condition on indices protects may run over more than the axis
@@ -154,7 +156,7 @@ class Ranges:
                 self._use(axis, index, scope, span, strict)
         for limit in limits(equation.value):
             if len(limit) == 3:
-                check_ends(str(limit[0]), limit[1], limit[2], equation.origin.span)
+                check_ends(str(limit[0]), limit[1], limit[2], equation.origin.place(limit[0]))
 
     def _check_scope(self, scope: Scope, span: Span | None) -> None:
         outwards({s: ends or self.ends.get(self.root(str(s))) for s, ends in scope.items()}, span)
@@ -238,9 +240,11 @@ class Ranges:
             return
         name, _, place = axis.partition(":")
         owner = f"the axis {int(place) + 1} of {name}" if place else f"the axis it is used on ({name})"
+        before = self.first_use.get(name)
+        first = also(before) if before != span else ""
         raise SymgradError(
             "SG305",
-            f"{index} runs over {here[0]}..{here[1]}, but {owner} over {there[0]}..{there[1]}",
+            f"{index} runs over {here[0]}..{here[1]}, but {owner} over {there[0]}..{there[1]}{first}",
             span,
             "declare both with one range, or use another index",
         )

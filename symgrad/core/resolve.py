@@ -17,7 +17,7 @@ from sympy import Expr, Symbol
 from symgrad.core.affine import coefficients
 from symgrad.core.check import check, check_defined_once, check_order
 from symgrad.core.draft import Declaration, Draft, Equation
-from symgrad.core.errors import Span, SymgradError
+from symgrad.core.errors import Source, Span, SymgradError, did_you_mean
 from symgrad.core.expr import (
     access,
     accesses,
@@ -40,7 +40,7 @@ from symgrad.core.ranges import Ranges, also, limits
 def resolve(draft: Draft) -> Program:
     """The program that a draft means. Raises SG2xx (names), SG3xx (indices), SG4xx (graph)."""
     if not draft.equations:
-        raise SymgradError("SG120", "there is no equation", hint="write at least one, such as J = x^2")
+        raise no_equation()
     parts = Counter(equation.name for equation in draft.equations)
     for equation in draft.equations:
         _check_target(equation, diagonal=parts[equation.name] > 1)
@@ -52,9 +52,15 @@ def resolve(draft: Draft) -> Program:
     declared = {name: Index(index_symbol(name), lo, hi) for name, (lo, hi, _) in draft.ranges.items()}
     program = Program(statements, tensors, draft.loss, draft.goal, declared, assumptions, draft.written, draft.functions)
     if draft.loss is not None and draft.loss not in tensors:
-        raise SymgradError("SG203", f"{draft.goal} names {draft.loss}, which no equation defines", draft.goal_span)
+        hint = did_you_mean(draft.loss, program.defined) or f"defined are {', '.join(program.defined)}"
+        raise SymgradError("SG203", f"{draft.goal} names {draft.loss}, which no equation defines", draft.goal_span, hint)
     check_defined_once(program, {equation.name for equation in draft.equations if equation.op == "="})
     return check_order(check(program))
+
+
+def no_equation(source: Source | None = None) -> SymgradError:
+    place = source.span(0, 0) if source else None
+    return SymgradError("SG120", "there is no equation", place, "write at least one, such as J = x^2")
 
 
 def _check_names(draft: Draft) -> None:
@@ -77,7 +83,7 @@ def _check_names(draft: Draft) -> None:
     for declaration in draft.declarations:
         name, span = declaration.name, declaration.span
         if name in declared:
-            raise SymgradError("SG202", f"{name} is declared twice{also(declared[name].span)}", span)
+            raise SymgradError("SG202", f"{name} is declared twice{also(declared[name].span)}", span, "keep one of them")
         declared[name] = declaration
         if name in first:
             raise SymgradError(

@@ -53,7 +53,7 @@ class _ClaimParser(Parser):
                 continue
             out.append(self.line())
             if not (self.token.kind in ("newline", "end") or self.sees(";", ",")):
-                raise SymgradError("SG105", f"expected the end of the claim, found {describe(self.token)}", self.token.span)
+                raise self.unended("claim")
         return out
 
     def binding(self, left: Tree) -> int:

@@ -16,7 +16,7 @@ from sympy import Expr
 
 from symgrad.core.errors import Span, SymgradError
 from symgrad.core.expr import access, applied, call, gradient, index_symbol, nodes, plus, powered, reduction, times, where
-from symgrad.core.functions import FUNCTIONS, function_hint
+from symgrad.core.functions import FUNCTIONS, arguments, function_hint
 from symgrad.core.graph import components
 from symgrad.core.layout import shape
 from symgrad.core.program import Function
@@ -169,10 +169,10 @@ class Converter:
             known = [*self.functions, "where", "sqrt", "sum", "prod", "mean", "logsumexp"]
             otherwise = f"for a product write {tree.function}*(…); or define {tree.function}(u) = …"
             hint = function_hint(tree.function, known, otherwise)
-            raise SymgradError("SG201", f"there is no function {tree.function}", span(tree), hint)
+            raise SymgradError("SG201", f"there is no function {tree.function}", head(tree), hint)
         if (row.arity is not None and len(args) != row.arity) or (row.arity is None and len(args) < 2):
             wanted = row.arity if row.arity is not None else "at least 2"
-            raise SymgradError("SG118", f"{tree.function} takes {wanted} argument(s), here it has {len(args)}", span(tree))
+            raise SymgradError("SG118", f"{tree.function} takes {arguments(wanted)}, here it has {len(args)}", span(tree))
         return applied(row.head, args)
 
     def where(self, tree: Call) -> Expr:
@@ -194,7 +194,7 @@ class Converter:
             raise SymgradError("SG401", "these functions need each other: " + " → ".join([*self.expanding, name]), span(tree))
         if len(tree.args) != len(definition.parameters):
             raise SymgradError(
-                "SG118", f"{name} takes {len(definition.parameters)} argument(s), here it has {len(tree.args)}", span(tree)
+                "SG118", f"{name} takes {arguments(len(definition.parameters))}, here it has {len(tree.args)}", span(tree)
             )
         args = [self.value(arg) for arg in tree.args]
         if definition.closed:
@@ -368,6 +368,13 @@ def written_out(expr: Any) -> int:
 
 def span(tree: Tree) -> Span | None:
     return getattr(tree, "span", None)
+
+
+def head(call: Call) -> Span | None:
+    """The name of a function that is called, as it is written."""
+    if call.span is None or "(" not in call.span.text:
+        return call.span
+    return Span(call.span.source, call.span.start, call.span.start + call.span.text.index("("))
 
 
 def names_in(tree: Tree | None) -> frozenset[str]:

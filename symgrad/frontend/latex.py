@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from symgrad.core.draft import Claim, Declaration
 from symgrad.core.errors import Source, Span, SymgradError
 from symgrad.core.program import Program
-from symgrad.core.resolve import resolve
+from symgrad.core.resolve import no_equation, resolve
 from symgrad.core.tree import Binder, Compare, Deriv, Name, Tree
 from symgrad.frontend.convert import all_nodes
 from symgrad.frontend.latex_document import RELATIONS, WORDS, equations, keyword, relation
@@ -75,6 +75,8 @@ def read_latex(
         raise SymgradError("SG140", "this states a derivative, it defines no quantity", claims[0].span, hint)
     roles = roles_of([*params, *(n for n in trained if n not in params)], inputs, {})
     found = draft(lines)
+    if not found.equations:
+        raise no_equation(Source(latex, name))
     goal, target = goal_of({"loss": loss, "minimize": minimize, "maximize": maximize}, [e.name for e in found.equations])
     if target is not None:
         found = replace(found, loss=target, goal=goal, goal_span=None)

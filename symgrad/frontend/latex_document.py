@@ -22,6 +22,7 @@ DELIMITER = re.compile(
 )
 JOINS = frozenset(["+", "-", "*", "/", ")", "]", r"\}"])
 RELATIONS = ("=", "+=")
+CASES = ("cases", "dcases")  # whose columns are values and conditions
 HARD, SOFT = ("paragraph",), ("quad", ",", "&", ".")
 OPENING, CLOSING = frozenset(["{", "(", "[", r"\{"]), frozenset(["}", ")", "]", r"\}"])
 
@@ -211,7 +212,12 @@ def keyword(text: str) -> str:
 
 def trimmed(tokens: Sequence[Token]) -> list[Token]:
     """Without separators at its ends."""
-    found = [t for t in tokens if t.kind not in ("newline", "paragraph") and not (t.kind == "op" and t.text in ("&", "!"))]
+    found, inner = [], 0
+    for token in tokens:
+        inner += {"begin": 1, "close": -1}.get(token.kind, 0) if token.text in CASES else 0
+        spacing = token.kind == "op" and (token.text == "!" or (token.text == "&" and not inner))
+        if token.kind not in ("newline", "paragraph") and not spacing:
+            found.append(token)
     while found and found[0].text in SOFT:
         found.pop(0)
     while found and found[-1].text in (*SOFT, ";"):

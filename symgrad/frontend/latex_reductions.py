@@ -7,6 +7,7 @@ from dataclasses import replace
 from symgrad.core.errors import SymgradError
 from symgrad.core.tree import Binder, Call, Compare, Name, Num, Pow, Prod, Reduce, Sum, Tree
 from symgrad.frontend.convert import all_nodes
+from symgrad.frontend.latex_document import CASES
 from symgrad.frontend.latex_grammar import (
     BODY,
     BY_WORD,
@@ -220,7 +221,7 @@ class Reductions(Symbols):
 
     def cases(self) -> Tree:
         opening = self.next()
-        if opening.text not in ("cases", "dcases"):
+        if opening.text not in CASES:
             raise SymgradError("SG136", f"the environment {opening.text} cannot stand inside a formula", opening.span)
         rows: list[tuple[Tree, Compare | None]] = []
         while self.token.kind != "close":

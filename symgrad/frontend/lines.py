@@ -21,6 +21,7 @@ from symgrad.core.errors import Span, SymgradError
 from symgrad.core.expr import nodes
 from symgrad.core.functions import FUNCTIONS
 from symgrad.core.program import Origin
+from symgrad.core.ranges import also
 from symgrad.core.reductions import REDUCERS
 from symgrad.core.tree import Binder, Call, Name, Reduce, Tree, depth
 from symgrad.frontend.convert import Converter, Definition, names_in, walk, with_closed
@@ -63,7 +64,7 @@ def add_equation(out: Lines, left: Tree, op: str, right: Tree, loops: tuple[Bind
         return
     span = span_of(left)
     if not isinstance(left, Name):
-        raise SymgradError("SG121", f"{span.text} cannot stand left of =", span, "a name, or a name with indices")
+        raise SymgradError("SG121", f"{span.text} cannot stand left of =", span, "write a name there, or a name with indices")
     check_free_name(left)
     out.equations.append(Line(left, op, right, loops, span))
 
@@ -74,11 +75,14 @@ def add_function(out: Lines, left: Call, op: str, right: Tree, loops: tuple[Bind
         raise SymgradError("SG310", "a function has no indices to run over", loops[0].span)
     parameters = tuple(arg.name for arg in left.args if isinstance(arg, Name) and not arg.indices)
     if len(parameters) < len(left.args) or op != "=" or len(set(parameters)) < len(parameters):
-        raise SymgradError("SG121", "a function is defined as f(u) = …, with a name for each argument", left.span)
+        raise SymgradError(
+            "SG121", "a function is defined with = and a name of its own for each argument", left.span, "write f(u) = …"
+        )
     if left.function in FUNCTIONS or left.function in REDUCERS or left.function in OTHER_FUNCTIONS:
         raise SymgradError("SG204", f"{left.function} is a function of the language already", left.span, "choose another name")
     if left.function in out.functions:
-        raise SymgradError("SG202", f"the function {left.function} is defined twice", left.span)
+        message = f"the function {left.function} is defined twice{also(out.function_spans[left.function])}"
+        raise SymgradError("SG202", message, left.span, "give the second one another name")
     check_depth(right, left.span)
     out.functions[left.function] = Definition(parameters, right)
     out.function_spans[left.function] = span_of(left)
@@ -107,7 +111,8 @@ def draft(lines: Lines) -> Draft:
     ranges: dict[str, tuple[Expr, Expr, Span | None]] = {}
     for binder in lines.binders:
         if binder.name in ranges:
-            raise SymgradError("SG202", f"the index {binder.name} is declared twice", binder.span)
+            message = f"the index {binder.name} is declared twice{also(ranges[binder.name][2])}"
+            raise SymgradError("SG202", message, binder.span, "keep one of them, or use another index")
         if binder.lo is None or binder.hi is None:
             raise SymgradError("SG115", f"the index {binder.name} needs a range", binder.span, f"write index {binder.name} in 1..N")
         ranges[binder.name] = (*base.ends(binder.name, binder.lo, binder.hi), binder.span)

@@ -31,7 +31,7 @@ from symgrad.core.expr import (
     split_reduction,
     where,
 )  # fmt: skip
-from symgrad.core.functions import BY_HEAD, FUNCTIONS, function_hint
+from symgrad.core.functions import BY_HEAD, FUNCTIONS, arguments, function_hint
 from symgrad.core.program import Function
 from symgrad.core.reductions import REDUCTIONS
 from symgrad.frontend.convert import LARGEST, number, written_out
@@ -269,7 +269,7 @@ def _named_function(reader: Reader, node: Any, args: list[Any]) -> Any:
         hint = function_hint(name, reader.functions, "define it: Eq(f(u), …)")
         raise SymgradError("SG201", f"there is no function {shown(node.func.__name__)}", hint=hint)
     if len(args) != row.arity and (row.arity is not None or len(args) < 2):
-        raise SymgradError("SG118", f"{name} takes {row.arity or 'at least 2'} argument(s), here it has {len(args)}")
+        raise SymgradError("SG118", f"{name} takes {arguments(row.arity or 'at least 2')}, here it has {len(args)}")
     return row.head(*map(_as_number, args))
 
 
@@ -277,7 +277,7 @@ def _own(reader: Reader, definition: Definition, args: list[Any]) -> Expr:
     """A call of a user's function; one that uses more than its parameters is its body with the arguments put in."""
     name, wanted = definition.name, len(definition.parameters)
     if len(args) != wanted:
-        raise SymgradError("SG118", f"{name} takes {wanted} argument(s), here it has {len(args)}")
+        raise SymgradError("SG118", f"{name} takes {arguments(wanted)}, here it has {len(args)}")
     args = [_as_number(arg) for arg in args]
     if definition.closed:
         result = call(name, *args)
@@ -331,7 +331,7 @@ RULES: Mapping[Any, Rule] = {
     **{head: _relation(head) for head in (sp.Eq, sp.Ne, sp.Lt, sp.Le, sp.Gt, sp.Ge)},
 }  # fmt: skip
 
-OTHERWISE = "the functions are " + ", ".join(sorted(row.name for row in BY_HEAD.values()))
+OTHERWISE = "the functions are " + ", ".join(sorted({row.name for row in BY_HEAD.values()}))
 HINTS = {
     "Derivative": "Derivative(f, x[k]) is of a scalar Symbol that an equation defines; else write it out",
     "im": "all quantities are real numbers; symbols with real=True keep SymPy from splitting them",

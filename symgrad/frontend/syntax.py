@@ -15,6 +15,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from symgrad.core.errors import Source, Span, SymgradError
+from symgrad.core.functions import FUNCTIONS
 from symgrad.core.greek import GREEK
 from symgrad.core.reductions import REDUCERS
 from symgrad.core.tree import Binder, Call, Compare, Name, Num, Pow, Prod, Reduce, Sum, Tree
@@ -156,6 +157,18 @@ class Parser:
         token = self.next()
         self.brackets -= 1
         return token
+
+    def unended(self, what: str) -> SymgradError:
+        """The error of what goes on where it is complete."""
+        before = self.tokens[max(0, self.at - 1)]
+        if self.sees(")", "]"):
+            return SymgradError("SG106", f"the {self.token.text} closes nothing", self.token.span, "remove it, or open it before")
+        hint = f"one {what} a line; put an operator between factors"
+        if self.sees("if"):
+            hint = "write where(condition, a, b)"
+        elif before.text in FUNCTIONS and self.token.kind in ("name", "number"):
+            hint = f"write {before.text}({self.token.span.text})"
+        return SymgradError("SG105", f"expected the end of the {what}, found {describe(self.token)}", self.token.span, hint)
 
     # expressions
 

@@ -14,7 +14,7 @@ from symgrad.core.collector import rare_collections
 from symgrad.core.draft import Declaration
 from symgrad.core.errors import Source, SymgradError
 from symgrad.core.program import Program
-from symgrad.core.resolve import resolve
+from symgrad.core.resolve import no_equation, resolve
 from symgrad.core.tree import Name, Tree
 from symgrad.frontend.lines import Lines, add_equation, check_free_name, draft
 from symgrad.frontend.syntax import LIMITS, Parser, Token, describe, span_of, starred_names, tokenize
@@ -33,7 +33,10 @@ def parse(text: str, name: str = "<text>") -> Program:
     source = Source(text, name)
     tokens = tokenize(source)
     parser = StatementParser(tokens, starred_names(tokens))
-    return resolve(draft(parser.lines()))
+    found = draft(parser.lines())
+    if not found.equations:
+        raise no_equation(source)
+    return resolve(found)
 
 
 class StatementParser(Parser):
@@ -49,12 +52,7 @@ class StatementParser(Parser):
                 message = f"the text has more than {LIMITS['statements']:,} equations"
                 raise SymgradError("SG501", message, out.equations[-1].span, "let one equation stand for many: give it indices")
             if not (self.token.kind in ("newline", "end") or self.sees(";")):
-                raise SymgradError(
-                    "SG105",
-                    f"expected the end of the equation, found {describe(self.token)}",
-                    self.token.span,
-                    "one equation a line; put an operator between factors",
-                )
+                raise self.unended("equation")
         return out
 
     def line(self, out: Lines) -> None:

@@ -14,7 +14,7 @@ import re
 
 from symgrad.core.greek import LETTERS
 from symgrad.core.layout import Layout
-from symgrad.core.program import Program, Statement, Tensor, whole_axis
+from symgrad.core.program import Program, Statement, Tensor, a_program, whole_axis
 from symgrad.core.source import adds_up, right_source
 from symgrad.core.tree import ATOM, POW, Binder, Call, Name, Num, Pow, Reduce, Rendered, Tree
 from symgrad.printers.latex import LatexFormat
@@ -122,7 +122,7 @@ class ModelFormat(LatexFormat):
 
 def program_latex(program: Program) -> str:
     r"""A whole program as one `aligned` display: words for declarations, then the equations in the user's order."""
-    fmt = ModelFormat(frozenset(_indexed(program)))
+    fmt = ModelFormat(frozenset(_indexed(a_program(program))))
     fmt.functions = frozenset(program.functions)
     layout = Layout.of(program)
     lines = []

@@ -54,7 +54,7 @@ def by_pdflatex(program: str, document: str) -> bytes:
     """Raises SG707 (pdflatex fails or takes longer than a minute)."""
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "page.tex").write_text(document, encoding="utf-8")
-        command = [program, "-no-shell-escape", "-interaction=nonstopmode", "-halt-on-error", "page.tex"]
+        command = [os.path.abspath(program), "-no-shell-escape", "-interaction=nonstopmode", "-halt-on-error", "page.tex"]
         undated = {**os.environ, "SOURCE_DATE_EPOCH": "0"}
         try:
             ran = subprocess.run(
@@ -64,6 +64,8 @@ def by_pdflatex(program: str, document: str) -> bytes:
             raise SymgradError(
                 "SG707", f"pdflatex was not done after {SECONDS} s", hint="print the latex and run it yourself"
             ) from None
+        except OSError as error:
+            raise SymgradError("SG707", f"pdflatex cannot be run: {error.strerror}") from None
         if ran.returncode:
             said = next((l for l in ran.stdout.decode("utf-8", "replace").splitlines() if l.startswith("!")), "no reason")
             raise SymgradError("SG707", f"pdflatex refuses the page: {said}", hint="is the package amsmath or beamer missing?")

@@ -25,12 +25,13 @@ from symgrad.core.program import Index, Program, Statement, Tensor
 def batch(program: Program, names: Iterable[str], loss: str) -> Program:
     """Add the example axis, first, to `names` and all that depends on them; the loss is the mean.
 
-    Raises SG203 for an unknown name, SG208 for one that is defined or a parameter.
+    Raises SG203 for an unknown name, SG210 for one that is defined or a parameter.
     """
     names = tuple(names)
     for name in names:
         if program.known(name) not in program.free:
-            raise SymgradError("SG208", f"{name} is computed by the model, so it cannot be batched data", hint="batch names inputs")
+            message = f"{name} is computed by the model, so it cannot be batched data"
+            raise SymgradError("SG210", message, program.definitions[name][0].origin.span, "batch names inputs")
     batched = descendants(program, names)
     if not names or loss not in batched:
         return program

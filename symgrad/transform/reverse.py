@@ -66,9 +66,9 @@ def _reverse(program: Program, wrt: Iterable[str], seed: _Seed) -> Program:
     wrt = reals_of(program, wrt)
     active = ancestors(program, [seed.of]) & descendants(program, wrt)
     if not active - {seed.of}:
-        raise SymgradError(
-            "SG406", f"{seed.of} does not depend on {' or '.join(wrt)}", hint="name a quantity that the loss uses in wrt"
-        )
+        message = f"{seed.of} does not depend on {' or '.join(wrt)}"
+        place = program.definitions[seed.of][0].origin.span
+        raise SymgradError("SG406", message, place, f"name a quantity that {seed.of} uses in wrt")
     seed = replace(seed, within=seed.of in in_rings(program))
     inner = active if seed.within else active - {seed.of}
     names = {name: program.unused_name(f"{name}_bar") for name in program.tensors if name in inner}

@@ -1,0 +1,30 @@
+"""SG7xx: files, folders, the command line, and programs that symgrad calls."""
+
+from tests.errors.rows import Call, Example, Link, command
+
+FAILS = "#!/bin/sh\necho '! LaTeX Error: File `amsmath.sty not found.'\nexit 1\n"
+
+FILES = (
+    command("SG701", "compile", "J = x^2", "--backend", "numpy", "-o", "net.py", files={"net.py": "mine"}, promised=True),
+    command(
+        "SG701", "compile", "J = x^2", "--backend", "numpy", "-o", "net.py",
+        files={"net.py": Link("elsewhere.py")}, promised=True,
+    ),
+    command("SG702", "compile", "J = x^2", "--backend", "numpy", "-o", "folder", files={"folder": None}, promised=True),
+    command("SG702", "derive", "J = x^2", "-o", "missing/page.tex", "--format", "latex"),
+    Example("SG703", "J = x^2 + 7*x^9", calls=(Call("compile", backend="numpy"), Call("__call__", x=1.0)), files={"cache": None},
+            what="SYMGRAD_CACHE is a folder that anyone may write to"),
+    command("SG704", "derive", "modl.sg"),
+    command("SG704", "check", "J = x^2", "answers", files={"answers": None}),
+    command("SG706", "derivee", "J = x^2"),
+    command("SG706", "derive", "J = x^2", "--fromat", "latex"),
+    command("SG706", "derive", "J = x^2", "--format", "pdf"),
+    command("SG707", "derive", "J = x^2", "--format", "pdf", "-o", "page.pdf", files={"bin/pdflatex": FAILS},
+            what="TeX is not complete"),
+    Example("SG708", library=("net.kernel.so", "0" * 64, ()), files={"net.kernel.so": b"other code"},
+            what="net.py and net.kernel.so were saved apart"),
+    Example("SG709", library=("net.kernel.so", "", ("AVX9000",)), files={"net.kernel.so": b"code"},
+            what="net.kernel.so was saved on a newer machine"),
+    Example("SG710", "J = x^2", calls=(Call("compile"), Call("save_native", "net.py")), without=("gcc",),
+            what="no C compiler is installed"),
+)  # fmt: skip
