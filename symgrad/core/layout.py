@@ -257,9 +257,9 @@ class Layout:
         first, count = self._first(factor)
         if self.chain:
             if kind == ADJOINT:
-                return (kind, first, -count, kind, _text_key(factor))
-            return (max(kind, CALL), first, -count, kind, _text_key(factor))
-        return (kind, first, count, _text_key(factor))
+                return (kind, first, -count, kind, _Text(factor))
+            return (max(kind, CALL), first, -count, kind, _Text(factor))
+        return (kind, first, count, _Text(factor))
 
     # binders and cases
 
@@ -393,6 +393,24 @@ def float_text(number: Any) -> str:
     if "." in mantissa:
         mantissa = mantissa.rstrip("0").rstrip(".")
     return mantissa + (f"e{exponent.lstrip('+')}" if exponent else "")
+
+
+class _Text:
+    """The last part of a key: it is written only where all before it is equal, since that takes long."""
+
+    __slots__ = ("expr",)
+
+    def __init__(self, expr: Any):
+        self.expr = expr
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Text) and bool(self.expr == other.expr)
+
+    def __hash__(self) -> int:
+        return hash(self.expr)
+
+    def __lt__(self, other: _Text) -> bool:
+        return _text_key(self.expr) < _text_key(other.expr)
 
 
 @lru_cache(maxsize=1 << 14)
