@@ -31,11 +31,11 @@ def build(contender: str, key: str, w: Workload, d: Data) -> Run:
 # symgrad
 
 
-def symgrad(key: str, w: Workload, d: Data) -> Run:
+def symgrad(key: str, w: Workload, d: Data, stabilize: bool = True) -> Run:
     import symgrad as sg
 
     names, given = list(PARAMETERS[key]), [n for n in ("x", "y_star") if n in d and n not in PARAMETERS[key]]
-    k = sg.compile(sg.parse(w.text(d)), wrt=names, batch=given if w.batched else (), dtype=w.dtype)
+    k = sg.compile(sg.parse(w.text(d)), wrt=names, batch=given if w.batched else (), dtype=w.dtype, stabilize=stabilize)
     arrays = {n: d[n] for n in (*given, *names)}
     if w.batch_size is None:
         return lambda: _value_first(*k(**arrays))
