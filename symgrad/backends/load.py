@@ -19,6 +19,7 @@ from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 
+from symgrad.backends import gate
 from symgrad.core.errors import SymgradError
 
 
@@ -55,6 +56,7 @@ def load(text: str) -> ModuleType:
     name = f"symgrad_{digest}"
     if name in sys.modules:
         return sys.modules[name]
+    gate.passed(text)
     path = cache_folder() / f"{name}.py"
     if not path.exists() or path.read_text(encoding="utf-8") != text:
         write_whole(path, text.encode())
