@@ -16,7 +16,7 @@ symgrad.backends.gate.Unsafe: a module has the name 'open' in line 4, which no k
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 
 from symgrad.backends import blas, checks, entry, native, numpy, straight, threads, training
@@ -34,6 +34,7 @@ NODES: dict[type[ast.AST], tuple[str, ...]] = {
     ast.BinOp: ("left", "right"), ast.UnaryOp: ("operand",), ast.BoolOp: ("values",), ast.Compare: ("left", "comparators"),
     ast.IfExp: ("test", "body", "orelse"),
 }  # fmt: skip
+OUTSIDE = (ast.FunctionDef, ast.Import, ast.ImportFrom)  # as statements of the module alone
 CONSTANTS = (int, float, str, bool, type(None), type(...))
 BUILTINS = {"range", "len", "min", "max", "abs", "int", "float", "type", "MemoryError", "ValueError"}
 IMPORTED = {
@@ -123,7 +124,7 @@ def _wrong(root: ast.stmt, own: frozenset[str]) -> Iterator[tuple[int, str]]:
     bound = {_binds(node) for node in nodes} - changed if isinstance(root, ast.FunctionDef) else set()
     for node in nodes:
         check = RULES.get(type(node))
-        if type(node) not in NODES or (isinstance(node, ast.FunctionDef) and node is not root):
+        if type(node) not in NODES or (isinstance(node, OUTSIDE) and node is not root):
             what: str | None = f"a {type(node).__name__}"
         else:
             what = check(node, own, bound) if check else None
@@ -155,7 +156,8 @@ def _binding(name: str, own: frozenset[str], bound: set[str | None]) -> str | No
 
 def _free(name: str) -> bool:
     """A name that a module may bind."""
-    return name.isascii() and "__" not in name and name not in READ and name not in BUILTINS
+    plain = name.isascii() and ("__" not in name or name == "__")  # which stands for a model's _
+    return plain and name not in READ and name not in BUILTINS
 
 
 def _call(node: ast.Call, own: frozenset[str], bound: set[str | None]) -> str | None:
@@ -199,7 +201,7 @@ def _function(node: ast.FunctionDef, own: frozenset[str], bound: set[str | None]
     return None if known and _free(node.name) else f"a function {node.name!r}"
 
 
-RULES = {
+RULES: dict[type[ast.AST], Callable[..., str | None]] = {
     ast.Name: _name, ast.arg: _argument, ast.Call: _call, ast.Attribute: _attribute, ast.Constant: _constant,
     ast.Expr: _unused, ast.Import: _import, ast.ImportFrom: _import, ast.FunctionDef: _function,
 }  # fmt: skip
