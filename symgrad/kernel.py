@@ -16,6 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from symgrad.backends import gate
 from symgrad.backends.entry import Part
 from symgrad.backends.load import load, write_whole
 from symgrad.backends.module import native_module
@@ -232,6 +233,8 @@ def no_memory(error: MemoryError | ValueError) -> Exception:
 
 
 def save_text(path: str | Path, text: str, force: bool = False) -> Path:
+    """A module's text, as `save_bytes`, once it went through the gate."""
+    gate.passed(text)
     return save_bytes(path, text.encode(), force)
 
 

@@ -19,6 +19,7 @@ from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 
+from symgrad.backends import gate
 from symgrad.backends.shared import apart, module_name
 from symgrad.core.errors import SymgradError
 
@@ -52,6 +53,7 @@ def _temporary(wanted: str) -> Path:
 
 def load(text: str) -> ModuleType:
     """The module of a text that symgrad emitted; what other models have too lies in files of its own."""
+    gate.passed(text)
     module = None
     for part in apart(text).values():
         module = _load(part)

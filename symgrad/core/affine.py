@@ -131,7 +131,7 @@ def _follows(expr: Any, facts: tuple[Expr, ...], depth: int) -> bool:
         return all(_follows(arg, facts, depth) for arg in expr.args)
     if expr.is_number:
         return bool(expr >= 0)
-    if depth == 0:
+    if depth == 0 or not expr.free_symbols:  # such as |0| of what is no number yet
         return False
     symbol = min(expr.free_symbols, key=str)
     factor = expr.coeff(symbol)

@@ -202,6 +202,10 @@ class Ranges:
     def _widest(self, index: Expr, scope: Scope, span: Span | None) -> Ends:
         """All that an index can be: an end may use outer indices, as in j in i+1..N."""
         known = outwards({s: ends or self.ends.get(self.root(str(s))) for s, ends in scope.items()}, span)
+        bent = [end for _, ends in known for end in ends or () for s in scope if not end.expand().coeff(s).is_number]
+        if bent:
+            hint = "an end may be a sum of indices with integer factors"
+            raise SymgradError("SG308", f"{bent[0]}, an end of a range, is not affine", span, hint)
         here = bounds(index, {s: ends for s, ends in known if ends is not None})
         open_ = [s for s in scope for end in here if s in end.free_symbols]
         if open_:

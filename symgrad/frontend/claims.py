@@ -44,6 +44,7 @@ class _ClaimParser(Parser):
     def __init__(self, tokens: list[Token], starred: frozenset[str], ranks: Ranks):
         super().__init__(tokens, starred)
         self.ranks = ranks
+        self.deepest //= 2  # a level takes more calls here, of which Python has 1000
 
     def lines(self) -> list[Claim]:
         out: list[Claim] = []

@@ -89,8 +89,13 @@ class Converter:
             raise SymgradError("SG116", "a comparison stands where a number is needed", span(tree), "use where(condition, a, b)")
         if result.is_Rational or result.is_Float:
             return result
-        if result.is_number and (result.is_real is False or result.is_finite is False or result is sp.nan):
-            raise SymgradError("SG117", "this is no finite real number", span(tree))
+        try:
+            if result.is_number:
+                result.evalf(2)  # asked again, SymPy's assumptions would say nothing where they failed before
+            if result.is_number and (result.is_real is False or result.is_finite is False or result is sp.nan):
+                raise SymgradError("SG117", "this is no finite real number", span(tree))
+        except OverflowError:  # its exponent has more digits than there is room
+            raise SymgradError("SG505", "this number is too large to be found", span(tree)) from None
         return result
 
     def name(self, tree: Name) -> Expr:

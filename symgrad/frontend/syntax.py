@@ -115,7 +115,7 @@ class Parser:
 
     def __init__(self, tokens: list[Token], starred: frozenset[str] = frozenset()):
         self.tokens, self.at, self.depth, self.starred = tokens, 0, 0, starred
-        self.brackets = 0
+        self.brackets, self.deepest = 0, LIMITS["nesting"]
         self.begin = 0  # of the equation that is read
 
     # the cursor; inside brackets a line goes on
@@ -175,8 +175,8 @@ class Parser:
     def expression(self, least: int = 0) -> Tree:
         """An expression of operators that bind tighter than `least`: Pratt's loop."""
         self.depth += 1
-        if self.depth > LIMITS["nesting"]:
-            raise SymgradError("SG504", f"more than {LIMITS['nesting']} levels of nesting", self.token.span)
+        if self.depth > self.deepest:
+            raise SymgradError("SG504", f"more than {self.deepest} levels of nesting", self.token.span)
         if self.token.span.start - self.begin > LIMITS["line"]:
             message = f"this equation has more than {LIMITS['line']:,} characters"
             raise SymgradError("SG501", message, self.token.span, "name parts of it")
