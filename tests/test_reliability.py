@@ -8,6 +8,7 @@ import mpmath
 import pytest
 
 from symgrad.transform.stabilize import RULES
+from tests.reliability.beyond import CASES, Case, wrong
 from tests.reliability.rules import EXAMPLES, SHORT, differences, fires, of_any_size
 from tests.reliability.stable import DIGITS, FORMATS, FORMULAS, LOGITS, SETTINGS, Formula, cells
 
@@ -44,6 +45,11 @@ def test_without_rules_most_large_logits_are_wrong() -> None:
     literal = [cell for cell in cells("scalars", "float64", "numpy", stabilize=False) if not cell.right]
     assert len(literal) > 80
     assert len(stable.LOGITS) == len(LOGITS) == 13
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+def test_beyond_the_slides(case: Case) -> None:
+    assert not list(wrong(case))
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
