@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,9 @@ from symgrad.transform import collect as collecting
 from symgrad.transform import gather as gathering
 from symgrad.transform import linearize, reverse, simplify, stabilize
 from tests.models import MODELS
+from tests.planted_bugs import BUGS
+from tests.planted_checks import CHECKS, prepare
+from tests.planting import planted
 from tests.reference import adjoints, assert_gradient, error, loss_of
 
 Plant = Callable[[pytest.MonkeyPatch], None]
@@ -182,13 +186,56 @@ PLANTS: dict[str, tuple[Plant, Callable[[str], None], str]] = {
 }
 
 
+CAUGHT = (AssertionError, IndexError, TypeError, ValueError, sg.SymgradError)
+
+
 @pytest.mark.parametrize(("plant", "check", "name"), PLANTS.values(), ids=list(PLANTS))
 def test_is_caught(plant: Plant, check: Callable[[str], None], name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The check passes without the plant, and not with it."""
     check(name)
     plant(monkeypatch)
-    with pytest.raises((AssertionError, IndexError, sg.SymgradError)):
+    with pytest.raises(CAUGHT):
         check(name)
+
+
+@lru_cache(maxsize=None)
+def passes(check: str, on: str) -> None:
+    """A check as long as nothing is planted; what it compares with is found then."""
+    prepare(check, on)
+    CHECKS[check](on)
+
+
+def caught(name: str) -> bool:
+    """The check of a bug of the table passes without it, and fails with it."""
+    bug = BUGS[name]
+    passes(bug.check, bug.on)
+    with planted(bug.where, bug.old, bug.new):
+        try:
+            CHECKS[bug.check](bug.on)
+        except CAUGHT:
+            return True
+    return False
+
+
+@pytest.mark.parametrize("name", BUGS)
+def test_bug_in_the_text_is_caught(name: str) -> None:
+    assert caught(name)
+
+
+def test_there_are_many_bugs() -> None:
+    """Each at a place, or with a text, of its own: none is counted twice."""
+    assert len({(bug.where, bug.old, bug.new) for bug in BUGS.values()}) == len(BUGS)
+    assert len(BUGS) + len(PLANTS) >= 60
+
+
+def test_what_is_no_bug_is_not_caught() -> None:
+    """Planting by itself breaks nothing: a check that fails for any other text would catch all."""
+    for check, on in (("oracle", "S4"), ("plain", "S4"), ("arrays", "S4")):
+        passes(check, on)
+        with planted("transform.linearize._rule", "inner = [memo[arg] for arg in node.args]", "inner = list(memo[arg] for arg in node.args)"):
+            CHECKS[check](on)
+    with pytest.raises(AssertionError, match="times"), planted("transform.linearize._rule", "no such text", ""):
+        pass
 
 
 def test_tie_goes_to_the_first() -> None:

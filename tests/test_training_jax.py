@@ -38,7 +38,7 @@ class Run:
 
 
 ONE = ("S2", "S3", "S4", "S7", "transpose", "convolution", "max pooling", "logsumexp", "mean", "regularised", "product of rows",
-       "matrix factorisation", "attention", "triangular sum", "prefix sums", "coupled recurrence", "gather", "pick",
+       "matrix factorisation", "attention", "triangular sum", "prefix sums", "lag two", "gather", "pick",
        "softmax by logsumexp", "own functions", "parts", "used many times")  # fmt: skip
 ROWS = ("x", "y_star")
 RUNS = {
