@@ -1,9 +1,9 @@
 """Quick checks, one a lane of the compiler: each compares what it is given with numbers that were found before a bug is planted.
 
-    oracle     collected adjoints, evaluated at 50 digits            plain      numba's text, run as plain Python
-    forward    tangents, likewise                                    fit        two steps of training
-    arrays     a kernel on whole arrays                              checkpoint the same in segments
-    closed     what is printed, and read back                        refuses    data that do not fit
+oracle     collected adjoints, evaluated at 50 digits            plain      numba's text, run as plain Python
+forward    tangents, likewise                                    fit        two steps of training
+arrays     a kernel on whole arrays                              checkpoint the same in segments
+closed     what is printed, and read back                        refuses    data that do not fit
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ FORMS = ("parts", "one")
 ALL: Any = slice(None)
 
 
-@lru_cache(maxsize=None)
+@cache
 def case(text: str) -> tuple[Program, dict[str, Any], Any]:
     """Program and arrays of a text, or of a model of the table, and its loss."""
     model = MODELS.get(text)
@@ -40,14 +40,14 @@ def case(text: str) -> tuple[Program, dict[str, Any], Any]:
     return program, arrays, loss_of(program)
 
 
-@lru_cache(maxsize=None)
+@cache
 def slope(text: str) -> Any:
     """The difference of the loss along a direction."""
     program, arrays, loss = case(text)
     return difference(program, arrays, direction(arrays, reals(program), 1), lambda a: evaluate(program, a)[loss])
 
 
-@lru_cache(maxsize=None)
+@cache
 def wanted(text: str) -> tuple[Any, dict[str, Any]]:
     program, arrays, loss = case(text)
     return evaluate(program, arrays)[loss], adjoints(program, arrays, loss)
@@ -57,7 +57,7 @@ def prepare(name: str, text: str) -> None:
     """What a check compares with, found while nothing is planted."""
     if name in ("oracle",):
         slope(text)
-    elif name in ("arrays", "plain", "checkpoint", "batched"):
+    elif name in ("arrays", "plain", "chunks", "checkpoint", "batched"):
         wanted(text)
     elif name == "fit":
         by_hand(text)
@@ -101,7 +101,7 @@ def checkpoint(text: str) -> None:
     arrays(text, checkpoint=2)
 
 
-def plain(text: str) -> None:
+def plain(text: str, chunks: bool = False) -> None:
     """New memory holds nan, blocks have two rows, and gemm is called wherever it can be."""
     program, given, loss = case(text)
     kernel = sg.compile(program, loss, reals(program))
@@ -110,15 +110,22 @@ def plain(text: str) -> None:
         if hasattr(module, "_empty"):
             module._empty = spoiled
         if hasattr(module, "_rows_value_and_grad"):
-            module._rows_value_and_grad = in_twos(module._rows_value_and_grad)
+            module._rows_value_and_grad = in_twos(module._rows_value_and_grad, chunks)
         right(called(module.value_and_grad, kernel, given), text)
 
 
-def in_twos(rows: Callable[..., Any]) -> Callable[..., Any]:
+def chunked(text: str) -> None:
+    """Rows in chunks of one, one after the other, into sums of their own."""
+    plain(text, chunks=True)
+
+
+def in_twos(rows: Callable[..., Any], in_chunks: bool) -> Callable[..., Any]:
     """Blocks of two rows, so that there are several."""
 
     def small(*sizes: Any) -> Any:
         whole, blocks, chunks = rows(*sizes)
+        if in_chunks:
+            return False, tuple(1 for _ in blocks), tuple((count, 1) for count, _ in chunks)
         return whole, tuple(min(block, 2) for block in blocks), chunks
 
     return small
@@ -141,7 +148,7 @@ def batched(text: str) -> None:
 RATE = 0.25
 
 
-@lru_cache(maxsize=None)
+@cache
 def by_hand(text: str) -> dict[str, Any]:
     program, given, loss = case(text)
     sign = 1 if program.goal == "maximize" else -1
@@ -160,7 +167,8 @@ def fit(text: str) -> None:
 
 
 REFUSED = {  # a text, data that do not fit, and the code
-    "a class beyond the last": ("input label in 1..3; input b[k in 1..3]; J = b[label]^2", {"label": 7, "b": [1.0, 2.0, 3.0]}, "SG605"),
+    "a class beyond the last":
+        ("input label in 1..3; input b[k in 1..3]; J = b[label]^2", {"label": 7, "b": [1.0, 2.0, 3.0]}, "SG605"),
     "two lengths of one axis": ("J = sum(x[i]*y[i] for i in 1..N)", {"x": [1.0, 2.0], "y": [1.0, 2.0, 3.0]}, "SG604"),
     "a read past the end": ("input x[n in 1..N]; J = sum(x[i+2]^2 for i in 1..3)", {"x": [1.0, 2.0, 3.0]}, "SG605"),
     "an axis too many": ("J = sum(x[i]^2 for i in 1..N)", {"x": [[1.0, 2.0]]}, "SG602"),
@@ -196,7 +204,9 @@ def vecmath(name: str) -> None:
 
     function, dtype = name.split()
     whole = {"float64": "int64", "float32": "int32"}[dtype]
-    body = "\n\n".join(definition(each, dtype) for each in DEFINITIONS if dtype == "float32" or not re.search("sin|cos|quarters", each))
+    body = "\n\n".join(
+        definition(each, dtype) for each in DEFINITIONS if dtype == "float32" or not re.search("sin|cos|quarters", each)
+    )
     head = f"import numpy as np\nF, _I = np.{dtype}, np.{whole}\n"
     with tempfile.TemporaryDirectory() as folder, np.errstate(all="ignore"):
         module = import_text(Path(folder), head + body)
@@ -210,5 +220,6 @@ def vecmath(name: str) -> None:
 
 CHECKS: dict[str, Callable[[str], None]] = {
     "oracle": oracle, "forward": forward, "closed": closed, "arrays": arrays, "checkpoint": checkpoint, "plain": plain,
+    "chunks": chunked,
     "batched": batched, "fit": fit, "refuses": refuses, "claims": claims, "vecmath": vecmath,
 }  # fmt: skip

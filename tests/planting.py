@@ -12,7 +12,6 @@ function runs it too. What the library remembers from before is forgotten, and a
 """
 
 from __future__ import annotations
-
 import __future__
 
 import gc
@@ -21,51 +20,90 @@ import inspect
 import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import _lru_cache_wrapper, cached_property
+from functools import _lru_cache_wrapper
 from types import CodeType, FunctionType
 from typing import Any
+from unittest import mock
 
 import symgrad
 
 
 @contextmanager
 def planted(where: str, old: str, new: str) -> Iterator[None]:
-    """`where`: a module of symgrad, then a function or a class and its method. The text `old` stands there once."""
-    function = found(where)
-    code = changed(function, old, new)
-    true = function.__code__
+    """`where`: a module of symgrad, then a function, a class and its method, a text, or a table of texts and its row.
+
+    The text `old` stands there once.
+    """
+    above, name = owner(where)
+    here = above[name] if isinstance(above, dict) else inspect.getattr_static(above, name)
     forget()
-    function.__code__ = code
+    try:
+        if isinstance(here, str):
+            with text_planted(above, name, replaced(here, old, new, where)):
+                yield
+        else:
+            with code_planted(function_of(here), old, new):
+                yield
+    finally:
+        forget()
+
+
+@contextmanager
+def text_planted(above: Any, name: str, text: str) -> Iterator[None]:
+    if isinstance(above, dict):
+        with mock.patch.dict(above, {name: text}):
+            yield
+    else:
+        with mock.patch.object(above, name, text):
+            yield
+
+
+@contextmanager
+def code_planted(function: FunctionType, old: str, new: str) -> Iterator[None]:
+    true, function.__code__ = function.__code__, changed(function, old, new)
     try:
         yield
     finally:
         function.__code__ = true
-        forget()
 
 
-def found(where: str) -> FunctionType:
-    """The function behind its cache, property or class."""
+def owner(where: str) -> tuple[Any, str]:
+    """What holds the last of the names, and that name."""
+    *above, last = where.split(".")
     here: Any = symgrad
-    for name in where.split("."):
-        here = importlib.import_module(f"{here.__name__}.{name}") if hasattr(here, "__path__") else inspect.getattr_static(here, name)
+    for name in above:
+        here = (
+            importlib.import_module(f"{here.__name__}.{name}") if hasattr(here, "__path__") else inspect.getattr_static(here, name)
+        )
+    return here, last
+
+
+def function_of(here: Any) -> FunctionType:
+    """The function behind its cache or property."""
     for inner in ("__func__", "func", "fget", "__wrapped__"):
-        if isinstance(here, cached_property | property) or not isinstance(here, FunctionType):
+        if not isinstance(here, FunctionType):
             here = getattr(here, inner, here)
-    assert isinstance(here, FunctionType), where
+    assert isinstance(here, FunctionType), here
     return here
+
+
+def replaced(text: str, old: str, new: str, where: str) -> str:
+    assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times in {where}"
+    assert old != new, where
+    return text.replace(old, new)
 
 
 def changed(function: FunctionType, old: str, new: str) -> CodeType:
     """The code of a function whose text has `new` where it had `old`."""
-    text = textwrap.dedent(inspect.getsource(function))
-    assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times in {function.__qualname__}"
+    text = replaced(textwrap.dedent(inspect.getsource(function)), old, new, function.__qualname__)
     flags = __future__.annotations.compiler_flag
-    module = compile(text.replace(old, new), function.__code__.co_filename, "exec", flags, dont_inherit=True)
+    module = compile(text, function.__code__.co_filename, "exec", flags, dont_inherit=True)
     codes = [const for const in module.co_consts if isinstance(const, CodeType) and const.co_name == function.__name__]
     code: CodeType = codes[0]
-    assert code.co_code != function.__code__.co_code or code.co_consts != function.__code__.co_consts or (
-        code.co_names != function.__code__.co_names
-    ), f"nothing changes in {function.__qualname__}"
+    same = all(
+        getattr(code, part) == getattr(function.__code__, part) for part in ("co_code", "co_consts", "co_names", "co_varnames")
+    )
+    assert not same, f"nothing changes in {function.__qualname__}"
     return code
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -198,7 +198,7 @@ def test_is_caught(plant: Plant, check: Callable[[str], None], name: str, monkey
         check(name)
 
 
-@lru_cache(maxsize=None)
+@cache
 def passes(check: str, on: str) -> None:
     """A check as long as nothing is planted; what it compares with is found then."""
     prepare(check, on)
@@ -230,9 +230,11 @@ def test_there_are_many_bugs() -> None:
 
 def test_what_is_no_bug_is_not_caught() -> None:
     """Planting by itself breaks nothing: a check that fails for any other text would catch all."""
-    for check, on in (("oracle", "S4"), ("plain", "S4"), ("arrays", "S4")):
+    for check, on in (("oracle", "S4"), ("plain", "S4"), ("arrays", "S4"), ("chunks", "two layers")):
         passes(check, on)
-        with planted("transform.linearize._rule", "inner = [memo[arg] for arg in node.args]", "inner = list(memo[arg] for arg in node.args)"):
+        with planted(
+            "transform.linearize._rule", "inner = [memo[arg] for arg in node.args]", "inner = list(memo[arg] for arg in node.args)"
+        ):
             CHECKS[check](on)
     with pytest.raises(AssertionError, match="times"), planted("transform.linearize._rule", "no such text", ""):
         pass

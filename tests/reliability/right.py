@@ -265,9 +265,8 @@ def measure(full: bool) -> list[Row]:
     if full:
         rows.append(fuzz(range(1, min(count, NUMBA) + 1), "numba", 0))
     rows += [dot_products(seeds[: count // 4]), metamorphic(seeds[: max(4, count // 10)] if full else seeds[:4])]
-    rows.append(captures(range(1000, 1000 + (250 if full else 10))))
-    if full:
-        rows.append(planted())
+    if full:  # test_random_programs and test_planted hold these
+        rows += [captures(range(1000, 1250)), planted()]
     if full and HAS_JAX:
         rows.append(training())
     return rows
