@@ -13,7 +13,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -62,7 +62,7 @@ def of_seed(seed: int) -> Model:
     return program(seed, most=1 + seed // 8 % 3 + (seed % 40 == 39) * 10)
 
 
-@cache
+@lru_cache(maxsize=512)
 def given(seed: int) -> tuple[Program, dict[str, Any], dict[str, Any]]:
     """Program, arrays, and the gradient at 50 digits."""
     model = sg.parse(of_seed(seed).text())
