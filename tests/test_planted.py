@@ -18,7 +18,7 @@ from symgrad.core.expr import access, indices_of
 from symgrad.core.program import Program, Statement
 from symgrad.transform import collect as collecting
 from symgrad.transform import gather as gathering
-from symgrad.transform import linearize, reverse, simplify, stabilize
+from symgrad.transform import linearize, reverse, simplify
 from tests.models import MODELS
 from tests.planted_bugs import BUGS
 from tests.planted_checks import CHECKS, prepare
@@ -135,20 +135,6 @@ def sum_not_started(m: pytest.MonkeyPatch) -> None:
     m.setattr(numba, "zeros", lambda *given: (line.replace("= 0.0", "= 1.0") for line in before(*given)))
 
 
-def wrong_rule(m: pytest.MonkeyPatch) -> None:
-    """A stability rule that is not exact: log(1 - y) as softplus(v) without its sign."""
-    wrong = tuple(replace(r, apply=_flipped(r)) if r.name == "log of the rest" else r for r in stabilize.RULES)
-    m.setattr(stabilize, "RULES", wrong)
-
-
-def _flipped(rule: stabilize.Rule) -> Any:
-    def apply(node: Any, definitions: Any) -> Any:
-        found = rule.apply(node, definitions)
-        return None if found is None else -found
-
-    return apply
-
-
 def lost_factor(m: pytest.MonkeyPatch) -> None:
     m.setattr(simplify, "common_factor", lambda expr: sp.Add(*expr.args[1:]))
 
@@ -180,7 +166,6 @@ PLANTS: dict[str, tuple[Plant, Callable[[str], None], str]] = {
     "log-sum-exp without its shift": (weight("logsumexp", lambda body, limits, result: sp.exp(body)), gradient, "logsumexp"),
     "loop ends one early": (off_by_one, kernel, "S2"),
     "sum does not start at 0": (sum_not_started, kernel, "S7"),
-    "inexact stability rule": (wrong_rule, kernel, "S2"),
     "exchanged axes in the text": (swapped_axes, kernel, "S4"),
     "factor lost in simplifying": (lost_factor, closed, "S7"),
 }

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 import symgrad as sg
+from symgrad.backends.pycode import python_name
 from symgrad.core.program import Program
 from tests.array_programs import jax_gradient
 from tests.capture_programs import capture
@@ -194,7 +195,7 @@ def saved(seed: int) -> bool:
     with tempfile.TemporaryDirectory() as folder:
         text = kernel.save(Path(folder) / "saved.py").read_text(encoding="utf-8")
         module = import_text(Path(folder), text)
-        found = module.value_and_grad(**{name: arrays[name] for name in kernel._arguments("value_and_grad")})[1]
+        found = module.value_and_grad(**{python_name(name): arrays[name] for name in kernel._arguments("value_and_grad")})[1]
     return all(np.array_equal(found[name], value) for name, value in call(kernel, arrays)[1].items())
 
 
