@@ -214,7 +214,8 @@ def _operator(kind: str, program: Program, of: str | None, wrt: Iterable[str] | 
     names = [*program.params] or differentiable(program) if wrt is None else name_list(wrt)
     names = [n for n in names if wrt is not None or n in ancestors(program, [of])]
     operator = Operator(kind, program, of, tuple(program.known(name) for name in names))
-    _ = operator.built  # refused here, not when it is printed
+    if not operator.built.results:  # refused here, not when it is printed
+        raise SymgradError("SG406", f"the derivative of {of} by {', '.join(names)} is zero", hint="name what it depends on in wrt")
     return operator
 
 
@@ -240,7 +241,8 @@ def _vjp(program: Program, of: str, wrt: tuple[str, ...]) -> Built:
 
 def _jvp(program: Program, of: str, wrt: tuple[str, ...]) -> Built:
     raw, dots = forward(program, wrt), tangent_names(program, wrt)
-    return Built(raw, {dots[of]: dots[of]}, tuple(dots[name] for name in wrt))
+    results = {dots[of]: dots[of]} if dots.get(of) in raw.definitions else {}
+    return Built(raw, results, tuple(dots[name] for name in wrt))
 
 
 def _hvp(program: Program, loss: str, wrt: tuple[str, ...]) -> Built:

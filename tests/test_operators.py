@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import mpmath
@@ -180,3 +181,13 @@ def test_operators_refuse(make: Any, code: str) -> None:
     with pytest.raises(sg.SymgradError) as caught:
         make(program)
     assert caught.value.code == code
+
+
+@pytest.mark.parametrize("kind", [sg.jvp, sg.vjp, sg.jacobian])
+@pytest.mark.parametrize("of", ["constant", "stopped", "steps"])
+def test_a_derivative_that_is_zero_is_refused(kind: Callable[..., Operator], of: str) -> None:
+    """A traceback, or a page of nothing."""
+    p = sg.parse("constant = 0.5; stopped = stop(x); steps = sign(x); J = constant*stopped*steps*x")
+    with pytest.raises(sg.SymgradError) as refused:
+        kind(p, of, ["x"])
+    assert refused.value.code == "SG406"

@@ -41,7 +41,7 @@ def lane(seed: int, statements: int) -> tuple[str, ...]:
     if seed % 20 == 4:
         return WHOLE
     if seed % 20 == 14:
-        return ("modes", "collect", "kernel", "text")
+        return ("modes", "collect", "text")  # kernels of others are measured in test_right
     if seed % 5 != 1:
         return ("modes",)
     more = ("hessian",) if seed % 80 == 1 and statements <= 3 else ("curved",) if seed % 200 == 61 else ()
