@@ -17,9 +17,10 @@ from types import ModuleType
 from typing import Any
 
 from symgrad.backends.entry import Part
-from symgrad.backends.load import load, write_whole
+from symgrad.backends.load import load
 from symgrad.backends.module import native_module
 from symgrad.backends.pycode import python_name
+from symgrad.backends.sealed import write_whole
 from symgrad.bind import Bound, in_place
 from symgrad.core.errors import SymgradError, did_you_mean
 from symgrad.core.program import Program
