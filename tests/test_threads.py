@@ -160,15 +160,13 @@ def test_no_more_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     assert bits(k(**arrays)) == wanted
 
 
-LONG = """
-import sys
+LONG = f"""
 import numpy as np
 import symgrad as sg
-p = sg.parse("index n in 1..N, r in 1..R; input x[n], y[r]; param w; a[n] = sum(tanh(w*x[n]*y[r]) for r); J = sum(a[n]^2 for n)")
-k = sg.compile(p, threads=2)
-given = {"w": 0.5, "x": np.ones(4_000), "y": np.ones(20_000)}
-k(**{**given, "x": np.ones(1), "y": np.ones(1)})
-assert not k.module._rows_value_and_grad(4_000, 20_000)[0]
+k = sg.compile(sg.parse({NETWORK!r}), threads=2)
+given = {{"W": np.ones((64, 64)), "v": np.ones(64), "x": np.ones((100_000, 64)), "t": np.ones(100_000)}}
+k(**{{**given, "x": np.ones((1, 64)), "t": np.ones(1)}})
+assert not k.module._rows_value_and_grad(100_000, 64, 64)[0]
 print("ready", flush=True)
 try:
     while True:

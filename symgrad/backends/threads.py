@@ -59,7 +59,7 @@ def _quota(own, root, most):
     """The processors whose time a container may use, a part of one as a whole one, where that is less than `most` (Linux)."""
     for line in _words(own, "\\n"):
         kinds, _, path = line.partition(":")[2].partition(":")
-        if kinds and "cpu" not in kinds.split(","):
+        if not path or (kinds and "cpu" not in kinds.split(",")):
             continue
         groups = [each for each in path.split("/") if each]
         for depth in range(len(groups) + 1):  # its own group and those around it, which a container may see as other paths

@@ -4,13 +4,14 @@ at once, forks, Ctrl-C, and many cycles in one process.
     python -m tests.reliability faults              all rounds
     python -m tests.reliability.faults NAME ROUNDS  one kind, here: prints what went wrong as JSON
 
-Each kind runs in a process of its own, which has no other threads; every trial is a child that it forks when all is imported, so that a trial
-takes what compiling takes. A trial tells its bits, warnings and how many functions were compiled.
+Each kind runs in a process of its own, which has no other threads. Every trial is a child that it forks when all is imported, so
+that it takes no longer than compiling does. A trial tells its bits, warnings and how many functions were compiled.
 """
 
 from __future__ import annotations
 
 import errno
+import io
 import json
 import multiprocessing
 import os
@@ -164,6 +165,16 @@ def judged(case: str, found: Outcome, wanted: list[str], warned: int | None = No
     return [f"{case}: compiled {found.compiled}"] if compiled is not None and found.compiled != compiled else []
 
 
+def files(write: Callable[[Callable[[bytes], Any], bytes], None]) -> Callable[[int, str], io.FileIO]:
+    """In the place of os.fdopen: files whose writing is `write`, given the real one."""
+
+    class File(io.FileIO):
+        def write(self, data: Any) -> Any:
+            write(super().write, data)
+
+    return File
+
+
 # killed
 
 
@@ -186,22 +197,14 @@ def planted(place: int) -> Iterator[list[str]]:
 
         return call
 
-    def fdopen(handle: int, mode: str) -> Any:
-        file = open(handle, mode, buffering=0)
-        write = file.write
+    def halves(write: Callable[[bytes], Any], data: bytes) -> None:
+        moment("before write")
+        write(data[: len(data) // 2])
+        moment("in write")
+        write(data[len(data) // 2 :])
+        moment("after write")
 
-        def halves(data: bytes) -> None:
-            moment("before write")
-            write(data[: len(data) // 2])
-            moment("in write")
-            write(data[len(data) // 2 :])
-            moment("after write")
-
-        return mock.MagicMock(__enter__=lambda _: mock.Mock(write=halves), __exit__=lambda *_: file.close())
-
-    with mock.patch.multiple(
-        sealed.os, open=around(os.open, "open"), replace=around(os.replace, "rename"), fdopen=fdopen
-    ):
+    with mock.patch.multiple(sealed.os, open=around(os.open, "open"), replace=around(os.replace, "rename"), fdopen=files(halves)):
         yield seen
 
 
@@ -291,16 +294,11 @@ def damaged_files(rounds: int) -> list[str]:
 def _full(_: Path) -> None:
     """A disk without room, whose files have some bytes already."""
 
-    def fdopen(handle: int, mode: str) -> Any:
-        file = open(handle, mode, buffering=0)
+    def little(write: Callable[[bytes], Any], data: bytes) -> None:
+        write(data[:9])
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-        def write(data: bytes) -> None:
-            file.write(data[:9])
-            raise OSError(errno.ENOSPC, "No space left on device")
-
-        return mock.MagicMock(__enter__=lambda _: mock.Mock(write=write), __exit__=lambda *_: file.close())
-
-    mock.patch.object(sealed.os, "fdopen", fdopen).start()
+    mock.patch.object(sealed.os, "fdopen", files(little)).start()
 
 
 def _limited(_: Path) -> None:
@@ -342,8 +340,7 @@ def _long(_: Path) -> None:
 
 
 def _nul(folder: Path) -> None:
-    mock.patch.dict(sealed.os.environ, SYMGRAD_CACHE="x").start()
-    mock.patch.object(sealed, "_wanted", lambda: Path("a\0b")).start()
+    mock.patch.object(sealed, "_wanted", return_value=folder / "a\0b").start()
 
 
 UNWRITABLE = (_full, _limited, _renamed, _file, _read_only, _homeless, _no_device, _long, _nul)
@@ -447,14 +444,22 @@ def threads(rounds: int) -> list[str]:
 
 # forks
 
-WIDE = "index n in 1..N, r in 1..R; input x[n], y[r]; param w; a[n] = sum(tanh(w*x[n]*y[r]) for r); J = sum(a[n]^2 for n)"
+WIDE = """
+index n in 1..N, i in 1..M, j in 1..H
+input x[n,i], t[n]
+param W[j,i], v[j]
+h[n,j] = tanh(sum(W[j,i]*x[n,i] for i))
+y[n] = sum(v[j]*h[n,j] for j)
+J = log(1 + sum((y[n] - t[n])^2 for n))
+"""
+ROWS, UNITS = 50_000, 16
 
 
 def wide() -> tuple[Any, dict[str, Any]]:
     """A kernel that shares rows among threads."""
     kernel = sg.compile(sg.parse(WIDE), threads=4)
-    given = {"w": 0.5, "x": np.linspace(0, 1, 1000), "y": np.linspace(0, 1, 2000)}
-    return kernel, given
+    shapes = {"x": (ROWS, UNITS), "t": (ROWS,), "W": (UNITS, UNITS), "v": (UNITS,)}
+    return kernel, {name: np.linspace(-1, 1, int(np.prod(shape))).reshape(shape) for name, shape in shapes.items()}
 
 
 def _called(_: Any = None) -> list[str]:
@@ -469,7 +474,7 @@ def forks(rounds: int) -> list[str]:
         os.environ["SYMGRAD_CACHE"] = str(new())
         kernel, given = wide()
         wanted = bits(kernel(**given))
-        if kernel.module._rows_value_and_grad(1000, 2000)[0]:
+        if kernel.module._rows_value_and_grad(ROWS, UNITS, UNITS)[0]:
             wrong.append("no rows are shared")
         ended = threading.Event()
 
@@ -605,7 +610,7 @@ def cycle(number: int, backend: str) -> None:
     text = PLENTY[number % len(PLENTY)] if backend == "numba" else f"param w; input x; J = (tanh(w*x) - {number}/7)^2"
     program = sg.parse(text)
     sg.derive(program, "J").text()
-    given = {name: 0.5 for name in program.free}
+    given = dict.fromkeys(program.free, 0.5)
     loss, _ = sg.compile(program, backend=backend)(**given)
     assert np.isfinite(loss)
 
