@@ -395,7 +395,7 @@ def float_text(number: Any) -> str:
     return mantissa + (f"e{exponent.lstrip('+')}" if exponent else "")
 
 
-@lru_cache(maxsize=1 << 14)
+@lru_cache(maxsize=1 << 12)
 def _text_key(expr: Any) -> str:
     # sort_key of SymPy compares by class first; the text is stable and independent of creation order
     return sp.srepr(expr) if len(expr.args) < 8 else str(expr)

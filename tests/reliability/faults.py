@@ -452,7 +452,7 @@ h[n,j] = tanh(sum(W[j,i]*x[n,i] for i))
 y[n] = sum(v[j]*h[n,j] for j)
 J = log(1 + sum((y[n] - t[n])^2 for n))
 """
-ROWS, UNITS = 50_000, 16
+ROWS, UNITS = 20_000, 16
 
 
 def wide() -> tuple[Any, dict[str, Any]]:
@@ -495,7 +495,7 @@ def forks(rounds: int) -> list[str]:
             if also:
                 other.join()
         for kind in multiprocessing.get_all_start_methods():
-            with multiprocessing.get_context(kind).Pool(2) as pool:
+            with multiprocessing.get_context(kind).Pool(1) as pool:
                 if pool.map_async(_called, range(2)).get(PATIENCE) != [wanted, wanted]:
                     wrong.append(f"{kind}: other bits")
     return wrong
@@ -515,7 +515,6 @@ def training(backend: str, step: float) -> Callable[[], dict[str, Any]]:
         rows = {"x": np.array([1.0])}
         start = {"w": 0.0, "v": np.zeros(int(step))}
         kernel.fit(start, rows, sg.SGD(1.0), epochs=3, batch_size=None, progress=False)
-        print("ready", flush=True, file=sys.stderr)
         os.write(READY[1], b"!")
         found = kernel.fit(start, rows, sg.SGD(1.0), epochs=10**7, batch_size=None, progress=False)
         ended = time.monotonic()
@@ -560,7 +559,7 @@ def interrupts(rounds: int) -> list[str]:
             slowest[backend] = max(slowest[backend], late)
             if late > LATE:
                 wrong.append(f"{backend}, interrupt {number}: after {late:.2f} s")
-    print(slowest, file=sys.stderr)
+    print(f"slowest answers to Ctrl-C: {slowest}", file=sys.stderr)
     return wrong
 
 
@@ -570,7 +569,7 @@ LATE = 0.5
 def interrupted_compiling(rounds: int) -> list[str]:
     """SIGINT at random while a kernel is compiled: the next call is right, and so is the next process."""
     wrong: list[str] = []
-    kernel, wanted = compiled(SHARED)
+    kernel, wanted = compiled(SHARED if rounds > 10 else SMALL)
     chance = random.Random(4)
     with folders() as new:
         start = time.monotonic()
@@ -594,9 +593,7 @@ def interrupted_compiling(rounds: int) -> list[str]:
 
 # many cycles
 
-PLENTY = tuple(
-    f"param w, b; input x; y = {f}(w*x + b*{k}); J = (y - {k})^2" for f in ("tanh", "sin", "exp", "log") for k in (1, 2, 3)
-)
+PLENTY = tuple(f"param w, b; input x; y = {f}(w*x + b*{k}); J = (y - {k})^2" for f in ("tanh", "sin") for k in (1, 2, 3))
 
 
 def resident() -> float:
@@ -606,7 +603,7 @@ def resident() -> float:
 
 
 def cycle(number: int, backend: str) -> None:
-    """Derive, compile, run: with NumPy another model each time, with numba one of a dozen."""
+    """Derive, compile, run: with NumPy another model each time, with numba one of half a dozen."""
     text = PLENTY[number % len(PLENTY)] if backend == "numba" else f"param w; input x; J = (tanh(w*x) - {number}/7)^2"
     program = sg.parse(text)
     sg.derive(program, "J").text()
@@ -624,6 +621,7 @@ def soak(cycles: int, backend: str, warm: int = 60) -> list[float]:
         cycle(number, backend)
         if (number - warm + 1) % max(1, cycles // 10) == 0:
             found.append(resident())
+            print(f"{backend}, {number - warm + 1} cycles: {found[-1]:.0f} MB", file=sys.stderr, flush=True)
     return found
 
 
@@ -632,7 +630,6 @@ def grown(cycles: int, backend: str) -> list[str]:
     with folders() as new:
         os.environ["SYMGRAD_CACHE"] = str(new())
         found = soak(cycles, backend)
-    print(backend, [round(each) for each in found], file=sys.stderr)
     most = min(50, 15 + 50 * cycles / 10_000)
     return [f"{backend}: {found[-1] - found[0]:.0f} MB more, {most:.0f} are allowed"] if found[-1] - found[0] > most else []
 
