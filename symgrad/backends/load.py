@@ -19,6 +19,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
@@ -45,6 +46,15 @@ def _unlock() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_unlock)
+
+
+@lru_cache(maxsize=1)
+def _between_compilations() -> None:
+    """A fork waits until no other thread compiles: numba's lock would be held for ever in the child, its work half done."""
+    from numba.core.compiler_lock import global_compiler_lock as lock
+
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)
 
 
 def load(text: str) -> ModuleType:
@@ -82,6 +92,7 @@ def _load(text: str, shared: bool) -> ModuleType:
     for function in vars(module).values():
         if getattr(function, "enable_caching", None) and function.py_func.__module__ == name:
             function._cache = Kept(function.py_func, module, folder)
+            _between_compilations()
     return module
 
 

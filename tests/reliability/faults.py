@@ -44,7 +44,7 @@ SHARED = "param w; input x; J = tanh(w*x - 1)^2"  # whose tanh is a file of its 
 GIVEN = {"w": 0.3, "x": 0.7}
 NOBODY = 65534
 HELD = ExitStack()  # of a trial, to its end
-PATIENCE = 120
+PATIENCE = 60
 
 
 @dataclass
@@ -501,6 +501,22 @@ def forks(rounds: int) -> list[str]:
     return wrong
 
 
+def forks_while_compiling(rounds: int) -> list[str]:
+    """Children that are forked while another thread compiles, and then compile themselves."""
+    kernel, wanted = compiled(SMALL)
+    wrong: list[str] = []
+    with folders() as new:
+        for number in range(rounds):
+            os.environ["SYMGRAD_CACHE"] = str(new())
+            other = threading.Thread(target=sg.compile(sg.parse(f"J = tanh({number + 2}*w*x)^2")), kwargs=GIVEN)
+            sg.compile(sg.parse(f"J = ({number + 2}*w*x)^2"))(**GIVEN)
+            other.start()
+            time.sleep(0.05 + 0.1 * (number % 7))
+            wrong += judged(f"fork {number}", trial(kernel, new()), wanted, 0)
+            other.join()
+    return wrong
+
+
 # Ctrl-C
 
 FALL = "param w, v[i]; input x[n]; J = sum(x[n] for n)*(w + sum(v[i] for i)); minimize J"
@@ -642,6 +658,7 @@ KINDS: dict[str, tuple[Callable[[int], list[str]], int, str]] = {
     "processes": (processes, 5, "16 processes on a cold key"),
     "threads": (threads, 10, "8 threads on one kernel"),
     "forks": (forks, 20, "forked after and in the middle of shared work; spawned"),
+    "forks while compiling": (forks_while_compiling, 20, "forked while another thread compiles"),
     "interrupts": (interrupts, 60, "Ctrl-C in training: in 0.5 s, a whole step"),
     "interrupted compiling": (interrupted_compiling, 40, "Ctrl-C while compiling"),
     "soak numpy": (lambda cycles: grown(cycles, "numpy"), 10_000, "cycles of derive, compile, run with NumPy: < 50 MB"),
@@ -649,7 +666,7 @@ KINDS: dict[str, tuple[Callable[[int], list[str]], int, str]] = {
 }
 SHORT = {
     "planted exits": 60, "random kills": 6, "damaged files": 3, "unwritable": 1, "processes": 1, "threads": 1, "forks": 2,
-    "interrupts": 4, "interrupted compiling": 3, "soak numpy": 200, "soak numba": 200,
+    "forks while compiling": 2,    "interrupts": 4, "interrupted compiling": 3, "soak numpy": 200, "soak numba": 200,
 }  # fmt: skip
 
 
