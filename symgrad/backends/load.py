@@ -16,7 +16,6 @@ import importlib.util
 import os
 import sys
 import threading
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -28,20 +27,18 @@ from weakref import WeakValueDictionary
 from symgrad.backends import sealed
 from symgrad.backends.shared import apart, module_name
 
-OPEN = 256  # modules of models that stay in sys.modules, where numba looks for them while it compiles
 SETTINGS = (
     *("OPT", "LOOP_VECTORIZE", "SLP_VECTORIZE", "ENABLE_AVX", "DISABLE_INTEL_SVML", "LLVM_REFPRUNE_PASS"),
     *("BOUNDSCHECK", "DEBUGINFO_DEFAULT", "FULL_TRACEBACKS", "INLINE_CUTOFF"),
 )
 _alive: WeakValueDictionary[str, ModuleType] = WeakValueDictionary()
-_open: OrderedDict[str, ModuleType] = OrderedDict()
-_loading, _registering = threading.RLock(), threading.Lock()
+_loading = threading.RLock()
 
 
 def _unlock() -> None:
-    """A forked child has no other thread that would free these."""
-    global _loading, _registering
-    _loading, _registering = threading.RLock(), threading.Lock()
+    """A forked child has no other thread that would free it."""
+    global _loading
+    _loading = threading.RLock()
 
 
 if hasattr(os, "register_at_fork"):
@@ -87,22 +84,13 @@ def _load(text: str, shared: bool) -> ModuleType:
         del sys.modules[name]
         raise
     _alive[name] = module
-    if not shared:
-        _register(name, module)
-    for function in vars(module).values():
-        if getattr(function, "enable_caching", None) and function.py_func.__module__ == name:
-            function._cache = Kept(function.py_func, module, folder)
-            _between_compilations()
+    compiled = [f for f in vars(module).values() if getattr(f, "enable_caching", None) and f.py_func.__module__ == name]
+    for function in compiled:
+        function._cache = Kept(function.py_func, module, folder)
+        _between_compilations()
+    if not (compiled or shared):  # nobody asks for it by name, so that it goes with its kernel; numba does, and keeps its own
+        del sys.modules[name]
     return module
-
-
-def _register(name: str, module: ModuleType) -> None:
-    """Put a module where numba finds it, in the place of the one that nobody has asked for longest."""
-    with _registering:
-        sys.modules[name] = _open[name] = module
-        _open.move_to_end(name)
-        while len(_open) > OPEN:
-            sys.modules.pop(_open.popitem(last=False)[0], None)
 
 
 class _Loader(importlib.abc.SourceLoader):
@@ -162,7 +150,6 @@ class Kept:
         from numba.core import compiler, serialize
 
         target.refresh()
-        _register(self.module.__name__, self.module)
         key = self._key(signature, target.codegen())
         content = sealed.read(self.folder, self._entry(key))
         if content is None or self.folder is None:
