@@ -455,7 +455,7 @@ h[n,j] = tanh(sum(W[j,i]*x[n,i] for i))
 y[n] = sum(v[j]*h[n,j] for j)
 J = log(1 + sum((y[n] - t[n])^2 for n))
 """
-ROWS, UNITS = 20_000, 16
+ROWS, UNITS = 50_000, 16
 
 
 def wide() -> tuple[Any, dict[str, Any]]:
