@@ -57,7 +57,7 @@ def compile(
     when the gradient goes back through it: arrays for about 2√T steps in place of T, for the forward steps once more. True for √T
     segments, or how many (`symgrad.schedule.checkpoint`). `forward` returns whole arrays still.
     threads: how many share a call with many examples, with the same result to the last bit; by default what SYMGRAD_THREADS says,
-    else one.
+    else as many as there are processors to use.
     stabilize: rewrite what overflows or loses its digits, such as log(sum(exp(…))), by `symgrad.transform.stabilize.RULES`
     (`kernel.rules` says what was done); False computes the formulas as they are written.
 

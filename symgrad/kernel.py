@@ -18,9 +18,10 @@ from typing import Any
 
 from symgrad.backends import gate
 from symgrad.backends.entry import Part
-from symgrad.backends.load import load, write_whole
+from symgrad.backends.load import load
 from symgrad.backends.module import native_module
 from symgrad.backends.pycode import python_name
+from symgrad.backends.sealed import write_whole
 from symgrad.bind import Bound, in_place
 from symgrad.core.errors import SymgradError, did_you_mean
 from symgrad.core.program import Program
@@ -185,7 +186,7 @@ class Kernel:
 
         Returns a `symgrad.train.Fit`: `.params`, `.history[loss]` (an epoch's mean each), `.validation`, `.stopped`.
         Ctrl-C ends the training after the running step or within 0.2 s, and returns what is trained so far, with
-        `.stopped == "interrupted"`; with NumPy a second one does not wait for the step to end.
+        `.stopped == "interrupted"`; a second one breaks off a step of NumPy, and goes back to one of the second before.
 
         Raises as a call does, SG408 (a kernel with `checkpoint`), SG508 (memory), SG608 (a setting), SG609 (not in wrt), SG1xx to
         SG4xx (the equation of a rate), and `symgrad.train.Diverged`, an SG607, where a loss or a parameter is no longer finite:

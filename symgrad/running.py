@@ -81,19 +81,15 @@ class Run:
         watch = watch or Watch()
         show = _bar(epochs, self.kernel.loss) if progress else lambda done, loss, validation: None
         steps.compile()
-        interrupted = False
-        try:
-            if self.kernel.backend == "numba":
-                self._loop(steps, watch, show, [])  # compiled code hears Ctrl-C between pieces, so never within a step
-            else:
-                with held() as pressed:
-                    self._loop(steps, watch, show, pressed)
-                interrupted = bool(pressed)
-        except KeyboardInterrupt:
-            interrupted = True
-        if not finite(self.params.values()):
-            self._fail(steps)
-        reason = "interrupted" if interrupted else "patience" if watch.ended else ""
+        with held() as pressed:
+            try:
+                self._loop(steps, watch, show, pressed)
+            except KeyboardInterrupt:  # a second one, anywhere in a step: the last copy is of a step that was done whole
+                steps.back()
+                pressed.append(True)
+            if not finite(self.params.values()):
+                self._fail(steps)
+        reason = "interrupted" if pressed else "patience" if watch.ended else ""
         return self._fit(steps, watch, reason)
 
     def _loop(self, steps: Steps, watch: Watch, show: Show, pressed: list[bool]) -> None:
@@ -106,7 +102,7 @@ class Run:
 
     def _fit(self, steps: Steps, watch: Watch, stopped: str) -> Fit:
         history = {self.kernel.loss: steps.history[: steps.epoch].copy()}
-        validation = np.array(watch.losses) if watch.value else None
+        validation = np.array(watch.losses[: steps.epoch]) if watch.value else None
         params = watch.best if watch.best is not None else self.params
         return Fit(params, history, validation, stopped, watch.best_epoch)
 

@@ -76,9 +76,8 @@ def compiled(folder: Path, model: str, inputs: str) -> list[str]:
 def test_next_model_compiles_its_kernel_alone(tmp_path: Path) -> None:
     assert {"_tanh", "_value_and_grad"} <= set(compiled(tmp_path, ONE, "x"))
     second = compiled(tmp_path, OTHER, "xt")
-    assert {"_exp", "_value_and_grad"} <= set(second)
-    assert "_tanh" not in second
-    assert "_expm1_near_0" not in second
+    assert "_value_and_grad" in second
+    assert not {"_tanh", "_exp", "_expm1_near_0"} & set(second)
 
 
 def test_bits_of_a_saved_module(tmp_path: Path) -> None:

@@ -1,95 +1,193 @@
-"""Module text → module: a real file named by the hash of its content, compiled once and cached beside it.
-The functions that any model may have are taken out first (shared.py).
+"""Module text → module. What Python and numba make of a text is kept in the cache folder, by what it was made from.
 
-The folder is `SYMGRAD_CACHE`, else `symgrad` in the user's cache folder. Where it cannot be written a
-temporary one serves this process, with one warning. Files are written whole or not at all.
+    symgrad_<hash>.py                        the text, for people and tracebacks: nobody else reads it
+    symgrad_<hash>.cpython-311.pyc.sealed    its code
+    symgrad_<hash>.<function>.<key>.kernel   machine code of a function, by types, processor, versions and settings
+
+The last two are sealed (sealed.py): their sums are verified before Python or numba unpacks anything. The functions that any
+model may have are taken out first (shared.py), and are files of their own.
 """
 
 from __future__ import annotations
 
-import atexit
+import hashlib
+import importlib.abc
 import importlib.util
 import os
-import secrets
-import shutil
 import sys
-import tempfile
-import warnings
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
+from typing import Any
+from weakref import WeakValueDictionary
 
-from symgrad.backends import gate
+from symgrad.backends import gate, sealed
 from symgrad.backends.shared import apart, module_name
-from symgrad.core.errors import SymgradError
+
+SETTINGS = (
+    *("OPT", "LOOP_VECTORIZE", "SLP_VECTORIZE", "ENABLE_AVX", "DISABLE_INTEL_SVML", "LLVM_REFPRUNE_PASS"),
+    *("BOUNDSCHECK", "DEBUGINFO_DEFAULT", "FULL_TRACEBACKS", "INLINE_CUTOFF"),
+)
+_alive: WeakValueDictionary[str, ModuleType] = WeakValueDictionary()
+_loading = threading.RLock()
 
 
-def cache_folder() -> Path:
-    """Where modules are kept; created readable by this user alone."""
-    given = os.environ.get("SYMGRAD_CACHE")
-    base = Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "symgrad"
-    try:
-        base.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not os.access(base, os.W_OK | os.X_OK):
-            raise PermissionError(base)
-    except (OSError, RuntimeError):
-        return _temporary(str(base))
-    if hasattr(os, "getuid") and base.stat().st_uid != os.getuid():
-        raise SymgradError(
-            "SG703", f"the cache folder {base} belongs to another user", hint="set SYMGRAD_CACHE to a folder of your own"
-        )
-    if base.stat().st_mode & 0o002:
-        raise SymgradError("SG703", f"anyone may write to the cache folder {base}", hint=f"chmod o-w {base}, or set SYMGRAD_CACHE")
-    return base
+def _unlock() -> None:
+    """A forked child has no other thread that would free it."""
+    global _loading
+    _loading = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_unlock)
 
 
 @lru_cache(maxsize=1)
-def _temporary(wanted: str) -> Path:
-    warnings.warn(f"symgrad cannot write to {wanted}; kernels are compiled for this process only", RuntimeWarning, stacklevel=4)
-    folder = Path(tempfile.mkdtemp(prefix="symgrad-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder
+def _between_compilations() -> None:
+    """A fork waits until no other thread compiles: numba's lock would be held for ever in the child, its work half done."""
+    from numba.core.compiler_lock import global_compiler_lock as lock
+
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)
 
 
 def load(text: str) -> ModuleType:
-    """The module of a text that symgrad emitted; what other models have too lies in files of its own."""
+    """The module of a text that symgrad emitted; what other models have too is a module of its own. Raises SG703."""
     gate.passed(text)
     module = None
-    for part in apart(text).values():
-        module = _load(part)
+    with _loading:
+        for name, part in apart(text).items():
+            module = _load(part, shared=bool(name))
     assert module is not None
     return module
 
 
-def _load(text: str) -> ModuleType:
-    """The module of a file. One process holds each text once."""
+def _load(text: str, shared: bool) -> ModuleType:
+    """The module of a file. One process holds each text once, and those of models no longer than somebody has them."""
     name = module_name(text)
-    if name in sys.modules:
-        return sys.modules[name]
-    path = cache_folder() / f"{name}.py"
-    if not path.exists() or path.read_text(encoding="utf-8") != text:
-        write_whole(path, text.encode())
-    spec = importlib.util.spec_from_file_location(name, path)
+    known = _alive.get(name)
+    if known is not None:
+        return known
+    folder = sealed.cache_folder()
+    loader = _Loader(name, text.encode(), folder)
+    if folder is not None and not loader.is_written():
+        sealed.keep(folder, loader.path.name, loader.source)
+    spec = importlib.util.spec_from_file_location(name, loader.path, loader=loader)
     assert spec is not None
-    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
+        loader.exec_module(module)
     except BaseException:
         del sys.modules[name]
         raise
+    _alive[name] = module
+    compiled = [f for f in vars(module).values() if getattr(f, "enable_caching", None) and f.py_func.__module__ == name]
+    for function in compiled:
+        function._cache = Kept(function.py_func, module, folder)
+        _between_compilations()
+    if not (compiled or shared):  # nobody asks for it by name, so that it goes with its kernel; numba does, and keeps its own
+        del sys.modules[name]
     return module
 
 
-def write_whole(path: Path, data: bytes, mode: int = 0o600) -> None:
-    """Write beside and rename, so that a reader never sees half a file; `mode` is less the user's umask."""
-    temporary = path.with_name(f".{path.name[:100]}-{secrets.token_hex(8)}")
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+class _Loader(importlib.abc.SourceLoader):
+    """Python's way from text to code, with the text at hand and sealed code."""
+
+    def __init__(self, name: str, source: bytes, folder: Path | None):
+        self.name, self.source, self.folder = name, source, folder
+        self.path = (folder or Path("<symgrad>")) / f"{name}.py"
+
+    def is_written(self) -> bool:
+        try:
+            return self.path.read_bytes() == self.source
+        except OSError:
+            return False
+
+    def get_filename(self, fullname: str) -> str:
+        return str(self.path)
+
+    def path_stats(self, path: Any) -> dict[str, Any]:
+        return {"mtime": 0, "size": len(self.source)}  # the text is in the name
+
+    def get_data(self, path: Any) -> bytes:
+        if str(path) == str(self.path):
+            return self.source
+        found = sealed.read(self.folder, self._entry(path))
+        if found is None:
+            raise FileNotFoundError(path)
+        return found
+
+    def set_data(self, path: Any, data: Any, *, _mode: int = 0o600) -> None:
+        sealed.write(self.folder, self._entry(path), bytes(data))
+
+    def _cache_bytecode(self, source_path: Any, bytecode_path: Any, data: Any) -> None:
+        self.set_data(bytecode_path, data)
+
+    def _entry(self, path: Any) -> str:
+        return f"{Path(path).name}.sealed"
+
+
+@dataclass
+class Kept:
+    """The place of numba's own cache in a function: the same machine code, in sealed files, one for each key.
+
+    numba's has an index beside them, in which two processes may give one number to two of them.
+    """
+
+    function: Any
+    module: ModuleType
+    folder: Path | None
+
+    @property
+    def cache_path(self) -> str:
+        return str(self.folder)
+
+    def load_overload(self, signature: Any, target: Any) -> Any:
+        """What numba made of the function for these types, or None."""
+        from numba.core import compiler, serialize
+
+        target.refresh()
+        key = self._key(signature, target.codegen())
+        content = sealed.read(self.folder, self._entry(key))
+        if content is None or self.folder is None:
+            return None
+        try:
+            found, parts = serialize.loads(content)
+            return compiler.CompileResult._rebuild(target, *parts) if found == key else None
+        except Exception:  # whole, but made by something else than the versions in its key say
+            sealed.damaged(self.folder, self._entry(key))
+            return None
+
+    def save_overload(self, signature: Any, result: Any) -> None:
+        from numba.core import serialize
+
+        if self.folder is None or result.library.has_dynamic_globals or any(not each.can_cache for each in result.lifted):
+            return
+        key = self._key(signature, result.codegen)
+        sealed.write(self.folder, self._entry(key), serialize.dumps((key, result._reduce())))
+
+    def _key(self, signature: Any, codegen: Any) -> tuple[str, ...]:
+        """All that machine code depends on but the text, whose hash is the module's name; callees' are in the text."""
+        import llvmlite
+        import numba
+        import numpy
+
+        settings = {name: getattr(numba.config, name, None) for name in SETTINGS}
+        versions = (numba.__version__, llvmlite.__version__, numpy.__version__, sys.version)
+        code: CodeType = self.function.__code__
+        return tuple(map(repr, (code.co_firstlineno, signature, codegen.magic_tuple(), versions, settings)))
+
+    def _entry(self, key: Sequence[str]) -> str:
+        sum_ = hashlib.sha256("\0".join(key).encode()).hexdigest()[:24]
+        return f"{self.module.__name__}.{self.function.__name__[:60]}.{sum_}.kernel"
+
+    def enable(self) -> None:
+        """numba asks for these three, of which nothing is needed here."""
+
+    def disable(self) -> None: ...
+
+    def flush(self) -> None: ...

@@ -14,11 +14,14 @@ from __future__ import annotations
 import hashlib
 import re
 
-from symgrad.backends import blas, numba
+from symgrad.backends import blas, entry, numba
 
 GAP = "\n\n\n"
 DEFINED = re.compile(r"^(?:@.*\n)*def (\w+)\(", re.MULTILINE)
 NAMES = re.compile(r"\b_\w+\b")
+CACHE = re.compile(r"^@njit\(cache=(?:True|_CACHED), ", re.MULTILINE)
+# what asks numba whether it can keep code
+PROBE = entry.CACHED.strip("\n").split(GAP)
 # that are compiled into whatever calls them, and so cannot be loaded
 INLINED = 'inline="always"'
 
@@ -37,8 +40,8 @@ def apart(text: str) -> dict[str, str]:
     for name, block in own.items():
         if is_shared(block):
             _add(name, own, constants, texts)
-    left = [_import(name, texts) if (name := _name(block)) in texts else block for block in blocks]
-    return {**texts, "": GAP.join(left) + "\n"} if texts else {"": text}
+    left = [_import(name, texts) if (name := _name(block)) in texts else _bare(block) for block in blocks if block not in PROBE]
+    return {**texts, "": GAP.join(left) + "\n"}
 
 
 def is_shared(block: str) -> bool:
@@ -74,11 +77,12 @@ def _add(name: str, own: dict[str, str], constants: list[str], texts: dict[str, 
             else:
                 copied.append(own[word])
                 todo.append(own[word])
-    code = GAP.join([*reversed(copied), _kept(own[name])])
+    code = GAP.join([*reversed(copied), _bare(own[name])])
     head = blas.IMPORTS if "@intrinsic" in code else numba.IMPORTS
     used = [line for line in constants if re.search(rf"\b{line.partition(' ')[0]}\b", code)]
     texts[name] = GAP.join(part for part in (head, "\n".join(used), "\n".join(imports), code) if part) + "\n"
 
 
-def _kept(block: str) -> str:
-    return block if "cache=True" in block else block.replace("@njit(", "@njit(cache=True, ", 1)
+def _bare(block: str) -> str:
+    """Without a cache of numba's own: load.py puts a safer one in its place."""
+    return CACHE.sub("@njit(", block, count=1)

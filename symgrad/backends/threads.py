@@ -36,14 +36,50 @@ _ALL = 2**62  # more than all rows
 
 
 def _thread_count(given):
-    """How many threads share a call: so many, else what the environment says, else as many as there are processors."""
+    """How many threads share a call: so many, else what the environment says, else as many as there are processors to use."""
     for name in ("SYMGRAD_THREADS", "NUMBA_NUM_THREADS", "OMP_NUM_THREADS"):
         text = os.environ.get(name, "").split(",")[0].strip()
         if given is None and text.isdecimal():
             given = int(text)
     if given is None:
-        given = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        if hasattr(os, "process_cpu_count"):
+            given = os.process_cpu_count() or 1
+        else:
+            given = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        if "" not in _QUOTA:  # files of the system, which a process reads once
+            _QUOTA[""] = _quota("/proc/self/cgroup", "/sys/fs/cgroup", given)
+        given = min(given, _QUOTA[""])
     return max(1, given)
+
+
+_QUOTA = {}
+
+
+def _quota(own, root, most):
+    """The processors whose time a container may use, a part of one as a whole one, where that is less than `most` (Linux)."""
+    for line in _words(own, "\\n"):
+        kinds, _, path = line.partition(":")[2].partition(":")
+        if not path or (kinds and "cpu" not in kinds.split(",")):
+            continue
+        groups = [each for each in path.split("/") if each]
+        for depth in range(len(groups) + 1):  # its own group and those around it, which a container may see as other paths
+            place = "/".join([root, *(["cpu"] if kinds else []), *groups[:depth]])
+            if kinds:  # the first version of such groups
+                limit = _words(place + "/cpu.cfs_quota_us") + _words(place + "/cpu.cfs_period_us")
+            else:
+                limit = _words(place + "/cpu.max")
+            if len(limit) == 2 and limit[0].isdecimal() and limit[1].isdecimal() and int(limit[1]) > 0:
+                most = min(most, max(1, -(-int(limit[0])//int(limit[1]))))
+    return most
+
+
+def _words(path, between=None):
+    """What a file says, or nothing."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read().split(between)
+    except OSError:
+        return []
 
 
 def _in_chunks(run, threads, blocks, chunks, given, inner, places):

@@ -366,7 +366,7 @@ def reductions(expr: Any) -> tuple[Expr, ...]:
     return tuple(n for n in outermost(expr) if is_reduction(n)) if binds(expr) else ()
 
 
-@lru_cache(maxsize=1 << 14)
+@lru_cache(maxsize=1 << 13)
 def free_symbols(expr: Any) -> tuple[Symbol, ...]:
     """Symbols that are free in `expr` (tensors by their label), bound indices left out; sorted by name."""
     if not expr.args:

@@ -349,7 +349,7 @@ def is_affine(expr: Expr, scope: Scope) -> bool:
     return not gathers(expr) and coefficients(expr, list(scope)) is not None
 
 
-@lru_cache(maxsize=1 << 14)
+@lru_cache(maxsize=1 << 12)
 def limits(expr: Any) -> tuple[Any, ...]:
     """The limits of all reductions in an expression, outer ones first."""
     return tuple(limit for node in sp.preorder_traversal(expr) if is_reduction(node) for limit in split_reduction(node)[2])
