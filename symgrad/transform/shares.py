@@ -73,14 +73,16 @@ class _Pass:
     def sum(self, node: Any, alone: bool) -> Any:
         """A sum with a share in it, or with the logarithm of one; None for others."""
         for term in node.args:
-            rest = [other for other in node.args if other is not term]
             for factor, top in _apart(term):
                 found = self.share(top)
                 # of attention's P (v - sum P v) each term has a share: it is a difference of the v
-                if found is not None and not any(self.share(part) for other in rest for part in nodes(other)):
+                if found is not None and not self.has_share(rest := [other for other in node.args if other is not term]):
                     less = plus(*(self.walk(other, alone) for other in rest))
                     return share_less(self.walk(factor, alone), -less, *self.named(*found))
         return self.logarithm(node, alone)
+
+    def has_share(self, terms: list[Any]) -> bool:
+        return any(self.share(part) for term in terms for part in nodes(term))
 
     def share(self, exp: Any) -> Any:
         """The difference that is the exponent of e^(a - L), written out or by name."""
@@ -94,7 +96,8 @@ class _Pass:
 
     def logarithm(self, node: Any, alone: bool) -> Any:
         """c a - c L, c a number, and more terms."""
-        for one, other in ((a, b) for a in node.args for b in node.args if a is not b):
+        totals = [term for term in node.args if self.is_total(term.as_coeff_Mul()[1])]
+        for one, other in ((a, b) for b in totals for a in node.args if a is not b):
             (factor, a), (minus, total) = one.as_coeff_Mul(), other.as_coeff_Mul()
             found = self.difference((a, -total)) if factor == -minus else None
             if found is not None and found[0] == a:
@@ -102,11 +105,14 @@ class _Pass:
                 return plus(times(factor, log_share(*self.named(*found))), *rest)
         return None
 
+    def is_total(self, expr: Any) -> bool:
+        return is_access(expr) and name_of(expr) in self.sums
+
     def difference(self, terms: tuple[Any, ...]) -> Any:
         """(a, L) of a - L, where a is one of the terms of L."""
         for a, minus in (terms, terms[::-1]):
             total = -minus
-            if is_access(total) and name_of(total) in self.sums and is_access(a):
+            if self.is_total(total) and is_access(a):
                 statement = self.sums[name_of(total)]
                 kept = dict(zip(indices_of(statement.target), indices_of(total), strict=True))
                 if self.belongs(a, substitute(statement.value, kept), statement):

@@ -61,12 +61,12 @@ def stabilize(program: Program, fired: list[Fired] | None = None) -> Program:
     definitions = {s.name: s for s in program.statements if len(program.definitions[s.name]) == 1}
     statements = []
     for statement in program.statements:
-        others = {name: found for name, found in definitions.items() if name != statement.name}
-        value, rules = _rewritten(statement.value, others)
+        own = definitions.pop(statement.name, None)  # which is no meaning of a name in it
+        value, rules = _rewritten(statement.value, definitions)
         fired += (Fired(rule, statement.name) for rule in rules)
         if value != statement.value:
             statement = replace(statement, value=value, origin=replace(statement.origin, written=None))
-        if statement.name in definitions:
+        if own is not None:
             definitions[statement.name] = statement
         statements.append(statement)
     # a rule that looks into definitions may look into one rewritten after it
@@ -105,33 +105,17 @@ def _rewritten(expr: Any, definitions: Definitions) -> tuple[Any, list[Rule]]:
 
 # sums of a number and one other term
 
-Pair = tuple[Any, Any, Any]
-
-
-def _pairs(node: Any) -> tuple[Any, list[Pair]]:
-    """The number of a sum, and (factor, function, all other terms) for every term that is a multiple of something."""
-    if not node.is_Add:
-        return None, []
-    number, _ = node.as_coeff_Add()
-    others = [term for term in node.args if not term.is_number]
-    if number == 0 or len(others) + 1 != len(node.args):
-        return None, []
-    found = []
-    for place, term in enumerate(others):
-        factor, function = term.as_coeff_Mul()
-        found.append((factor, function, plus(*(others[:place] + others[place + 1 :]))))
-    return number, found
-
 
 def _complement(of: Callable[[Any, Any, Definitions], Any]) -> Callable[[Any, Definitions], Any]:
-    """A rule for number + factor*function: `of` is given the factor for a number of 1."""
+    """A rule for number + factor*function and more terms: `of` is given the factor for a number of 1."""
 
     def apply(node: Any, definitions: Definitions) -> Any:
-        number, pairs = _pairs(node)
-        for factor, function, rest in pairs:
-            new = of(factor / number, function, definitions)
+        number = next((term for term in node.args if term.is_number), None) if node.is_Add else None
+        for term in node.args if number is not None else ():
+            factor, function = term.as_coeff_Mul()
+            new = None if term is number else of(factor / number, function, definitions)
             if new is not None:
-                return plus(rest, times(number, new))
+                return plus(times(number, new), *(other for other in node.args if other is not term and other is not number))
         return None
 
     return apply
