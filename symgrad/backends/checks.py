@@ -22,6 +22,8 @@ from symgrad.core.ranges import scoped
 from symgrad.core.source import statement_text, written_name
 from symgrad.schedule.kernels import Schedule, Segments, Size
 
+SHOWN = 160  # characters of an equation in an error
+
 CHECKS = '''
 _ndarray, _empty = np.ndarray, np.empty
 
@@ -198,7 +200,7 @@ def where_used(program: Program, name: str, layout: Layout) -> str:
     if user is None:
         return "its declaration"
     span = user.origin.span
-    return line_of(span) if span else statement_text(user, program, layout)
+    return line_of(span) if span else short(statement_text(user, program, layout))
 
 
 def line_of(span: Any) -> str:
@@ -206,7 +208,12 @@ def line_of(span: Any) -> str:
     text = span.source.text
     first = max(text.rfind("\n", 0, span.start), text.rfind(";", 0, span.start)) + 1
     ends = [at for at in (text.find("\n", span.start), text.find(";", span.start), text.find("#", span.start)) if at >= 0]
-    return " ".join(text[first : min(ends, default=len(text))].split())
+    return short(" ".join(text[first : min(ends, default=len(text))].split()))
+
+
+def short(equation: str) -> str:
+    """A line of an error: the text of a sum of a thousand terms does not go into the checks of each of them."""
+    return equation if len(equation) <= SHOWN else equation[: SHOWN - 2].rstrip() + " …"
 
 
 def _placed(program: Program) -> set[tuple[str, Any]]:
@@ -289,4 +296,4 @@ def _with_values(index: Any, ranges: Mapping[Any, Any], program: Program) -> tup
 
 
 def _readable_equation(statement: Statement, program: Program, layout: Layout) -> str:
-    return line_of(statement.origin.span) if statement.origin.span else statement_text(statement, program, layout)
+    return line_of(statement.origin.span) if statement.origin.span else short(statement_text(statement, program, layout))
