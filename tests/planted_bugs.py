@@ -151,8 +151,8 @@ BUGS: dict[str, Bug] = {
     "a share less the wrong way": Bug("transform.shares._Pass.sum", "-less, *self", "less, *self", "arrays", ENTROPY),
     "log of a share with the wrong sign": Bug(
         "transform.shares._Pass.logarithm",
-        "times(sp.Integer(sign), log_share(*self.named(*found)))",
-        "log_share(*self.named(*found))",
+        "times(factor, log_share(*self.named(*found)))",
+        "times(-factor, log_share(*self.named(*found)))",
         "arrays",
         "pick",
     ),
@@ -186,7 +186,7 @@ BUGS: dict[str, Bug] = {
     "log1p of any sum": Bug("transform.stabilize._log_near_one", "if number == 1", "if number > 1", "arrays", "J = log(2 + x)*w"),
     "number before a log": Bug("transform.stabilize._xlogy", "times(*numbers, xlogy", "times(xlogy", "arrays", "J = 3*w*log(x)"),
     "factor beside sinc": Bug(
-        "transform.stabilize._sinc", "times(sinc(base.args[0]), *rest)", "sinc(base.args[0])", "arrays", "J = w*sin(x)/x"
+        "transform.stabilize._sinc", "(ratio * sinc(base.args[0])) ** m", "sinc(base.args[0]) ** m", "arrays", "J = w*sin(2*x)/x"
     ),
     "variance of another mean": Bug(
         "transform.stabilize._variance",

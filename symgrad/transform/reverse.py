@@ -67,7 +67,7 @@ def _reverse(program: Program, wrt: Iterable[str], seed: _Seed) -> Program:
     active = ancestors(program, [seed.of]) & descendants(program, wrt)
     if not active - {seed.of}:
         message = f"{seed.of} does not depend on {' or '.join(wrt)}"
-        place = program.definitions[seed.of][0].origin.span
+        place = next((s.origin.span for s in program.definitions.get(seed.of, ())), program.tensors[seed.of].span)
         raise SymgradError("SG406", message, place, f"name a quantity that {seed.of} uses in wrt")
     seed = replace(seed, within=seed.of in in_rings(program))
     inner = active if seed.within else active - {seed.of}
