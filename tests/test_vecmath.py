@@ -42,7 +42,7 @@ def loops(dtype: str) -> Any:
         LOOP.format(decorator=decorator, name=name, code=vecmath.vectorized(FUNCTIONS[name].code.format("x[i]"), dtype))
         for name in NAMES
     )
-    return load(f"{numba.IMPORTS}\n\n{numba.helpers(text, dtype)}\n\n{text}")
+    return load(f"{numba.IMPORTS}\n\n\n{numba.helpers(text, dtype)}\n\n\n{text}")
 
 
 def run(name: str, x: Any) -> Any:

@@ -34,7 +34,7 @@ LEAST = 400  # operations; below, numba compiles in a few seconds, and its code 
 DIRECT = {name: name for name in (
     "exp", "log", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "expm1", "log1p",
     "erf", "erfc", "floor", "ceil")} | {"abs": "fabs"}  # fmt: skip
-COMPOSED = ("logistic", "softplus", "relu", "sign", "maximum", "minimum", "stop")
+COMPOSED = ("logistic", "softplus", "sech", "logaddexp", "xlogy", "root", "relu", "sign", "maximum", "minimum", "stop")
 
 
 def runs(kernels: Sequence[Kernel], program: Program) -> Iterator[Kernel | tuple[Map, ...]]:
@@ -196,6 +196,22 @@ class Table:
     def _softplus(self, u: int) -> int:
         small = self.row("log1p", self.row("exp", self.row("neg", self.row("fabs", u))))
         return self.row("add", self._maximum(u, self.number(0)), small)
+
+    def _sech(self, u: int) -> int:
+        e = self.row("exp", self.row("neg", self.row("fabs", u)))
+        return self.row("div", self.row("add", e, e), self.row("add", self.number(1), self.row("mul", e, e)))
+
+    def _logaddexp(self, u: int, v: int) -> int:
+        """The larger of two infinities less itself would be nan."""
+        apart = self.row("pick", "==", u, v, self.number(0), self.row("fabs", self.row("sub", u, v)))
+        return self.row("add", self._maximum(u, v), self.row("log1p", self.row("exp", self.row("neg", apart))))
+
+    def _xlogy(self, a: int, b: int) -> int:
+        zero = self.number(0)
+        return self.row("pick", "==", a, zero, zero, self.row("mul", a, self.row("log", b)))
+
+    def _root(self, u: int) -> int:
+        return self.row("sqrt", u)
 
     def _relu(self, u: int) -> int:
         return self._maximum(u, self.number(0))

@@ -331,7 +331,7 @@ RULES: Mapping[Any, Rule] = {
     **{head: _relation(head) for head in (sp.Eq, sp.Ne, sp.Lt, sp.Le, sp.Gt, sp.Ge)},
 }  # fmt: skip
 
-OTHERWISE = "the functions are " + ", ".join(sorted({row.name for row in BY_HEAD.values()}))
+OTHERWISE = "the functions are " + ", ".join(sorted({row.name for row in FUNCTIONS.values()}))
 HINTS = {
     "Derivative": "Derivative(f, x[k]) is of a scalar Symbol that an equation defines; else write it out",
     "im": "all quantities are real numbers; symbols with real=True keep SymPy from splitting them",

@@ -66,8 +66,10 @@ class _Pass:
         found = self.sum(node, alone) if node.is_Add else None
         if found is not None:
             return found
-        if isinstance(node, sp.exp) and not alone and node.args[0].is_Add:
-            return node
+        if isinstance(node, sp.exp) and node.args[0].is_Add:
+            found = self.share(node)
+            if found is None or not alone or name_of(found[1]) not in self.names:
+                return node
         return rebuild(node, [self.walk(arg, alone) for arg in node.args])
 
     def sum(self, node: Any, alone: bool) -> Any:

@@ -37,7 +37,7 @@ def module(dtype: str, own: bool, names: tuple[str, ...] = NAMES) -> ModuleType:
     loops = "".join(LOOP.format(decorator=decorator, name=name, value=code) for name, code in codes.items())
     calls = used_definitions(loops, HELPERS, lambda name: f"{numba.HELPER}\n{HELPERS[name]}")
     used = numba.helpers(loops, dtype) if own else f"F = np.{dtype}\n\n\n{calls}"
-    return load(f"{numba.IMPORTS}\n\n{used}\n\n{loops}")
+    return load(f"{numba.IMPORTS}\n\n\n{used}\n\n\n{loops}")
 
 
 def loops(dtype: str) -> dict[tuple[str, bool], Callable[[], None]]:
