@@ -176,7 +176,7 @@ class Kept:
         import numba
         import numpy
 
-        settings = {name: getattr(numba.config, name, None) for name in SETTINGS}
+        settings = {name: vars(numba.config).get(name) for name in SETTINGS}
         versions = (numba.__version__, llvmlite.__version__, numpy.__version__, sys.version)
         code: CodeType = self.function.__code__
         return tuple(map(repr, (code.co_firstlineno, signature, codegen.magic_tuple(), versions, settings)))

@@ -34,7 +34,7 @@ LEAST = 400  # operations; below, numba compiles in a few seconds, and its code 
 DIRECT = {name: name for name in (
     "exp", "log", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "expm1", "log1p",
     "erf", "erfc", "floor", "ceil")} | {"abs": "fabs"}  # fmt: skip
-COMPOSED = ("logistic", "softplus", "sech", "logaddexp", "xlogy", "root", "relu", "sign", "maximum", "minimum", "stop")
+COMPOSED = ("logistic", "softplus", "sech", "logaddexp", "xlogy", "root", "relu", "sign", "max", "min", "stop")
 
 
 def runs(kernels: Sequence[Kernel], program: Program) -> Iterator[Kernel | tuple[Map, ...]]:
@@ -195,7 +195,7 @@ class Table:
 
     def _softplus(self, u: int) -> int:
         small = self.row("log1p", self.row("exp", self.row("neg", self.row("fabs", u))))
-        return self.row("add", self._maximum(u, self.number(0)), small)
+        return self.row("add", self._max(u, self.number(0)), small)
 
     def _sech(self, u: int) -> int:
         e = self.row("exp", self.row("neg", self.row("fabs", u)))
@@ -204,7 +204,7 @@ class Table:
     def _logaddexp(self, u: int, v: int) -> int:
         """The larger of two infinities less itself would be nan."""
         apart = self.row("pick", "==", u, v, self.number(0), self.row("fabs", self.row("sub", u, v)))
-        return self.row("add", self._maximum(u, v), self.row("log1p", self.row("exp", self.row("neg", apart))))
+        return self.row("add", self._max(u, v), self.row("log1p", self.row("exp", self.row("neg", apart))))
 
     def _xlogy(self, a: int, b: int) -> int:
         zero = self.number(0)
@@ -214,17 +214,17 @@ class Table:
         return self.row("sqrt", u)
 
     def _relu(self, u: int) -> int:
-        return self._maximum(u, self.number(0))
+        return self._max(u, self.number(0))
 
     def _sign(self, u: int) -> int:
         zero = self.number(0)
         below = self.row("pick", "<", u, zero, self.number(-1), u)  # 0 and nan stay
         return self.row("pick", ">", u, zero, self.number(1), below)
 
-    def _maximum(self, *args: int) -> int:
+    def _max(self, *args: int) -> int:
         return self._extreme(">=", args)
 
-    def _minimum(self, *args: int) -> int:
+    def _min(self, *args: int) -> int:
         return self._extreme("<=", args)
 
     def _extreme(self, sign: str, args: Sequence[int]) -> int:

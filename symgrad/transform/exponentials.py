@@ -34,7 +34,8 @@ from symgrad.core.program import Statement
 
 logistic, softplus, logaddexp = Function("logistic"), Function("softplus"), Function("logaddexp")
 Definitions = Mapping[str, Statement]
-FOLLOWED = 20  # names after one another
+FOLLOWED = 20  # copies after one another
+NAMES = 3  # names within the meaning of names, so that a chain of equations is not followed to its start
 
 
 def value_of(read: Any, definitions: Definitions) -> Any:
@@ -57,12 +58,14 @@ def meaning(expr: Any, definitions: Definitions) -> Any:
     return value_of(expr, definitions) if is_access(expr) else expr
 
 
-def logarithm(expr: Any, definitions: Definitions, squares: bool = True) -> Any:
+def logarithm(expr: Any, definitions: Definitions, squares: bool = True, names: int = NAMES) -> Any:
     """log of the expression; None where a part of it is no exponential or its sign is not known.
 
     `squares`: the log of a square may be a part, which among terms it may not: log(1 + x^2) is not 2 log x and more.
     """
-    expr = meaning(expr, definitions)
+    if is_access(expr):
+        names -= 1
+        expr = meaning(expr, definitions) if names >= 0 else None
     if expr is None:
         return None
     if expr.is_number:
@@ -72,23 +75,25 @@ def logarithm(expr: Any, definitions: Definitions, squares: bool = True) -> Any:
     if expr.func == logistic:
         return -softplus(-expr.args[0])
     if is_reduction(expr):
-        return _of_reduction(*split_reduction(expr), definitions, squares)
+        return _of_reduction(*split_reduction(expr), definitions, squares, names)
     if not (expr.is_Mul or expr.is_Pow or expr.is_Add):
         return None
     if expr.is_Pow:
-        inner = logarithm(expr.base, definitions, squares)
+        inner = logarithm(expr.base, definitions, squares, names)
         square = squares and expr.exp.is_Integer and expr.exp % 2 == 0
         return times(expr.exp, inner) if inner is not None else sp.log(expr) if square else None
-    parts = [logarithm(arg, definitions, squares and expr.is_Mul) for arg in expr.args]
-    if any(part is None for part in parts):
-        return None
+    parts = []
+    for arg in expr.args:
+        parts.append(logarithm(arg, definitions, squares and expr.is_Mul, names))
+        if parts[-1] is None:
+            return None
     return plus(*parts) if expr.is_Mul else of_sum(parts)
 
 
-def _of_reduction(op: str, body: Any, limits: Any, definitions: Definitions, squares: bool) -> Any:
+def _of_reduction(op: str, body: Any, limits: Any, definitions: Definitions, squares: bool, names: int) -> Any:
     if op not in ("sum", "prod") or body.is_number:
         return None
-    inner = logarithm(body, definitions, squares and op == "prod")
+    inner = logarithm(body, definitions, squares and op == "prod", names)
     return None if inner is None else reduction({"sum": "logsumexp", "prod": "sum"}[op], inner, limits)
 
 
