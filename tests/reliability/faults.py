@@ -557,7 +557,7 @@ def interrupts(rounds: int) -> list[str]:
         for number in range(rounds):
             backend = ("numba", "numpy")[number % 2]
             READY = os.pipe()
-            process, pipe = child(training(backend, 10 ** chance.randrange(1, 6)))
+            process, pipe = child(training(backend, 10 ** chance.randrange(3, 6)))
             os.read(READY[0], 1)
             for end in READY:
                 os.close(end)
