@@ -668,8 +668,8 @@ KINDS: dict[str, tuple[Callable[[int], list[str]], int, str]] = {
     "soak numba": (lambda cycles: grown(cycles, "numba"), 10_000, "cycles of derive, compile, run with numba: < 50 MB"),
 }
 SHORT = {
-    "planted exits": 60, "random kills": 6, "damaged files": 3, "unwritable": 1, "processes": 1, "threads": 1, "forks": 2,
-    "forks while compiling": 2,    "interrupts": 4, "interrupted compiling": 3, "soak numpy": 200, "soak numba": 200,
+    "planted exits": 24, "random kills": 3, "damaged files": 2, "unwritable": 1, "processes": 1, "threads": 1, "forks": 1,
+    "forks while compiling": 1, "interrupts": 2, "interrupted compiling": 1, "soak numpy": 200, "soak numba": 200,
 }  # fmt: skip
 
 
