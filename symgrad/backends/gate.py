@@ -10,7 +10,7 @@ no SymgradError, and the command line exits with 70.
 >>> passed("import numpy as np\\n\\ndef f(x):\\n    return np.exp(x)\\n")
 >>> passed("import numpy as np\\n\\ndef f(x):\\n    return open(x)\\n")
 Traceback (most recent call last):
-symgrad.backends.gate.Unsafe: a module has the name 'open' in line 4, which no kernel needs
+symgrad.backends.gate.Unsafe: a module has a call of open in line 4, which no kernel needs
 """
 
 from __future__ import annotations
