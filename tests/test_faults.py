@@ -25,7 +25,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("kind", faults.KINDS)
+@pytest.mark.parametrize("kind", faults.QUICK)
 def test_right_after_faults(kind: str) -> None:
     assert faults.run(kind, faults.SHORT[kind]) == []
 

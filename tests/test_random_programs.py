@@ -28,8 +28,8 @@ from tests.program_checks import (
 )  # fmt: skip
 from tests.random_programs import program, shrink
 
-COUNT = int(os.environ.get("SYMGRAD_PROGRAMS", "120"))
-CAPTURES = int(os.environ.get("SYMGRAD_CAPTURES", "1200"))
+COUNT = int(os.environ.get("SYMGRAD_PROGRAMS", "80"))
+CAPTURES = int(os.environ.get("SYMGRAD_CAPTURES", "800"))
 LOTS, PAIRS, LONG = 8, 4, 8
 
 

@@ -673,6 +673,10 @@ SHORT = {
 }  # fmt: skip
 
 
+# what the test suite has the time for; the command does all of it
+QUICK = ("damaged files", "unwritable", "processes", "threads", "forks", "interrupts")
+
+
 def run(kind: str, rounds: int) -> list[str]:
     """A kind in a process of its own."""
     ran = subprocess.run(
