@@ -51,7 +51,8 @@ def answer(example: Example) -> Answer:
         found = _commanded(example) if example.argv else _called(example)
         seconds = time.perf_counter() - start
         left = tuple(sorted(p.name for p in Path().iterdir() if p.name not in {Path(n).parts[0] for n in example.files}))
-        return Answer(found.shown, found.fields, found.status, found.output, seconds, left)
+        shown = found.shown.replace(f"{os.path.realpath(folder)}{os.sep}", "").replace(f"{folder}{os.sep}", "")
+        return Answer(shown, found.fields, found.status, found.output, seconds, left)
 
 
 def _write(path: Path, content: str | bytes | Link | None) -> None:
