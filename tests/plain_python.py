@@ -55,6 +55,11 @@ def import_text(folder: Path, text: str) -> Any:
     """A text as a module, which no other run has seen."""
     path = folder / f"emitted_{secrets.token_hex(8)}.py"
     path.write_text(text, encoding="utf-8")
+    return module_of(path)
+
+
+def module_of(path: Path) -> Any:
+    """A file as a module."""
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import inspect
 import shutil
 import subprocess
@@ -15,6 +14,7 @@ import pytest
 
 import symgrad as sg
 from symgrad.backends import native
+from tests.plain_python import module_of
 
 pytestmark = pytest.mark.skipif(not any(map(shutil.which, native.COMPILERS)), reason="no C compiler to link with")
 
@@ -27,15 +27,6 @@ J = -sum(t[k]*log(y[k]) for k)
 GATHER = "input w[t] in 1..V; param E[v,d]\nJ = sum(E[w[t],d]^2 for t, d)"
 CHOSEN = "s[i] = x[i]^2; k = argmax(s[i] for i); J = sum(s[i] for i)*stop(k)"
 LONG = "\n".join(["u_0 = x", *(f"u_{k + 1} = sin(u_{k})*cos(u_{k}) + {k}/100" for k in range(150)), "J = u_150"])
-
-
-def loaded(path: Path) -> Any:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def equal(one: Any, other: Any) -> None:
@@ -65,7 +56,7 @@ def test_the_same_numbers(case: str, dtype: str, tmp_path: Path) -> None:
     k = sg.compile(sg.parse(text), batch=batch, dtype=dtype)
     path, library = k.save_native(tmp_path / "net.py")
     assert (path.name, library.name) == ("net.py", "net.kernel.so")
-    net = loaded(path)
+    net = module_of(path)
     (loss, grads), (own_loss, own_grads) = net.value_and_grad(**arrays), k(**arrays)
     assert loss == own_loss
     assert type(loss) is type(own_loss)
@@ -92,10 +83,10 @@ def test_it_needs_numpy_alone(saved: tuple[Path, Path]) -> None:
 def test_a_library_of_another_kernel(saved: tuple[Path, Path]) -> None:
     saved[1].write_bytes(saved[1].read_bytes()[:-1] + b"x")
     with pytest.raises(ValueError, match="is not the library that was made with this module"):
-        loaded(saved[0])
+        module_of(saved[0])
     saved[1].unlink()
     with pytest.raises(ValueError, match=r"net\.kernel\.so cannot be read"):
-        loaded(saved[0])
+        module_of(saved[0])
 
 
 def test_a_processor_without_what_it_needs(saved: tuple[Path, Path]) -> None:
@@ -103,12 +94,12 @@ def test_a_processor_without_what_it_needs(saved: tuple[Path, Path]) -> None:
     line = next(line for line in text.splitlines() if line.startswith("_LIBRARY"))
     saved[0].write_text(text.replace(line, f"{line.rpartition('(')[0]}('AVX9000',))"))
     with pytest.raises(ValueError, match="needs a processor with AVX9000"):
-        loaded(saved[0])
+        module_of(saved[0])
 
 
 def test_checks_come_first(saved: tuple[Path, Path]) -> None:
     with pytest.raises(ValueError, match="w has shape"):
-        loaded(saved[0]).value_and_grad(w=np.ones(2), x=3.0, y=1.0)
+        module_of(saved[0]).value_and_grad(w=np.ones(2), x=3.0, y=1.0)
 
 
 def test_what_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
