@@ -194,7 +194,7 @@ def _with_entry(kernel: Any, part: Part, dtype: str) -> str:
     real = getattr(types, dtype)
     types_of = [_type(kind, rank, real) for kind, rank in kinds(part)]
     if "_blas" in kernel.py_func.__code__.co_varnames:
-        types_of.append(types.UniTuple(types.int64, 3))
+        types_of.append(types.containers.UniTuple(types.int64, 3))
     kernel.compile(tuple(types_of))
     compiled = kernel.overloads[tuple(types_of)]
     context = cpu_target.target_context
@@ -233,7 +233,7 @@ def _slots(each: Any, whole: Any, wide: Any) -> list[Any]:
     """How C passes it: arrays as the address of NumPy's record."""
     from numba.core import types
 
-    if isinstance(each, types.UniTuple):
+    if isinstance(each, types.containers.UniTuple):
         return [whole] * each.count
     return [wide if isinstance(each, types.Float) else whole]
 
@@ -245,7 +245,7 @@ def _value(context: Any, builder: Any, each: Any, given: Iterator[Any]) -> Any:
     match each:
         case types.Array():
             return _array(context, builder, each, next(given))
-        case types.UniTuple():
+        case types.containers.UniTuple():
             return context.make_tuple(builder, each, [next(given) for _ in range(each.count)])
         case types.Float():
             return context.cast(builder, next(given), types.float64, each)
