@@ -19,7 +19,7 @@ import ast
 from collections.abc import Callable, Iterator
 from functools import cache
 
-from symgrad.backends import blas, checks, entry, native, numpy, straight, threads, training
+from symgrad.backends import blas, checks, entry, joined, native, numpy, straight, threads, training
 
 # kind of node → its parts, apart from operators and contexts, of which all are harmless; no lambda, class, with, comprehension
 NODES: dict[type[ast.AST], tuple[str, ...]] = {
@@ -78,8 +78,18 @@ def passed(text: str) -> None:
 @cache
 def fixed() -> frozenset[str]:
     """The statements of the texts that are the same in every module with them, for either type of numbers."""
-    texts = [checks.CHECKS, entry.COMPILED, entry.CACHED, entry.KEPT, threads.SUPPORT, native.SUPPORT, straight.own_text()]
-    texts += [training.SHUFFLE, *numpy.OWN.values(), *(blas.support("_gemm(", dtype) for dtype in ("float32", "float64"))]
+    texts = [
+        checks.CHECKS,
+        entry.COMPILED,
+        entry.CACHED,
+        entry.KEPT,
+        threads.SUPPORT,
+        native.SUPPORT,
+        straight.own_text(),
+        joined.SUPPORT,
+    ]
+    texts += [training.SHUFFLE, joined.SUPPORT, *numpy.OWN.values()]
+    texts += [blas.support("_gemm(", dtype) for dtype in ("float32", "float64")]
     return frozenset(_lines(node, text.split("\n")) for text in texts for node in ast.parse(text).body)
 
 

@@ -25,6 +25,9 @@ from symgrad.core.program import Index, outer_first
 from symgrad.schedule.contractions import Product, joined
 from symgrad.schedule.kernels import Blocks, Contract, Map, Schedule, flat
 
+# the least length of a loop that is left to run as a loop: fewer steps are faster one after another
+UNROLLED = 6
+
 
 @dataclass(frozen=True)
 class Names:
@@ -206,14 +209,28 @@ class Nest:
         """`lines` inside loops; the first `inner` of them before the innermost one."""
         before, lines = lines[:inner], lines[inner:]
         for place, index in enumerate(reversed(loops)):
-            ends = "_count" if self.names.is_row(index) else self.extent(index)
+            ends = "_count" if self.names.is_row(index) else self.extent(index, innermost=place == 0)
             lines = [f"for {python_name(str(index.symbol))} in range({ends}):", *indent(lines)]
             if place == 0:
                 lines = [*before, *lines]
         return lines if loops else [*before, *lines]
 
-    def extent(self, index: Index) -> str:
-        return affine(substitute(index.extent, self.shift))
+    def extent(self, index: Index, innermost: bool = False) -> str:
+        """How often a loop runs. LLVM unrolls a short innermost loop whose number it knows, and then finds no vectors in it."""
+        length = substitute(index.extent, self.shift)
+        if length.is_Integer and (length >= UNROLLED or not innermost):
+            return self.shape(index) or affine(length)
+        return affine(length)
+
+    def shape(self, index: Index) -> str | None:
+        """The length of an axis that an index runs over, as the array has it."""
+        statement, tensors = self.kernel.statement, self.names.schedule.program.tensors
+        for read in (statement.target, *statement.reads):
+            for place, own in enumerate(indices_of(read)):
+                whole = (own - index.symbol).is_Integer and tensors[name_of(read)].axes[place].extent == index.extent
+                if whole and not (place == 0 and self.names.in_rows(read)):
+                    return f"{self.names.array(read)}.shape[{place}]"
+        return None
 
     def hoist(self, value: Any, loops: tuple[Index, ...]) -> tuple[Any, list[str]]:
         """Parts that do not change along the innermost loop become locals."""

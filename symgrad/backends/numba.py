@@ -15,6 +15,7 @@ import numpy as np
 import sympy as sp
 
 from symgrad.backends import blas, threads, vecmath
+from symgrad.backends.joined import SUPPORT, joined
 from symgrad.backends.nests import Names, Nest, indent, nested, rows_name
 from symgrad.backends.pycode import HELPERS, Code, affine, python_name, used_definitions
 from symgrad.backends.straight import comments, own_text, runs, straight_lines
@@ -56,14 +57,15 @@ def helpers(body: str, dtype: str) -> str:
     types = f"F = np.{dtype}\n_D = np.dtype(F)" + (f"\n_I = {INTEGERS[dtype]}" if "_I(" in used else "")
     types += f"\n{INNER}" if used or "_gemm(" in body else ""
     tables = own_text() if "_straight(" in body else ""
-    return "\n\n\n".join(text for text in (types, used, tables) if text)
+    views = SUPPORT.strip("\n") if "_joined(" in body else ""
+    return "\n\n\n".join(text for text in (types, used, tables, views) if text)
 
 
 def imports(text: str) -> str:
     """The imports of a module with this text."""
     calls = "_gemm(" in text
     more = (*(blas.STANDARD if calls else ()), *(["math"] if "math." in text else []))
-    return standard_imports(text, more) + (blas.IMPORTS if calls else IMPORTS)
+    return standard_imports(text, more) + (blas.IMPORTS if calls or "_joined(" in text else IMPORTS)
 
 
 def standard_imports(text: str, more: Sequence[str]) -> str:
@@ -157,7 +159,9 @@ def _kernels(
         nests = kernel.kernels if isinstance(kernel, Together) else (kernel,)
         for nest in nests:
             yield f"# {statement_text(nest.statement, program, layout)}"
-        lines = nested([Nest(nest, names, code, within_scan(around, *nest.times)) for nest in nests])
+        merged, seen, views = joined(nests, names)
+        own = replace(code, read=seen.value)
+        lines = [*views, *nested([Nest(nest, seen, own, within_scan(around, *nest.times)) for nest in merged])]
         test = times_test(nests[0].times)
         yield from [f"if {test}:", *indent(lines)] if test else lines
 
