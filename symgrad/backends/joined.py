@@ -93,7 +93,8 @@ def _once(kernels: Sequence[Map | Contract], names: Names) -> tuple[list[Map | C
     reads: dict[Any, Any] = {}
     for read in (read for kernel in kernels for read in _touching(kernel, {outer.symbol, inner.symbol})):
         if name_of(read) not in views:
-            tensor, name = program.tensors[name_of(read)], _unused(f"{name_of(read)}_{both.symbol}", names)
+            tensor, base = program.tensors[name_of(read)], name_of(read).removesuffix(f"_{inner.symbol}")
+            name = _unused(f"{base}_{both.symbol}", names)
             views[name_of(read)] = replace(tensor, name=name, axes=(*tensor.axes[:-2], both))
         reads[read] = access(views[name_of(read)].name, *indices_of(read)[:-2], both.symbol)
     known = replace(program, tensors={**program.tensors, **{view.name: view for view in views.values()}})

@@ -107,8 +107,8 @@ def nested(nests: Sequence[Nest]) -> list[str]:
     """The lines of nests that share their loops: what a sum needs before and after them stands around those it sums over."""
     if len(nests) == 1:
         return nests[0].lines()
-    if nests[0].op == "logsumexp":
-        return nests[0].softmax(nests[1])
+    if nests[0].op in ("max", "logsumexp"):
+        return nests[0].softmax(nests[1]) if isinstance(nests[1].kernel, Map) else nests[0].log_of_sum_and_top(nests)
     loops, hoisted = nests[0].kernel.loops, iter(range(1, 10_000))
     parts = [nest.part(place, hoisted) for place, nest in enumerate(nests)]
 
@@ -338,6 +338,26 @@ class Nest:
         lines += ["if np.isfinite(_sum):", *indent(scaled), "else:", *indent(again)]
         return self.nest(kept, lines)
 
+    def log_of_sum_and_top(self, nests: Sequence[Nest]) -> list[str]:
+        """The highest of some exponents, and the logarithm of the sum of their exponentials, whole or less the highest.
+
+        The logarithms are taken in a loop of their own over all sums, where LLVM finds vectors.
+        """
+        statement, loops = self.kernel.statement, self.kernel.loops
+        kept, inner = (tuple(index for index in loops if (index in statement.reduced) == reduced) for reduced in (False, True))
+        value, before = self.hoist(self.value, inner)
+        text, zero = self.code(value), self.code.number(sp.S.Zero)
+        top = next(self.names.read(nest.target) for nest in nests if nest.op == "max")
+        sums = [(self.names.read(nest.target), nest.value == self.value) for nest in nests if nest.op == "logsumexp"]
+        lines = [*self.extreme("_highest", inner, text, before, ">"), f"{top} = _highest", self.finite_top()]
+        lines += [f"{name} = {zero}" for name in ("_rest", "_tops")]
+        lines += self.nest(inner, [*before, f"_here = {text}", *self.besides_the_top()], len(before))
+        lines += [self.less_one(), f"{sums[0][0]} = _rest"]
+        # inf and nan less themselves are nan: they have no excess
+        ends = [f"_excess = {self.code.call('np.log1p')}({sums[0][0]})", f"_highest = {top}", "_lost = _highest - _highest"]
+        ends += [self.finite_top(), *(f"{store} = _excess + {'_highest' if whole else '_lost'}" for store, whole in sums)]
+        return [*self.nest(kept, lines), *self.nest(kept, ends)]
+
     def finite_top(self) -> str:
         """Of nothing at all the highest is -inf, and inf - inf would be nan."""
         return f"_highest = _highest if np.isfinite(_highest) else {self.code.number(sp.S.Zero)}"
@@ -353,8 +373,10 @@ class Nest:
 
     def log_of_sum(self, total: str) -> list[str]:
         """The highest and log(1 + rest), which keeps its digits where the rest is small; but for one, the highest belong to it."""
-        number = "F({})" if self.code.dtype == "float32" else "{}"
-        return [f"_rest += {number.format('int(_tops) - 1')}", f"{total} = _highest + {self.code.call('np.log1p')}(_rest)"]
+        return [self.less_one(), f"{total} = _highest + {self.code.call('np.log1p')}(_rest)"]
+
+    def less_one(self) -> str:
+        return f"_rest += {'F({})' if self.code.dtype == 'float32' else '{}'}".format("int(_tops) - 1")
 
     def extreme(self, total: str, inner: tuple[Index, ...], text: str, before: list[str], sign: str) -> Iterator[str]:
         """The maximum, or minus that of what is negated; nan if one is nan."""

@@ -11,6 +11,10 @@
     L[n] = logsumexp(a[n,l] for l)            the exponentials of the sum are stored, and divided by the sum
     p[n,k] = exp(a[n,k] - L[n])
 
+    top[n] = max(a[n,l] for l)                one search for the highest and one sum of exponentials give all three
+    excess[n] = logsumexp(a[n,l] - top[n] for l)
+    L[n] = logsumexp(a[n,l] for l)
+
 A nest joins an earlier one where nothing that stands between must come before it, and where both touch a quantity that
 one of them computes, they touch the very same cell.
 """
@@ -47,6 +51,8 @@ def fused(kernels: Sequence[Kernel | Run], program: Program, aliases: Mapping[st
         place = _earlier(kernel, places, program) if isinstance(kernel, Map | Contract) and kernel.loops else None
         if place is not None and _is_softmax(place.kernels[0], kernel):
             place.kernels[0] = _named_as(place.kernels[0], kernel)  # type: ignore[arg-type]
+        elif place is not None and _is_logsumexp(place.kernels[0]):
+            kernel = _named_as(kernel, place.kernels[0])  # type: ignore[arg-type]
         if place is None:
             places.append(_Place([kernel], Touched(aliases)))
             place = places[-1]
@@ -68,13 +74,14 @@ class _Place:
 
 def _earlier(kernel: Map | Contract, places: Sequence[_Place], program: Program) -> _Place | None:
     """The last place that the kernel can join."""
-    if not _simple(kernel, program):
+    simple = _simple(kernel, program)
+    if not (simple or _is_logsumexp(kernel)):
         return None
     for place in places[: -LOOK_BACK - 1 : -1]:
         first = place.kernels[0]
-        if len(place.kernels) == 1 and _is_softmax(first, kernel):
+        if (len(place.kernels) == 1 and _is_softmax(first, kernel)) or _is_part(place.kernels, kernel):
             return place
-        alike = isinstance(first, Map | Contract) and _same_loops(first, kernel) and _simple(first, program)
+        alike = simple and isinstance(first, Map | Contract) and _same_loops(first, kernel) and _simple(first, program)
         if alike and all(_same_cells(other, kernel, place.touched.aliases) for other in place.kernels):  # type: ignore[arg-type]
             return place
         if place.touched.before(kernel):
@@ -109,7 +116,32 @@ def _is_softmax(total: Kernel | Run, kernel: Kernel | Run) -> bool:
     return bool(kernel.statement.value == sp.exp(value - total.statement.target))
 
 
-def _named_as(total: Contract, kernel: Map) -> Contract:
+def _is_logsumexp(kernel: Kernel | Run) -> bool:
+    """The logarithm of a sum of exponentials, or the highest exponent in it."""
+    return isinstance(kernel, Contract) and kernel.statement.op in ("max", "logsumexp") and kernel.in_register and not kernel.adds
+
+
+def _is_part(others: Sequence[Kernel | Run], kernel: Map | Contract) -> bool:
+    """Of max a, logsumexp a and logsumexp(a - max a) one that is not among the others."""
+    first = others[0]
+    if not (isinstance(first, Contract) and isinstance(kernel, Contract) and _is_logsumexp(first) and _is_logsumexp(kernel)):
+        return False
+    ends = [[(index.lo, index.hi) for index in each.loops] for each in (first, kernel)]
+    kept = len(first.loops) - len(first.statement.reduced)
+    if ends[0] != ends[1] or first.loops[:kept] != kernel.loops[:kept] or first.times != kernel.times:
+        return False
+    if any(not isinstance(other, Contract) for other in others):
+        return False
+    statement, value = _named_as(kernel, first).statement, first.statement.value
+    tops = [other.statement.target for other in others if isinstance(other, Contract) and other.statement.op == "max"]
+    if statement.op == "max":
+        return not tops and bool(statement.value == value)
+    return any(bool(statement.value == value - top) for top in tops) or (
+        bool(statement.value == value) and all(other.statement.op == "max" for other in others)  # type: ignore[union-attr]
+    )
+
+
+def _named_as(total: Contract, kernel: Map | Contract) -> Contract:
     """A reduction with the letters of a nest over the same points."""
     names = {old.symbol: new.symbol for old, new in zip(total.loops, kernel.loops, strict=True)}
     statement = total.statement
