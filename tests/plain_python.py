@@ -11,6 +11,8 @@ import secrets
 from pathlib import Path
 from typing import Any
 
+from symgrad.backends import joined
+
 STAND_IN = """
 def _sizes(*sizes):
     return sizes
@@ -39,11 +41,17 @@ def _call_gemm(blas, rows, columns, summed, alpha, left, left_turned, left_step,
 
 CALLS = []
 """
+JOINED = """
+def _joined(array):
+    assert array.flags.c_contiguous
+    return array.reshape(*array.shape[:-2], array.shape[-2]*array.shape[-1])
+"""
 
 
 def plain_module(text: str, folder: Path) -> Any:
     """A kernel's module with no numba in it, which calls gemm wherever it can."""
     text = re.sub(r"^@njit.*\n|^from llvmlite.*\n|^from numba.*\n|^_(?:BLAS|CACHED|ALONE) = .*\n", "", text, flags=re.MULTILINE)
+    text = text.replace(joined.SUPPORT.strip("\n"), JOINED)
     start = text.find("@intrinsic")
     if start >= 0:
         end = text.index("return signature, call", start) + len("return signature, call")
