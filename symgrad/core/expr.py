@@ -301,11 +301,19 @@ class Leaves(NamedTuple):
     plain: bool  # it has neither, nor an index by itself, nor a choice: numbers and functions of scalars
 
 
+_NONE = Leaves((), False, False, True)
+
+
 def leaves(expr: Any) -> Leaves:
     if expr.args:
         return _leaves(expr)
-    symbol = isinstance(expr, Symbol)
-    return Leaves((expr,) if symbol and not expr.is_integer else (), False, False, not (symbol and expr.is_integer))
+    return _leaf(expr) if isinstance(expr, Symbol) else _NONE
+
+
+@lru_cache(maxsize=1 << 14)
+def _leaf(symbol: Symbol) -> Leaves:
+    index = is_index(symbol)
+    return Leaves(() if index else (symbol,), False, False, not index)
 
 
 @lru_cache(maxsize=1 << 14)

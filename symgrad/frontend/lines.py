@@ -189,7 +189,7 @@ def _equation(line: Line, base: Converter) -> Equation:
     names = {name for index in left for name in names_in(index)} - base.sizes - base.quantities
     spans: dict[Any, Span] = {}
     typed = check_depth(line.right, line.span)
-    inner = replace(base, scope=base.scope | names, spans=spans, bound=frozenset(names))
+    inner = base.varied(scope=base.scope | names, spans=spans, bound=frozenset(names))
     value = inner.value(line.right)
     ranges: Mapping[str, tuple[Expr, Expr]] = {
         b.name: base.ends(b.name, b.lo, b.hi) for b in line.loops if b.lo is not None and b.hi is not None
