@@ -472,8 +472,9 @@ def powers(expr: Expr) -> dict[Expr, Expr]:
     """Factors of a product with their exponents; numbers stay whole."""
     out: dict[Expr, Expr] = {}
     for factor in sp.Mul.make_args(expr):
-        base, exponent = (factor, sp.S.One) if factor.is_number or isinstance(factor, sp.exp) else factor.as_base_exp()
-        out[base] = out.get(base, sp.S.Zero) + exponent
+        whole = factor.is_Symbol or factor.is_number or isinstance(factor, sp.exp)
+        base, exponent = (factor, sp.S.One) if whole else factor.as_base_exp()
+        out[base] = out[base] + exponent if base in out else exponent
     return out
 
 
