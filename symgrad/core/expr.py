@@ -22,6 +22,8 @@ import sympy as sp
 from sympy import Expr, Function, Indexed, IndexedBase, Symbol
 from sympy.core.function import AppliedUndef, UndefinedFunction
 
+from symgrad.core.collector import remembered
+
 REDUCE, CALL = "reduce_", "call_"  # prefixes of heads, so that no name of a user is a head of ours
 
 
@@ -310,13 +312,13 @@ def leaves(expr: Any) -> Leaves:
     return _leaf(expr) if isinstance(expr, Symbol) else _NONE
 
 
-@lru_cache(maxsize=1 << 14)
+@remembered
 def _leaf(symbol: Symbol) -> Leaves:
     index = is_index(symbol)
     return Leaves(() if index else (symbol,), False, False, not index)
 
 
-@lru_cache(maxsize=1 << 14)
+@remembered
 def _leaves(expr: Any) -> Leaves:
     """Nodes are told apart as objects: to ask which are equal, as `nodes` does, takes longer than all else."""
     reads: dict[Any, None] = {}
@@ -379,7 +381,7 @@ def nodes(expr: Any, enter: Callable[[Any], bool] | None = None) -> Iterable[Any
     return _all_nodes(expr) if enter is None else _nodes(expr, enter)
 
 
-@lru_cache(maxsize=1 << 14)
+@remembered
 def _all_nodes(expr: Any) -> tuple[Any, ...]:
     return tuple(_nodes(expr, lambda _: True))
 
