@@ -409,6 +409,14 @@ def _nodes(expr: Any, enter: Callable[[Any], bool]) -> Iterator[Any]:
                 stack.extend([(arg, False) for arg in reversed(args)])
 
 
+def written_out(expr: Any) -> int:
+    """Parts of an expression with shared ones counted each time."""
+    found: dict[Any, int] = {}
+    for node in nodes(expr):
+        found[node] = 1 + sum(found.get(arg, 0) for arg in node.args)
+    return found[expr]
+
+
 def accesses(expr: Any, enter: Callable[[Any], bool] | None = None) -> tuple[Expr, ...]:
     """The distinct accesses, in a fixed order, those inside reductions too."""
     return leaves(expr).reads if enter is None else tuple(node for node in nodes(expr, enter) if is_access(node))

@@ -15,7 +15,7 @@ import sympy as sp
 from sympy import Expr
 
 from symgrad.core.errors import Span, SymgradError
-from symgrad.core.expr import access, applied, call, gradient, index_symbol, nodes, plus, powered, reduction, times, where
+from symgrad.core.expr import access, applied, call, gradient, index_symbol, plus, powered, reduction, times, where, written_out
 from symgrad.core.functions import FUNCTIONS, arguments, function_hint
 from symgrad.core.graph import components
 from symgrad.core.layout import shape
@@ -367,14 +367,6 @@ def number(text: str) -> Expr:
         return sp.Integer(int(text))
     value = sp.Float(text, 40)
     return sp.S.Zero if value == 0 else value
-
-
-def written_out(expr: Any) -> int:
-    """Parts of an expression with shared ones counted each time."""
-    found: dict[Any, int] = {}
-    for node in nodes(expr):
-        found[node] = 1 + sum(found.get(arg, 0) for arg in node.args)
-    return found[expr]
 
 
 def span(tree: Tree) -> Span | None:
