@@ -56,8 +56,7 @@ class Names:
 
     def _is_needed(self, target: Any, inside: Counter[str]) -> bool:
         name = name_of(target)
-        kept = name in self.schedule.outputs or name in self.schedule.arguments or self.touched[name] > inside[name]
-        return bool(indices_of(target)) or kept
+        return bool(indices_of(target)) or name in self.schedule.kept or self.touched[name] > inside[name]
 
     def array(self, read: Any) -> str:
         """The array that an access looks into: in blocks, that of its rows."""

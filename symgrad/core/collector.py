@@ -1,7 +1,10 @@
-"""Python's search for cycles, made rarer while a program is read or derived.
+"""Memory while a program is read, derived or lowered: Python's search for cycles made rarer, and what is found out remembered.
 
 Expressions stay in use and hold no cycles, so that a search finds nothing; at Python's own settings it goes over new objects every
 700, and took about a quarter of the time. It still runs, now and then, for what other threads leave behind.
+
+What is found out about an expression is asked again by one pass after another, each of which goes over the whole program: a
+memory that holds fewer expressions than the program has would remember none. So it is large, and emptied when the work is done.
 
 >>> before = gc.get_threshold()
 >>> with rare_collections():
@@ -15,19 +18,32 @@ from __future__ import annotations
 
 import gc
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import _lru_cache_wrapper, lru_cache
+from typing import Any, TypeVar
 
 RARE = (100_000, 50, 50)
+WORKING, RESTING = 1 << 18, 1 << 14  # expressions that are remembered during the work, and after it
+
+T = TypeVar("T")
 
 _lock = threading.Lock()
 _inside = 0
 _given: tuple[int, int, int] | None = None
+_memories: list[_lru_cache_wrapper[Any]] = []
+
+
+def remembered(function: Callable[..., T]) -> _lru_cache_wrapper[T]:
+    """As `lru_cache`, for what is asked of every expression of a program."""
+    memory = lru_cache(maxsize=WORKING)(function)
+    _memories.append(memory)
+    return memory
 
 
 @contextmanager
 def rare_collections() -> Iterator[None]:
-    """Search for cycles every 100,000 new objects; usable as a decorator, in several threads and within itself.
+    """Search for cycles every 100,000 new objects, remember much; usable as a decorator, in several threads and within itself.
 
     The setting is the whole process's, so the last to leave puts it back. Where it is off or rarer already, or is changed
     meanwhile, it is left as it is.
@@ -56,3 +72,7 @@ def _leave() -> None:
             if gc.get_threshold() == RARE:
                 gc.set_threshold(*_given)
             _given = None
+        if _inside == 0:
+            for memory in _memories:
+                if memory.cache_info().currsize > RESTING:
+                    memory.cache_clear()

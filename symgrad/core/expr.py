@@ -16,11 +16,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cmp_to_key, lru_cache
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import sympy as sp
 from sympy import Expr, Function, Indexed, IndexedBase, Symbol
 from sympy.core.function import AppliedUndef, UndefinedFunction
+
+from symgrad.core.collector import remembered
 
 REDUCE, CALL = "reduce_", "call_"  # prefixes of heads, so that no name of a user is a head of ours
 
@@ -292,10 +294,63 @@ def replace_nodes(expr: Any, mapping: Mapping[Any, Any]) -> Any:
     return walk(expr)
 
 
-@lru_cache(maxsize=1 << 14)
+class Leaves(NamedTuple):
+    """What one walk finds out about an expression; of an access it sees only what its indices gather by."""
+
+    reads: tuple[Expr, ...]  # the distinct accesses, in the order in which `nodes` has them
+    binds: bool  # a reduction stands in it
+    indexed: bool  # an access with indices does
+    plain: bool  # it has neither, nor an index by itself, nor a choice: numbers and functions of scalars
+
+
+_NONE = Leaves((), False, False, True)
+
+
+def leaves(expr: Any) -> Leaves:
+    if expr.args:
+        return _leaves(expr)
+    return _leaf(expr) if isinstance(expr, Symbol) else _NONE
+
+
+@remembered
+def _leaf(symbol: Symbol) -> Leaves:
+    index = is_index(symbol)
+    return Leaves(() if index else (symbol,), False, False, not index)
+
+
+@remembered
+def _leaves(expr: Any) -> Leaves:
+    """Nodes are told apart as objects: to ask which are equal, as `nodes` does, takes longer than all else."""
+    reads: dict[Any, None] = {}
+    binds = indexed = special = False
+    seen: set[int] = set()
+    stack: list[Any] = [expr]
+    while stack:
+        node = stack.pop()
+        args = node.args
+        if not args:
+            if isinstance(node, Symbol):
+                if node.is_integer:
+                    special = True
+                else:
+                    reads[node] = None
+        elif isinstance(node, Indexed):
+            indexed = True
+            for gather in reversed([gather for index in node.indices for gather in gathers(index)]):
+                reads.update(dict.fromkeys(leaves(gather).reads))
+            reads[node] = None
+        elif id(node) not in seen:
+            seen.add(id(node))
+            stack.extend(args[::-1])
+            if isinstance(node, AppliedUndef):
+                binds = binds or is_reduction(node)
+                special = special or is_where(node)
+    return Leaves(tuple(reads), binds, indexed, not (special or binds or indexed))
+
+
 def binds(expr: Any) -> bool:
     """True where a reduction stands in the expression."""
-    return any(map(is_reduction, nodes(expr)))
+    return leaves(expr).binds
 
 
 def rename_bound(expr: Any, names: Callable[[Any, set[str]], Any]) -> Any:
@@ -326,7 +381,7 @@ def nodes(expr: Any, enter: Callable[[Any], bool] | None = None) -> Iterable[Any
     return _all_nodes(expr) if enter is None else _nodes(expr, enter)
 
 
-@lru_cache(maxsize=1 << 14)
+@remembered
 def _all_nodes(expr: Any) -> tuple[Any, ...]:
     return tuple(_nodes(expr, lambda _: True))
 
@@ -338,8 +393,11 @@ def _nodes(expr: Any, enter: Callable[[Any], bool]) -> Iterator[Any]:
         node, done = stack.pop()
         if done:
             yield node
-        elif node not in seen:
-            seen.add(node)
+            continue
+        # SymPy makes a number of Python's of a decimal for each hash, which takes longer than the rest of this loop
+        own = (node._mpf_, node._prec) if isinstance(node, sp.Float) else node
+        if own not in seen:
+            seen.add(own)
             args = node.args
             if not args:
                 yield node
@@ -351,9 +409,17 @@ def _nodes(expr: Any, enter: Callable[[Any], bool]) -> Iterator[Any]:
                 stack.extend([(arg, False) for arg in reversed(args)])
 
 
+def written_out(expr: Any) -> int:
+    """Parts of an expression with shared ones counted each time."""
+    found: dict[Any, int] = {}
+    for node in nodes(expr):
+        found[node] = 1 + sum(found.get(arg, 0) for arg in node.args)
+    return found[expr]
+
+
 def accesses(expr: Any, enter: Callable[[Any], bool] | None = None) -> tuple[Expr, ...]:
     """The distinct accesses, in a fixed order, those inside reductions too."""
-    return tuple(node for node in nodes(expr, enter) if is_access(node))
+    return leaves(expr).reads if enter is None else tuple(node for node in nodes(expr, enter) if is_access(node))
 
 
 def outermost(expr: Any) -> Iterable[Any]:
@@ -371,7 +437,13 @@ def free_symbols(expr: Any) -> tuple[Symbol, ...]:
     """Symbols that are free in `expr` (tensors by their label), bound indices left out; sorted by name."""
     if not expr.args:
         return (expr,) if isinstance(expr, Symbol) else ()
-    found = _free(expr) if binds(expr) else {s for n in nodes(expr) if is_access(n) or is_index(n) for s in _symbols(n)}
+    known = leaves(expr)
+    if known.plain:
+        found: Iterable[Any] = known.reads
+    elif known.binds:
+        found = _free(expr)
+    else:
+        found = {s for n in nodes(expr) if is_access(n) or is_index(n) for s in _symbols(n)}
     out = tuple(sorted(found, key=lambda s: str(s.name)))
     if all(one.name != two.name for one, two in pairwise(out)):
         return out
@@ -403,15 +475,16 @@ def _free(expr: Any) -> frozenset[Any]:
 
 def free_indices(expr: Any) -> tuple[Symbol, ...]:
     """Integer symbols (indices and extents) that are free in `expr`."""
-    return tuple(s for s in free_symbols(expr) if is_index(s))
+    return () if leaves(expr).plain else tuple(s for s in free_symbols(expr) if is_index(s))
 
 
 def powers(expr: Expr) -> dict[Expr, Expr]:
     """Factors of a product with their exponents; numbers stay whole."""
     out: dict[Expr, Expr] = {}
     for factor in sp.Mul.make_args(expr):
-        base, exponent = (factor, sp.S.One) if factor.is_number or isinstance(factor, sp.exp) else factor.as_base_exp()
-        out[base] = out.get(base, sp.S.Zero) + exponent
+        whole = factor.is_Symbol or factor.is_number or isinstance(factor, sp.exp)
+        base, exponent = (factor, sp.S.One) if whole else factor.as_base_exp()
+        out[base] = out[base] + exponent if base in out else exponent
     return out
 
 

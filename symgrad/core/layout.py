@@ -28,6 +28,7 @@ from symgrad.core.expr import (
     is_index,
     is_reduction,
     is_where,
+    leaves,
     name_of,
     nodes,
     rewrite,
@@ -51,7 +52,7 @@ ADJOINT, PARAM, QUANTITY, DIFFERENCE, CALL, BRACKET, REDUCTION = range(7)
 
 def shape(expr: Any) -> Any:
     """The expression with indices left out, so that z_j and z_l are ordered alike."""
-    if not any(isinstance(node, Indexed) for node in nodes(expr)):
+    if not expr.args or not leaves(expr).indexed:
         return expr
     if isinstance(expr, Indexed):
         return access(name_of(expr))

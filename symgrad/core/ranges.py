@@ -25,6 +25,7 @@ from symgrad.core.expr import (
     is_index,
     is_reduction,
     is_where,
+    leaves,
     name_of,
     nodes,
     split_reduction,
@@ -294,6 +295,10 @@ def scoped(expr: Any, scope: Scope, narrow: bool = True) -> Iterator[tuple[Expr,
 
     Guards are the conditions on indices that choose the branch it stands in; `narrow` takes those on one into account.
     """
+    known = leaves(expr)
+    if known.plain:
+        yield from ((read, scope, ()) for read in known.reads)
+        return
     stack: list[tuple[Any, Scope, tuple[Any, ...]]] = [(expr, scope, ())]
     while stack:
         node, around, under = stack.pop()
@@ -349,7 +354,11 @@ def is_affine(expr: Expr, scope: Scope) -> bool:
     return not gathers(expr) and coefficients(expr, list(scope)) is not None
 
 
-@lru_cache(maxsize=1 << 12)
 def limits(expr: Any) -> tuple[Any, ...]:
     """The limits of all reductions in an expression, outer ones first."""
+    return _limits(expr) if binds(expr) else ()
+
+
+@lru_cache(maxsize=1 << 12)
+def _limits(expr: Any) -> tuple[Any, ...]:
     return tuple(limit for node in sp.preorder_traversal(expr) if is_reduction(node) for limit in split_reduction(node)[2])

@@ -15,7 +15,7 @@ import sympy as sp
 from sympy import Expr
 
 from symgrad.core.errors import Span, SymgradError
-from symgrad.core.expr import access, applied, call, gradient, index_symbol, nodes, plus, powered, reduction, times, where
+from symgrad.core.expr import access, applied, call, gradient, index_symbol, plus, powered, reduction, times, where, written_out
 from symgrad.core.functions import FUNCTIONS, arguments, function_hint
 from symgrad.core.graph import components
 from symgrad.core.layout import shape
@@ -59,8 +59,14 @@ class Converter:
     declared: Mapping[str, tuple[Tree, Tree]] = field(default_factory=dict)  # ends of declared ranges
     bound: frozenset[str] = frozenset()  # letters of the left side and of the sums around
 
+    def varied(self, **changes: Any) -> Converter:
+        """As `replace`, which asks for all fields by name: every equation has a converter of its own."""
+        other = object.__new__(Converter)
+        other.__dict__.update(self.__dict__, **changes)
+        return other
+
     def inside(self, names: Iterable[str]) -> Converter:
-        return replace(self, scope=self.scope | set(names))
+        return self.varied(scope=self.scope | set(names))
 
     def expr(self, tree: Tree) -> Any:
         match tree:
@@ -120,7 +126,7 @@ class Converter:
         if self.gathering > GATHERS:
             raise SymgradError("SG504", f"indices stand inside indices more than {GATHERS} deep", span(tree))
         names = names_in(tree) - self.quantities
-        result = replace(self.inside(names), gathering=self.gathering + 1).value(tree)
+        result = self.inside(names).varied(gathering=self.gathering + 1).value(tree)
         if result.has(sp.Float) or result.is_integer is False:
             raise SymgradError("SG308", "an index must be a whole number", span(tree))
         return result
@@ -208,7 +214,7 @@ class Converter:
                 raise self.grows(tree)
             return call(name, *args)
         values = dict(zip(definition.parameters, args, strict=True))
-        inner = replace(self, values=values, expanding=(*self.expanding, name), scope=frozenset(), spans={})
+        inner = self.varied(values=values, expanding=(*self.expanding, name), scope=frozenset(), spans={})
         result = inner.value(self.apart(definition, args))
         if written_out(result) > LARGEST:
             raise self.grows(tree)
@@ -264,7 +270,7 @@ class Converter:
         definition = self.functions[name]
         symbols = tuple(sp.Symbol(parameter) for parameter in definition.parameters)
         values = dict(zip(definition.parameters, symbols, strict=True))
-        inner = replace(self, values=values, expanding=(name,), scope=frozenset(), spans={})
+        inner = self.varied(values=values, expanding=(name,), scope=frozenset(), spans={})
         return Function(symbols, inner.value(definition.body), definition.body)
 
     def gradient(self, tree: Call) -> Expr:
@@ -279,7 +285,7 @@ class Converter:
         for binder in tree.binders:
             if binder.name in self.values:
                 raise SymgradError("SG302", f"the sum over {binder.name} stands inside another {binder.name}", binder.span)
-        inner = replace(self.inside(names), bound=self.bound | set(names))
+        inner = self.inside(names).varied(bound=self.bound | set(names))
         limits = [self.limit(binder, inner) for binder in tree.binders]
         body = inner.value(tree.body)
         if tree.guard is not None:
@@ -305,7 +311,7 @@ class Converter:
 
     def ends(self, name: str, lo: Tree, hi: Tree) -> tuple[Expr, Expr]:
         """The ends of a range: whole numbers, extents and outer indices."""
-        sized = replace(self, sizes=self.sizes | names_in(lo) | names_in(hi))
+        sized = self.varied(sizes=self.sizes | names_in(lo) | names_in(hi))
         for end in (lo, hi):
             value = sized.value(end)
             if index_symbol(name) in value.free_symbols:
@@ -361,14 +367,6 @@ def number(text: str) -> Expr:
         return sp.Integer(int(text))
     value = sp.Float(text, 40)
     return sp.S.Zero if value == 0 else value
-
-
-def written_out(expr: Any) -> int:
-    """Parts of an expression with shared ones counted each time."""
-    found: dict[Any, int] = {}
-    for node in nodes(expr):
-        found[node] = 1 + sum(found.get(arg, 0) for arg in node.args)
-    return found[expr]
 
 
 def span(tree: Tree) -> Span | None:

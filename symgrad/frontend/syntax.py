@@ -65,15 +65,21 @@ def tokenize(source: Source) -> list[Token]:
     if len(source.text) > LIMITS["line"]:
         _check_lines(source)
     tokens: list[Token] = []
+    words: dict[str, str] = dict(SAME)  # as they stand in tokens, once they are looked at
     text, at = source.text, 0
     while at < len(text):
         match = TOKEN.match(text, at)
         if match is None:
             raise _bad_character(source, at)
         kind, start, at = match.lastgroup or "", at, match.end()
-        if kind != "blank":
-            tokens.append(_token(kind, match.group(), Span(source, start, at)))
-    return [*tokens, Token("end", "", source.span(at, at))]
+        if kind == "blank":
+            continue
+        word, span = match.group(), Span(source, start, at)
+        if word not in words:
+            words[word] = _word(kind, word, span)
+        tokens.append(Token(kind, words[word], span))
+    tokens.append(Token("end", "", source.span(at, at)))
+    return tokens
 
 
 def _check_lines(source: Source) -> None:
@@ -85,7 +91,8 @@ def _check_lines(source: Source) -> None:
         start += len(line) + 1
 
 
-def _token(kind: str, text: str, span: Span) -> Token:
+def _word(kind: str, text: str, span: Span) -> str:
+    """What a token says. SG110, SG502, SG503 for what no number and no name may be."""
     if kind == "number" and len(text) > LIMITS["digits"] < sum(map(str.isdigit, text)):
         raise SymgradError("SG502", f"this number has more than {LIMITS['digits']} digits", span)
     if kind == "name":
@@ -93,8 +100,8 @@ def _token(kind: str, text: str, span: Span) -> Token:
             raise SymgradError("SG503", f"this name has more than {LIMITS['identifier']} characters", span)
         if "__" in text or text in CODE_WORDS:
             raise SymgradError("SG110", f"{text} is not part of the language", span, "a model is equations; it runs no code")
-        text = canonical(text)
-    return Token(kind, SAME.get(text, text), span)
+        return canonical(text)
+    return text
 
 
 def _bad_character(source: Source, at: int) -> SymgradError:
@@ -136,7 +143,8 @@ class Parser:
         return self.tokens[min(self.at + ahead, len(self.tokens) - 1)]
 
     def sees(self, *texts: str) -> bool:
-        return self.token.kind in ("op", "name") and self.token.text in texts
+        token = self.token
+        return token.text in texts and token.kind in ("op", "name")
 
     def take(self, text: str) -> Token | None:
         return self.next() if self.sees(text) else None
@@ -175,11 +183,12 @@ class Parser:
     def expression(self, least: int = 0) -> Tree:
         """An expression of operators that bind tighter than `least`: Pratt's loop."""
         self.depth += 1
+        span = self.token.span
         if self.depth > self.deepest:
-            raise SymgradError("SG504", f"more than {self.deepest} levels of nesting", self.token.span)
-        if self.token.span.start - self.begin > LIMITS["line"]:
+            raise SymgradError("SG504", f"more than {self.deepest} levels of nesting", span)
+        if span.start - self.begin > LIMITS["line"]:
             message = f"this equation has more than {LIMITS['line']:,} characters"
-            raise SymgradError("SG501", message, self.token.span, "name parts of it")
+            raise SymgradError("SG501", message, span, "name parts of it")
         left, kind, run, grown = self.prefix(least), 0, 0, False
         while (binds := self.binding(left)) > least:
             if binds != kind:
@@ -190,14 +199,14 @@ class Parser:
 
     def prefix(self, least: int) -> Tree:
         token = self.token
+        if token.kind == "name" and token.text not in KEYWORDS:
+            return self.named()
+        if token.kind == "number":
+            return self.number()
         if self.sees("+", "-"):
             self.next()
             tree = self.expression(max(least, NEGATE))
             return Sum(((-1, tree),), token.span.to(span_of(tree))) if token.text == "-" else tree
-        if token.kind == "number":
-            return self.number()
-        if token.kind == "name" and token.text not in KEYWORDS:
-            return self.named()
         if self.sees("∑", "∏"):
             self.next()
             return self.call(Token("name", "sum" if token.text == "∑" else "prod", token.span))
@@ -211,17 +220,19 @@ class Parser:
         raise SymgradError("SG104", f"an operand is missing {found}", token.span)
 
     def binding(self, left: Tree) -> int:
-        if self.token.kind == "op":
-            return INFIX.get(self.token.text, 0) or (JUXTAPOSED if self.juxtaposed(left) else 0)
-        return JUXTAPOSED if self.juxtaposed(left) else 0
+        token = self.token
+        binds = INFIX.get(token.text, 0) if token.kind == "op" else 0
+        return binds or (JUXTAPOSED if self.juxtaposed(left) else 0)
 
     def juxtaposed(self, left: Tree) -> bool:
         """A number before a name or a bracket: 3t, 2(a + b)."""
         last = left.factors[-1][1] if isinstance(left, Prod) else left
+        if not isinstance(last, Num):
+            return False
         follows = (self.token.kind == "name" and self.token.text not in KEYWORDS) or self.sees("(", "∑", "∏")
-        if isinstance(last, Num) and follows and isinstance(left, Prod) and left.factors[-1][0] == "/":
+        if follows and isinstance(left, Prod) and left.factors[-1][0] == "/":
             raise SymgradError("SG108", "what is divided by is not clear here", self.token.span, "write a/(2*x) or (a/2)*x")
-        return isinstance(last, Num) and follows
+        return follows
 
     def infix(self, left: Tree, binds: int, grown: bool) -> Tree:
         """`left op right`, which `flat` makes one node with the rest of its run; `grown` if this loop made `left`."""
@@ -258,6 +269,8 @@ class Parser:
 
     def named(self) -> Tree:
         token = self.next()
+        if self.token.text not in ("(", "[", "*"):
+            return Name(token.text, (), token.span)
         if self.sees("("):
             return self.call(token)
         if self.sees("[") or (self.sees("*") and self.peek().text == "[" and self.peek().kind == "op"):
@@ -363,6 +376,8 @@ def span_of(tree: Tree) -> Span:
 
 def flat(tree: Tree, run: int) -> Tree:
     """One sum or product for the `run` of operators that ends with `tree`: a copy at each term would be quadratic."""
+    if run < 2:
+        return tree
     late: list[Any] = []
     node: Any = tree
     for _ in range(run - 1 if isinstance(tree, Sum | Prod) else 0):

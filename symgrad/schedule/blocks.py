@@ -163,7 +163,8 @@ class _Region:
         assert symbol is not None
         outside = {n for kernel in flat(others) for n in _touched(kernel)}
         touched = dict.fromkeys(n for kernel in flat(self.inside) for n in _touched(kernel))
-        short = [n for n in touched if n in self.schedule.temporaries and n in self.by_row and n not in outside]
+        inner = frozenset(self.schedule.temporaries)
+        short = [n for n in touched if n in inner and n in self.by_row and n not in outside]
         cells = sp.Add(*(sp.Mul(*program.tensors[n].extents[1:]) for n in touched if self.has_rows(program.tensors[n])))
         body = tuple(self.adding(kernel) for kernel in self.inside)
         least = dict.fromkeys(other for kernel in flat(body) for other in self.beside(kernel))

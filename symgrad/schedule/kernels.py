@@ -159,6 +159,11 @@ class Schedule:
         return (*(size.symbol for size in self.sizes), *((cut.length, cut.count) if cut else ()))
 
     @cached_property
+    def kept(self) -> frozenset[str]:
+        """What is there before or after: arguments and outputs, of which a program of many equations has many."""
+        return frozenset(self.arguments) | frozenset(self.outputs)
+
+    @cached_property
     def blocks(self) -> tuple[Blocks, ...]:
         return tuple(kernel for kernel in self.kernels if isinstance(kernel, Blocks))
 

@@ -42,13 +42,14 @@ def schedule(
     # what covers an array sets its cells, the others then add to them
     statements = [s for name in program.defined for s in _covering_first(program.definitions[name], program.tensors[name])]
     items = order(statements, program, after)
+    shown = frozenset(outputs)
     zeroed, adding = _starts(program, items)
     return Schedule(
         program,
         tuple(_kernels(items, adding, program, aliases)),
         tuple(arguments),
         tuple(outputs),
-        tuple(n for n in program.defined if n not in outputs),
+        tuple(n for n in program.defined if n not in shown),
         frozenset(zeroed),
         sizes(program, arguments),
         aliases,

@@ -80,6 +80,7 @@ def works(schedule: Schedule) -> tuple[dict[str, int], list[Work], Program]:
 class _Axes:
     def __init__(self, schedule: Schedule, scan: Scan):
         self.schedule, self.axes, self.copies, self.copied = schedule, dict[str, int](), list[Tensor](), list[Statement]()
+        self.temporaries = frozenset(schedule.temporaries)
         self.taken = {str(s) for k in flat(schedule.kernels) for s in {*k.statement.ranges, *k.statement.value.free_symbols}}
         self.spread(scan, scan.index.symbol)
         known = -1
@@ -94,7 +95,7 @@ class _Axes:
         """Temporaries that a kernel has at its time have an axis of time."""
         for read in (read for inner in flat([kernel]) for read in reads(inner)):
             name, places = name_of(read), [place for place, index in enumerate(indices_of(read)) if index.has(time)]
-            if name in self.schedule.temporaries and places and self.axes.setdefault(name, places[0]) != places[0]:
+            if name in self.temporaries and places and self.axes.setdefault(name, places[0]) != places[0]:
                 raise refused(f"{name} has two axes of time")
 
     def time(self, kernel: Kernel) -> Symbol | None:

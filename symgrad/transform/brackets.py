@@ -75,8 +75,10 @@ def beside(product: Expr, ranges: Mapping[Any, Ends]) -> Expr:
     """(a + [k = c]/p_c) p_k = a p_k + [k = c]: where the bracket is not 0, p_k is p_c. Only where that is shorter."""
     factors = sp.Mul.make_args(product)
     for total in factors:
-        for factor in factors:
-            if factor is total or not any(_cancels(term, factor, ranges) for term in sp.Add.make_args(total)):
+        # a product of a hundred factors has ten thousand pairs
+        brackets = [term for term in sp.Add.make_args(total) if _bracket_of(term, ranges)[0] is not None]
+        for factor in factors if brackets else ():
+            if factor is total or not any(_cancels(term, factor, ranges) for term in brackets):
                 continue
             spread = sp.Add(*(_taken(term, factor, ranges) for term in sp.Add.make_args(total)))
             found = swapped(swapped(product, factor), total, spread)

@@ -19,7 +19,7 @@ from typing import Any
 from sympy import Expr
 
 from symgrad.core.errors import SymgradError
-from symgrad.core.expr import access, is_access, is_reduction, name_of, rebuild, reduction, rename_bound
+from symgrad.core.expr import access, is_access, is_reduction, name_of, rebuild, reduction, rename_bound, written_out
 from symgrad.core.graph import in_rings
 from symgrad.core.program import Program, Statement, Tensor
 from symgrad.transform.gather import free_name
@@ -98,7 +98,8 @@ class _Forms:
         if statement.reduced:
             value = reduction(statement.op or "sum", value, [index.limit for index in statement.reduced])
         value = inline(value, {n: (self._axes(n), v) for n, v in values.items()})
-        if size(value) > LARGEST:
+        # parts that stand in it twice are read twice, and each of the rules goes over both
+        if written_out(value) > LARGEST or size(value) > LARGEST:
             raise SymgradError(
                 "SG506",
                 f"the closed form of {name} has more than {LARGEST:,} nodes",

@@ -36,6 +36,7 @@ from symgrad.core.graph import ancestors, topological
 from symgrad.core.parts import around_points
 from symgrad.core.program import Index, Origin, Program, Statement, Tensor, covers
 
+WIDEST = 200  # parts of a value that goes into its reader: a chain of thousands would else be built up anew at each step
 CHEAP = {"abs", "sign", "relu", "max", "min"}
 
 
@@ -237,7 +238,7 @@ def _goes(statement: Statement, program: Program, pinned: frozenset[str], keep: 
         return True
     if is_access(statement.value) or is_index(statement.value) or not statement.reads:
         return all(_plain(read, statement) for user in users for read in user.reads_of[statement.name])
-    if len(users) != 1 or users[0].op in ("max", "min", "argmax", "argmin", "logsumexp"):
+    if len(users) != 1 or len(tuple(nodes(statement.value))) > WIDEST or users[0].op in ("max", "min", "argmax", "argmin", "logsumexp"):
         return False
     reads = users[0].reads_of[statement.name]
     same = len(reads) == 1 and len(indices_of(reads[0])) == len(users[0].domain) and len(statement.domain) > 0

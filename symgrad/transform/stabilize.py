@@ -11,8 +11,9 @@ J = -softplus(-b)
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import sympy as sp
@@ -42,6 +43,7 @@ class Rule:
     after: str
     why: str
     apply: Callable[[Any, Definitions], Any]
+    heads: tuple[Any, ...]  # of the expressions that it may change
 
 
 @dataclass(frozen=True)
@@ -79,8 +81,8 @@ def _rewritten(expr: Any, definitions: Definitions) -> tuple[Any, list[Rule]]:
     memo: dict[Any, Any] = {}
     used: list[Rule] = []
 
-    def first(node: Any, rules: tuple[Rule, ...]) -> Any:
-        for rule in rules:
+    def first(node: Any, rules: Mapping[Any, Sequence[Rule]]) -> Any:
+        for rule in rules.get(node.func, ()):
             new = rule.apply(node, definitions)
             if new is not None:
                 used.append(rule)
@@ -91,10 +93,10 @@ def _rewritten(expr: Any, definitions: Definitions) -> tuple[Any, list[Rule]]:
         if not node.args or is_access(node):
             return node
         if node not in memo:
-            new = first(node, WHOLE) if node.func in BEGIN else None
+            new = first(node, _WHOLE)
             if new is None:
                 new = rebuild(node, [walk(arg) for arg in node.args])
-                changed = first(new, PARTS) if new.func in BEGIN else None
+                changed = first(new, _PARTS)
                 memo[node] = new if changed is None else walk(changed)
             else:
                 memo[node] = walk(new)
@@ -110,7 +112,7 @@ def _complement(of: Callable[[Any, Any, Definitions], Any]) -> Callable[[Any, De
     """A rule for number + factor*function and more terms: `of` is given the factor for a number of 1."""
 
     def apply(node: Any, definitions: Definitions) -> Any:
-        number = next((term for term in node.args if term.is_number), None) if node.is_Add else None
+        number = _constant(node)
         for term in node.args if number is not None else ():
             factor, function = term.as_coeff_Mul()
             new = None if term is number else of(factor / number, function, definitions)
@@ -119,6 +121,11 @@ def _complement(of: Callable[[Any, Any, Definitions], Any]) -> Callable[[Any, De
         return None
 
     return apply
+
+
+@lru_cache(maxsize=1 << 12)
+def _constant(total: Any) -> Any:
+    return next((term for term in total.args if term.is_number), None)
 
 
 def _one_less(factor: Any, function: Any, definitions: Definitions) -> Any:
@@ -167,8 +174,13 @@ def _difference(node: Any) -> tuple[Any, Any] | None:
     return (logs[1], logs[-1]) if len(logs) == 2 else None
 
 
+def _divided(node: Any) -> bool:
+    """Something stands below the line."""
+    return any(factor.is_Pow and factor.exp.is_Number and factor.exp.is_negative for factor in sp.Mul.make_args(node))
+
+
 def _tanh(node: Any, _: Definitions) -> Any:
-    if not node.is_Mul:
+    if not _divided(node):
         return None
     factors = powers(node)
     for top in (base for base, power in factors.items() if power == 1):
@@ -184,12 +196,12 @@ def _tanh(node: Any, _: Definitions) -> Any:
 
 
 def _share(node: Any, definitions: Definitions) -> Any:
-    return share(node, definitions) if node.is_Mul or (node.is_Pow and node.exp.is_negative) else None
+    return share(node, definitions) if _divided(node) else None
 
 
 def _scaled_share(node: Any, _: Definitions) -> Any:
     """a e^f/sum w e^g = a e^(f - M)/sum w e^(g - M)."""
-    if not node.is_Mul:
+    if not _divided(node):
         return None
     factors = powers(node)
     for total in (base for base, power in factors.items() if power == -1 and is_reduction(base)):
@@ -202,22 +214,20 @@ def _scaled_share(node: Any, _: Definitions) -> Any:
 
 
 def _log(node: Any, definitions: Definitions) -> Any:
-    if not isinstance(node, sp.log) or node.is_number:
+    if node.is_number:
         return None
     found = logarithm(node.args[0], definitions)
     return None if found == node else found
 
 
 def _log_scaled(node: Any, definitions: Definitions) -> Any:
-    if not isinstance(node, sp.log):
-        return None
     total = meaning(node.args[0], definitions)
     found = scaled(total) if total is not None else None
     return found[0] + sp.log(found[1]) if found else None
 
 
 def _log_near_one(node: Any, _: Definitions) -> Any:
-    if not isinstance(node, sp.log) or not node.args[0].is_Add:
+    if not node.args[0].is_Add:
         return None
     number, rest = node.args[0].as_coeff_Add()
     return log1p(rest) if number == 1 else None
@@ -231,7 +241,7 @@ def _is_square(expr: Any) -> bool:
 
 
 def _root(node: Any, definitions: Definitions) -> Any:
-    if not (node.is_Pow and node.exp == sp.S.Half) or node.is_number:
+    if node.exp != sp.S.Half or node.is_number:
         return None
     total = meaning(node.base, definitions)
     if total is None:
@@ -245,7 +255,7 @@ def _root(node: Any, definitions: Definitions) -> Any:
 
 def _sinc(node: Any, _: Definitions) -> Any:
     """(sin(r b)/b)^m = (r sinc(r b))^m, r a number."""
-    if not node.is_Mul:
+    if not _divided(node):
         return None
     factors = powers(node)
     for base, power in factors.items():
@@ -262,8 +272,6 @@ def _sinc(node: Any, _: Definitions) -> Any:
 
 def _xlogy(node: Any, _: Definitions) -> Any:
     """a log b, a not a number."""
-    if not node.is_Mul:
-        return None
     logs = [arg for arg in node.args if isinstance(arg, sp.log) and not arg.is_number]
     rest = [arg for arg in node.args if arg not in logs and not arg.is_number]
     if len(logs) != 1 or not rest or not all(arg.is_Pow or is_access(arg) for arg in rest):
@@ -274,8 +282,6 @@ def _xlogy(node: Any, _: Definitions) -> Any:
 
 def _variance(node: Any, definitions: Definitions) -> Any:
     """c sum f^2 - (c sum f)^2 = c sum (f - c sum f)^2, where c is 1 over the number of terms."""
-    if not node.is_Add:
-        return None
     for term in node.args:
         for factor, total in _sums(term):
             op, body, limits = split_reduction(total)
@@ -318,12 +324,23 @@ def _value_or_name(read: Any, definitions: Definitions) -> Any:
     return read if found is None else found
 
 
-BEGIN = (sp.Add, sp.Mul, sp.Pow, sp.log)  # no rule begins with anything else
 WHOLE = (
-    Rule("tanh", "(e^a - e^b)/(e^a + e^b)", "tanh((a - b)/2)", "e^a may overflow, the difference cancels", _tanh),
-    Rule("share", "e^f/(e^f + e^g + …)", "logistic(f - log(e^g + …))", "e^f may overflow; 1 less it has a form of its own", _share),
+    Rule("tanh", "(e^a - e^b)/(e^a + e^b)", "tanh((a - b)/2)", "e^a may overflow, the difference cancels", _tanh, (sp.Mul,)),
     Rule(
-        "scaled share", "e^f/sum w e^g", "e^(f - M)/sum w e^(g - M), M = max g", "the largest exponent is taken out", _scaled_share
+        "share",
+        "e^f/(e^f + e^g + …)",
+        "logistic(f - log(e^g + …))",
+        "e^f may overflow; 1 less it has a form of its own",
+        _share,
+        (sp.Mul, sp.Pow),
+    ),
+    Rule(
+        "scaled share",
+        "e^f/sum w e^g",
+        "e^(f - M)/sum w e^(g - M), M = max g",
+        "the largest exponent is taken out",
+        _scaled_share,
+        (sp.Mul,),
     ),
     Rule(
         "log",
@@ -331,8 +348,16 @@ WHOLE = (
         "sums, multiples and logsumexp of g",
         "e^g may overflow or round to 0",
         _log,
+        (sp.log,),
     ),
-    Rule("scaled log", "log sum w e^g", "M + log sum w e^(g - M), M = max g", "the largest exponent is taken out", _log_scaled),
+    Rule(
+        "scaled log",
+        "log sum w e^g",
+        "M + log sum w e^(g - M), M = max g",
+        "the largest exponent is taken out",
+        _log_scaled,
+        (sp.log,),
+    ),
 )
 PARTS = (
     Rule(
@@ -341,6 +366,7 @@ PARTS = (
         "logistic(-v)",
         "the difference cancels where y is near 1",
         _complement(_one_less),
+        (sp.Add,),
     ),
     Rule(
         "tanh of logistic",
@@ -348,9 +374,15 @@ PARTS = (
         "-tanh(v/2)",
         "the difference cancels where v is near 0",
         _complement(_one_less_twice),
+        (sp.Add,),
     ),
     Rule(
-        "one and tanh", "1 ± y, y = tanh(v)", "2 logistic(±2 v)", "the sum cancels where y is near ∓1", _complement(_one_and_tanh)
+        "one and tanh",
+        "1 ± y, y = tanh(v)",
+        "2 logistic(±2 v)",
+        "the sum cancels where y is near ∓1",
+        _complement(_one_and_tanh),
+        (sp.Add,),
     ),
     Rule(
         "rest of tanh²",
@@ -358,13 +390,29 @@ PARTS = (
         "sech(v)²",
         "the difference cancels where y² is near 1",
         _complement(_one_less_square),
+        (sp.Add,),
     ),
-    Rule("expm1", "1 - e^w", "-expm1(w)", "the difference cancels where w is near 0", _complement(_exp_less_one)),
-    Rule("rest of cos", "1 - cos(u)", "2 sin(u/2)²", "the difference cancels where u is near 0", _complement(_one_less_cos)),
-    Rule("log1p", "log(1 + x)", "log1p(x)", "1 + x rounds where x is small", _log_near_one),
-    Rule("variance", "mean of f² - (mean of f)²", "mean of (f - mean of f)²", "the difference cancels", _variance),
-    Rule("root", "sqrt of a sum of squares", "its slope at 0 is taken for 0", "the slope is 0/0 where all are 0", _root),
-    Rule("sinc", "sin(u)/u", "sinc(u), 1 at 0", "0/0 at 0, and its slope cancels near it", _sinc),
-    Rule("xlogy", "a log b", "xlogy(a, b), 0 where a is 0", "0 log 0 is 0", _xlogy),
+    Rule("expm1", "1 - e^w", "-expm1(w)", "the difference cancels where w is near 0", _complement(_exp_less_one), (sp.Add,)),
+    Rule(
+        "rest of cos",
+        "1 - cos(u)",
+        "2 sin(u/2)²",
+        "the difference cancels where u is near 0",
+        _complement(_one_less_cos),
+        (sp.Add,),
+    ),
+    Rule("log1p", "log(1 + x)", "log1p(x)", "1 + x rounds where x is small", _log_near_one, (sp.log,)),
+    Rule("variance", "mean of f² - (mean of f)²", "mean of (f - mean of f)²", "the difference cancels", _variance, (sp.Add,)),
+    Rule("root", "sqrt of a sum of squares", "its slope at 0 is taken for 0", "the slope is 0/0 where all are 0", _root, (sp.Pow,)),
+    Rule("sinc", "sin(u)/u", "sinc(u), 1 at 0", "0/0 at 0, and its slope cancels near it", _sinc, (sp.Mul,)),
+    Rule("xlogy", "a log b", "xlogy(a, b), 0 where a is 0", "0 log 0 is 0", _xlogy, (sp.Mul,)),
 )
 RULES: tuple[Rule, ...] = (*WHOLE, *PARTS)
+
+
+def _by_head(rules: Sequence[Rule]) -> Mapping[Any, Sequence[Rule]]:
+    """The rules for each kind of expression, in their order."""
+    return {head: tuple(rule for rule in rules if head in rule.heads) for rule in rules for head in rule.heads}
+
+
+_WHOLE, _PARTS = _by_head(WHOLE), _by_head(PARTS)
