@@ -8,7 +8,7 @@ import mpmath
 import pytest
 
 from symgrad.transform.stabilize import RULES
-from tests.reliability.beyond import CASES, Case, wrong
+from tests.reliability.beyond import CASES, LABELS, Case, wrong, wrong_labels
 from tests.reliability.rules import EXAMPLES, SHORT, differences, fires, of_any_size
 from tests.reliability.stable import DIGITS, FORMATS, FORMULAS, LOGITS, SETTINGS, Formula, cells
 
@@ -50,6 +50,16 @@ def test_without_rules_most_large_logits_are_wrong() -> None:
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
 def test_beyond_the_slides(case: Case) -> None:
     assert not list(wrong(case))
+
+
+@pytest.mark.parametrize("name", LABELS)
+def test_labels_that_are_places(name: str) -> None:
+    """A share and a label that are added apart: all digits are lost where the share is almost 1."""
+    assert not list(wrong_labels(name))
+
+
+def test_labels_that_are_places_compiled() -> None:
+    assert not list(wrong_labels("a label of each row", "numba"))
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

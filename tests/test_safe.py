@@ -125,6 +125,21 @@ def test_what_mutations_found_is_refused(read: Callable[[str], object], text: st
     assert caught.value.code == code
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "J = sum(x[Q_']^2 for Q_' in 1..N)",
+        "index k_' in 1..N\ny[k_'] = x[k_']^2\nJ = sum(y[k_'] for k_')",
+        "f(u_') = u_'^2\nJ = f(x)",
+    ],
+)
+def test_primed_names_read_back_wherever_they_stand(text: str) -> None:
+    """An index or a parameter that is printed with __, which no name may have."""
+    program = sg.parse(text)
+    assert str(sg.parse(str(program))) == str(program)
+    assert sg.parse(str(sg.derive(program, "J").backward))
+
+
 def test_a_magnitude_of_a_number_as_a_place_is_no_fault() -> None:
     """No name to solve for: min() of nothing."""
     text = r"h[|0|, j] = g_j \\ h_{tj} = h[t - 1, j] \quad \forall t \in \{1, \dots, T\}"

@@ -22,6 +22,8 @@ import sympy as sp
 from sympy import Expr, Function, Indexed, IndexedBase, Symbol
 from sympy.core.function import AppliedUndef, UndefinedFunction
 
+from symgrad.core.collector import remembered
+
 REDUCE, CALL = "reduce_", "call_"  # prefixes of heads, so that no name of a user is a head of ours
 
 
@@ -292,7 +294,7 @@ def replace_nodes(expr: Any, mapping: Mapping[Any, Any]) -> Any:
     return walk(expr)
 
 
-@lru_cache(maxsize=1 << 14)
+@remembered(1 << 14)
 def binds(expr: Any) -> bool:
     """True where a reduction stands in the expression."""
     return any(map(is_reduction, nodes(expr)))
@@ -326,7 +328,7 @@ def nodes(expr: Any, enter: Callable[[Any], bool] | None = None) -> Iterable[Any
     return _all_nodes(expr) if enter is None else _nodes(expr, enter)
 
 
-@lru_cache(maxsize=1 << 14)
+@remembered(1 << 14)
 def _all_nodes(expr: Any) -> tuple[Any, ...]:
     return tuple(_nodes(expr, lambda _: True))
 
@@ -366,7 +368,7 @@ def reductions(expr: Any) -> tuple[Expr, ...]:
     return tuple(n for n in outermost(expr) if is_reduction(n)) if binds(expr) else ()
 
 
-@lru_cache(maxsize=1 << 13)
+@remembered(1 << 13)
 def free_symbols(expr: Any) -> tuple[Symbol, ...]:
     """Symbols that are free in `expr` (tensors by their label), bound indices left out; sorted by name."""
     if not expr.args:

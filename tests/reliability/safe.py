@@ -72,8 +72,7 @@ def broken_names(seeds: range) -> Iterator[str]:
                 yield f"seed {seed}, {route}, {name!r}: {error!r}"
             printed += len(found)
             for program in found:
-                wrong = next(_wrong(program, printed % EMITTED == 0), None)
-                if wrong:
+                if wrong := _told(program, printed % EMITTED == 0):
                     yield f"seed {seed}, {route}, {name!r}: {wrong}"
         if error := hostile.answered(lambda name=name: sg.check(CHECKED, f"dJ/dx = {name}")):  # type: ignore[misc]
             yield f"seed {seed}, claim, {name!r}: {error!r}"
@@ -82,6 +81,14 @@ def broken_names(seeds: range) -> Iterator[str]:
 
 
 CHECKED = sg.parse("J = x^2")
+
+
+def _told(program: Program, prints: bool) -> str | None:
+    """What is wrong about a program, an error of any kind included."""
+    try:
+        return next(_wrong(program, prints), None)
+    except Exception as error:
+        return f"{error!r} for {str(program)!r}"
 
 
 def _wrong(program: Program, prints: bool) -> Iterator[str]:
