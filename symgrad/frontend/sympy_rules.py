@@ -300,9 +300,9 @@ def _derivative(reader: Reader, node: Any, args: list[Any]) -> Any:
 
 
 def _polygamma(order: Any, u: Expr) -> Expr:
-    names = ("digamma", "trigamma", "polygamma2")
+    names = ("digamma", "trigamma", "polygamma2", "polygamma3")
     if order not in range(len(names)):
-        raise SymgradError("SG132", f"polygamma({order}, …) has no counterpart in the language", hint="the order is 0, 1 or 2")
+        raise SymgradError("SG132", f"polygamma({order}, …) has no counterpart in the language", hint="the order is 0, 1, 2 or 3")
     return FUNCTIONS[names[int(order)]].head(u)
 
 
