@@ -11,6 +11,7 @@ from symgrad.transform.stabilize import RULES
 from tests.reliability.beyond import CASES, LABELS, Case, wrong, wrong_labels
 from tests.reliability.rules import EXAMPLES, SHORT, differences, fires, of_any_size
 from tests.reliability.stable import DIGITS, FORMATS, FORMULAS, LOGITS, SETTINGS, Formula, cells
+from tests.stable_peers import PEERS
 
 
 @pytest.mark.parametrize("dtype", FORMATS)
@@ -36,6 +37,15 @@ def test_the_exact_numbers_are_exact(formula: Formula) -> None:
             series = mpmath.taylor(lambda x: formula.exact(x)[0], mpmath.mpf(logit), 2)
             for one, other in zip((value, slope, curve), (series[0], series[1], 2 * series[2]), strict=True):
                 assert abs(one - other) < mpmath.mpf(10) ** -35
+
+
+@pytest.mark.parametrize("peer", ["jax", "casadi"])
+def test_peers_compute_the_same_formulas(peer: str) -> None:
+    """A column of another tool that is poor because its formula is another."""
+    pytest.importorskip(peer)
+    for formula in FORMULAS:
+        exact = formula.exact(mpmath.mpf(1))
+        assert PEERS[peer](formula.text)(1.0) == pytest.approx([float(number) for number in exact[:2]], rel=1e-13)
 
 
 def test_without_rules_most_large_logits_are_wrong() -> None:
