@@ -7,7 +7,6 @@ a `.csv` file a header line and one example a row.
 from __future__ import annotations
 
 import csv
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import numpy as np
 from symgrad.core.errors import SymgradError, did_you_mean
 
 NAMED = ("digits", "breast_cancer")
+LARGEST = 1e150
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def load_table(source: str, column: str | None = None) -> Table:
         raise SymgradError("SG704", f"{path} cannot be read: no such file")
     try:
         return _checked(readers[path.suffix](path, column), str(path))
-    except (OSError, EOFError, UnicodeDecodeError, csv.Error, zipfile.BadZipFile) as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise SymgradError("SG612", f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
 
 
@@ -76,7 +76,9 @@ def arrays_of(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as found:
             return {name: found[name] for name in found.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except MemoryError:
+        raise SymgradError("SG612", f"{path} says that it holds more numbers than the memory has room for") from None
+    except Exception as error:  # a damaged one: NumPy, zip and each way of packing have errors of their own, and some have Python's
         raise SymgradError("SG612", f"{path} is no .npz file of plain arrays: {error}") from None
 
 
@@ -150,6 +152,10 @@ def _checked(table: Table, name: str) -> Table:
         raise SymgradError("SG612", f"{name}: the features hold {features.dtype}, not numbers")
     if not np.isfinite(features.astype(float)).all():
         raise SymgradError("SG612", f"{name}: a feature is missing or not finite", hint="leave such examples out, or fill them in")
+    if np.abs(features.astype(float)).max(initial=0.0) > LARGEST:
+        raise SymgradError(
+            "SG612", f"{name}: a feature is beyond {LARGEST:g}, its square no number", hint="give it in another unit"
+        )
     if target.dtype.kind not in "biufUS":
         raise SymgradError("SG612", f"{name}: the target holds {target.dtype}, not numbers or words")
     if target.dtype.kind == "f" and not np.isfinite(target).all():

@@ -149,6 +149,7 @@ BUGS: dict[str, Bug] = {
     ),
     # differences of shares
     "a share less the wrong way": Bug("transform.shares._Pass.sum", "-less, *self", "less, *self", "arrays", ENTROPY),
+    "a label's contribution lost": Bug("transform.shares._Pass.one", "[*added, total]", "[*added, parts[0]]", "arrays", "pick"),
     "log of a share with the wrong sign": Bug(
         "transform.shares._Pass.logarithm",
         "times(factor, log_share(*self.named(*found)))",

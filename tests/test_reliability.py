@@ -8,9 +8,10 @@ import mpmath
 import pytest
 
 from symgrad.transform.stabilize import RULES
-from tests.reliability.beyond import CASES, Case, wrong
+from tests.reliability.beyond import CASES, LABELS, Case, wrong, wrong_labels
 from tests.reliability.rules import EXAMPLES, SHORT, differences, fires, of_any_size
 from tests.reliability.stable import DIGITS, FORMATS, FORMULAS, LOGITS, SETTINGS, Formula, cells
+from tests.stable_peers import PEERS
 
 
 @pytest.mark.parametrize("dtype", FORMATS)
@@ -38,6 +39,15 @@ def test_the_exact_numbers_are_exact(formula: Formula) -> None:
                 assert abs(one - other) < mpmath.mpf(10) ** -35
 
 
+@pytest.mark.parametrize("peer", ["jax", "casadi"])
+def test_peers_compute_the_same_formulas(peer: str) -> None:
+    """A column of another tool that is poor because its formula is another."""
+    pytest.importorskip(peer)
+    for formula in FORMULAS:
+        exact = formula.exact(mpmath.mpf(1))
+        assert PEERS[peer](formula.text)(1.0) == pytest.approx([float(number) for number in exact[:2]], rel=1e-13)
+
+
 def test_without_rules_most_large_logits_are_wrong() -> None:
     """What the rules are for; the check sees what is wrong."""
     from tests.reliability import stable
@@ -50,6 +60,16 @@ def test_without_rules_most_large_logits_are_wrong() -> None:
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
 def test_beyond_the_slides(case: Case) -> None:
     assert not list(wrong(case))
+
+
+@pytest.mark.parametrize("name", LABELS)
+def test_labels_that_are_places(name: str) -> None:
+    """A share and a label that are added apart: all digits are lost where the share is almost 1."""
+    assert not list(wrong_labels(name))
+
+
+def test_labels_that_are_places_compiled() -> None:
+    assert not list(wrong_labels("a label of each row", "numba"))
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

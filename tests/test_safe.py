@@ -22,10 +22,6 @@ MODEL = "a[i] = x[i]*w; J = sum(exp(a[i]) for i in 1..N)"
 HEAD = "import numpy as np\n\nF = np.float64\n\n\ndef f(x):\n"
 
 
-def chain(length: int) -> str:
-    return "\n".join(["e_0 = x", *(f"e_{k} = sin(e_{k - 1})" for k in range(1, length)), f"J = e_{length - 1}^2"])
-
-
 @pytest.mark.parametrize(
     "line",
     [
@@ -125,6 +121,21 @@ def test_what_mutations_found_is_refused(read: Callable[[str], object], text: st
     assert caught.value.code == code
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "J = sum(x[Q_']^2 for Q_' in 1..N)",
+        "index k_' in 1..N\ny[k_'] = x[k_']^2\nJ = sum(y[k_'] for k_')",
+        "f(u_') = u_'^2\nJ = f(x)",
+    ],
+)
+def test_primed_names_read_back_wherever_they_stand(text: str) -> None:
+    """An index or a parameter that is printed with __, which no name may have."""
+    program = sg.parse(text)
+    assert str(sg.parse(str(program))) == str(program)
+    assert sg.parse(str(sg.derive(program, "J").backward))
+
+
 def test_a_magnitude_of_a_number_as_a_place_is_no_fault() -> None:
     """No name to solve for: min() of nothing."""
     text = r"h[|0|, j] = g_j \\ h_{tj} = h[t - 1, j] \quad \forall t \in \{1, \dots, T\}"
@@ -132,11 +143,16 @@ def test_a_magnitude_of_a_number_as_a_place_is_no_fault() -> None:
 
 
 def test_a_long_chain_needs_no_deep_recursion() -> None:
-    """A pass that calls itself once for every statement."""
+    """A pass that calls itself once for every statement; 10,000 of them by `python -m tests.reliability safe`."""
     assert sys.getrecursionlimit() <= 1000
-    program = sg.parse(chain(1_050))
-    assert len(str(program).splitlines()) == 1_051
-    passed(sg.compile(program, backend="numpy").source)
+    assert safe.deep(1_050) == []
+
+
+@pytest.mark.parametrize("kind", ["csv", "npz"])
+def test_mutated_data_files_are_refused_or_read(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Errors of NumPy's, of zip's or of Python's, warnings, a pickle that is unpacked; 10,000 of them by the command."""
+    monkeypatch.chdir(tmp_path)
+    assert safe.broken_data(kind, range(400))[0] == []
 
 
 @pytest.mark.parametrize(

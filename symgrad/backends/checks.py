@@ -136,7 +136,7 @@ def check_lines(schedule: Schedule, model: Program) -> list[str]:
             given = fixed_shape(schedule, name)
             lines += [
                 unfit_line(own, len(axes), given),
-                f"    {own} = {call}" if axes else f"    {own} = F({own}) if type({own}) is float else {call}",
+                f"    {own} = {call if axes else scalar(own, call)}",
                 *([f"    if {own}.shape != {given}:", f"    {shape_line(schedule, name, equation, {})}"] if given else []),
             ]
     for size in schedule.sizes:
@@ -145,7 +145,7 @@ def check_lines(schedule: Schedule, model: Program) -> list[str]:
     for name in schedule.arguments:
         if program.tensors[name].axes and not fixed_shape(schedule, name) and not _is_source_only(schedule, name):
             wrong = shape_line(schedule, name, where_used(program, name, layout), sources)
-            lines += [f"if {python_name(name)}.shape != ({numpy.shape(schedule, name)}):", wrong]
+            lines += [f"if {misfit(schedule, name)}:", wrong]
     for name in schedule.arguments:
         if (values := program.tensors[name].values) is not None:
             ends = ", ".join(affine(end) for end in values)
@@ -159,6 +159,18 @@ def unfit_line(name: str, rank: int, shape: str = "") -> str:
         return f"if type({name}) is not F:"
     fits = f"{name}.shape == {shape}" if shape else f"{name}.ndim == {rank}"
     return f"if not (type({name}) is _ndarray and {name}.dtype is _D and {fits} and {name}.flags.carray):"
+
+
+def scalar(name: str, otherwise: str) -> str:
+    """A number in the kernel's own type; Python's, and an array without axes, take no call of a function."""
+    array = f"type({name}) is _ndarray and {name}.dtype is _D and {name}.ndim == 0"
+    return f"F({name}) if type({name}) is float else {name}[()] if {array} else {otherwise}"
+
+
+def misfit(schedule: Schedule, name: str) -> str:
+    """Where the shape of an argument, whose rank is known, is another; a length is asked for in a third of a shape's time."""
+    own, shape = python_name(name), numpy.shape(schedule, name)
+    return f"{own}.shape != ({shape})" if len(schedule.program.tensors[name].axes) > 1 else f"len({own}) != {shape.rstrip(', ')}"
 
 
 def fixed_shape(schedule: Schedule, name: str) -> str:
@@ -179,7 +191,8 @@ def size_line(size: Size) -> str:
     """extent = length, solved for the symbol; what is left over shows as a wrong shape."""
     factor = size.extent.coeff(size.symbol)
     rest = sp.expand(size.extent - factor * size.symbol)
-    length = f"{python_name(size.array)}.shape[{size.axis}]"
+    array = python_name(size.array)
+    length = f"{array}.shape[{size.axis}]" if size.axis else f"len({array})"
     total = length + ("" if rest == 0 else f" + {affine(-rest)}")
     name = python_name(size.symbol.name)
     if factor == 1:

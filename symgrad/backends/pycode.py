@@ -272,6 +272,22 @@ def _polygamma2(u):
     r = 1.0/x
     z = r*r
     return F(total - z - r*z - z*z*(1/2 - z*(1/6 - z*(1/6 - z*(3/10 - z*(5/6 - z*(691/210 - z*(35/2))))))))
+
+def _polygamma3(u):
+    x, total, sign = float(u), 0.0, 1.0
+    if x <= 0.0:
+        if x == np.floor(x):
+            return F(np.inf)
+        s = math.pi/math.sin(math.pi*(x - np.floor(x + 0.5)))
+        x, total, sign = 1.0 - x, 2.0*s*s*(3.0*s*s - 2.0*math.pi*math.pi), -1.0
+    while x < 16.0:
+        r = 1.0/x
+        total += sign*6.0*(r*r)*(r*r)
+        x += 1.0
+    r = 1.0/x
+    z = r*r
+    tail = r*z*(2.0 + 3.0*r + z*(2.0 - z*(1.0 - z*(4/3 - z*(3.0 - z*(10.0 - z*(691/15 - z*280.0)))))))
+    return F(total + sign*tail)
 """
 _FOR_ARRAYS = """
 def _logistic(u):

@@ -1,10 +1,7 @@
-"""Memory while a program is read, derived or lowered: Python's search for cycles made rarer, and what is found out remembered.
+"""Memory while a program is read, derived or lowered: searches for cycles are rare, answers about expressions are kept.
 
 Expressions stay in use and hold no cycles, so that a search finds nothing; at Python's own settings it goes over new objects every
 700, and took about a quarter of the time. It still runs, now and then, for what other threads leave behind.
-
-What is found out about an expression is asked again by one pass after another, each of which goes over the whole program: a
-memory that holds fewer expressions than the program has would remember none. So it is large, and emptied when the work is done.
 
 >>> before = gc.get_threshold()
 >>> with rare_collections():
@@ -12,6 +9,10 @@ memory that holds fewer expressions than the program has would remember none. So
 True
 >>> gc.get_threshold() == before
 True
+
+Passes ask the same of the same expressions, such as what their symbols are, and each goes over the whole program: a memory of
+fewer expressions than the program has would remember none. So `remembered` keeps many answers, and only until the work is done:
+for good they would hold on to the expressions of thousands of models.
 """
 
 from __future__ import annotations
@@ -20,30 +21,35 @@ import gc
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import _lru_cache_wrapper, lru_cache
-from typing import Any, TypeVar
+from functools import lru_cache
+from typing import Any, ParamSpec, TypeVar, cast
 
 RARE = (100_000, 50, 50)
-WORKING, RESTING = 1 << 18, 1 << 14  # expressions that are remembered during the work, and after it
-
-T = TypeVar("T")
+MANY = 1 << 18  # expressions
 
 _lock = threading.Lock()
 _inside = 0
 _given: tuple[int, int, int] | None = None
-_memories: list[_lru_cache_wrapper[Any]] = []
+_forget: list[Callable[[], None]] = []
+
+Given = ParamSpec("Given")
+Answer = TypeVar("Answer")
 
 
-def remembered(function: Callable[..., T]) -> _lru_cache_wrapper[T]:
-    """As `lru_cache`, for what is asked of every expression of a program."""
-    memory = lru_cache(maxsize=WORKING)(function)
-    _memories.append(memory)
-    return memory
+def remembered(most: int) -> Callable[[Callable[Given, Answer]], Callable[Given, Answer]]:
+    """An `lru_cache` of that size, emptied when the last that is inside `rare_collections` leaves."""
+
+    def decorate(function: Callable[Given, Answer]) -> Callable[Given, Answer]:
+        kept: Any = lru_cache(maxsize=most)(function)
+        _forget.append(kept.cache_clear)
+        return cast(Callable[Given, Answer], kept)
+
+    return decorate
 
 
 @contextmanager
 def rare_collections() -> Iterator[None]:
-    """Search for cycles every 100,000 new objects, remember much; usable as a decorator, in several threads and within itself.
+    """Search for cycles every 100,000 new objects; usable as a decorator, in several threads and within itself.
 
     The setting is the whole process's, so the last to leave puts it back. Where it is off or rarer already, or is changed
     meanwhile, it is left as it is.
@@ -68,11 +74,10 @@ def _leave() -> None:
     global _inside, _given
     with _lock:
         _inside -= 1
-        if _inside == 0 and _given:
-            if gc.get_threshold() == RARE:
-                gc.set_threshold(*_given)
-            _given = None
-        if _inside == 0:
-            for memory in _memories:
-                if memory.cache_info().currsize > RESTING:
-                    memory.cache_clear()
+        if _inside:
+            return
+        if _given and gc.get_threshold() == RARE:
+            gc.set_threshold(*_given)
+        _given = None
+        for forget in _forget:
+            forget()

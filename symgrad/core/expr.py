@@ -22,7 +22,7 @@ import sympy as sp
 from sympy import Expr, Function, Indexed, IndexedBase, Symbol
 from sympy.core.function import AppliedUndef, UndefinedFunction
 
-from symgrad.core.collector import remembered
+from symgrad.core.collector import MANY, remembered
 
 REDUCE, CALL = "reduce_", "call_"  # prefixes of heads, so that no name of a user is a head of ours
 
@@ -312,13 +312,13 @@ def leaves(expr: Any) -> Leaves:
     return _leaf(expr) if isinstance(expr, Symbol) else _NONE
 
 
-@remembered
+@remembered(MANY)
 def _leaf(symbol: Symbol) -> Leaves:
     index = is_index(symbol)
     return Leaves(() if index else (symbol,), False, False, not index)
 
 
-@remembered
+@remembered(MANY)
 def _leaves(expr: Any) -> Leaves:
     """Nodes are told apart as objects: to ask which are equal, as `nodes` does, takes longer than all else."""
     reads: dict[Any, None] = {}
@@ -381,7 +381,7 @@ def nodes(expr: Any, enter: Callable[[Any], bool] | None = None) -> Iterable[Any
     return _all_nodes(expr) if enter is None else _nodes(expr, enter)
 
 
-@remembered
+@remembered(MANY)
 def _all_nodes(expr: Any) -> tuple[Any, ...]:
     return tuple(_nodes(expr, lambda _: True))
 
@@ -432,7 +432,7 @@ def reductions(expr: Any) -> tuple[Expr, ...]:
     return tuple(n for n in outermost(expr) if is_reduction(n)) if binds(expr) else ()
 
 
-@lru_cache(maxsize=1 << 13)
+@remembered(1 << 13)
 def free_symbols(expr: Any) -> tuple[Symbol, ...]:
     """Symbols that are free in `expr` (tensors by their label), bound indices left out; sorted by name."""
     if not expr.args:

@@ -266,11 +266,20 @@ ROWS: tuple[ScalarFunction, ...] = (
     _row(
         "polygamma2",
         _undefined("polygamma2"),
-        None,
+        lambda u, y: Function("polygamma3")(u),
         lambda u: mpmath.polygamma(2, u),
         "_polygamma2({0})",
         latex=r"\psi''",
         text="ψ″",
+    ),
+    _row(
+        "polygamma3",
+        _undefined("polygamma3"),
+        None,
+        lambda u: mpmath.polygamma(3, u),
+        "_polygamma3({0})",
+        latex=r"\psi'''",
+        text="ψ‴",
     ),
     # not y + 1, which is 0 where exp(u) is small
     _row("expm1", _undefined("expm1"), lambda u, y: sp.exp(u), mpmath.expm1, "np.expm1({0})"),

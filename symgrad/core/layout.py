@@ -20,6 +20,7 @@ from typing import Any
 import sympy as sp
 from sympy import Indexed
 
+from symgrad.core.collector import remembered
 from symgrad.core.expr import (
     access,
     gradient,
@@ -414,7 +415,7 @@ class _Text:
         return _text_key(self.expr) < _text_key(other.expr)
 
 
-@lru_cache(maxsize=1 << 12)
+@remembered(1 << 12)
 def _text_key(expr: Any) -> str:
     # sort_key of SymPy compares by class first; the text is stable and independent of creation order
     return sp.srepr(expr) if len(expr.args) < 8 else str(expr)

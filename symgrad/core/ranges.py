@@ -7,7 +7,6 @@ all its uses must agree. A quantity that is defined in parts has the least axis 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
 from itertools import combinations
 from typing import Any
 
@@ -15,6 +14,7 @@ import sympy as sp
 from sympy import Dummy, Expr, Symbol
 
 from symgrad.core.affine import Ends, bounds, coefficients, greatest_of, least_of, nonnegative
+from symgrad.core.collector import remembered
 from symgrad.core.draft import Draft, Equation
 from symgrad.core.errors import Span, SymgradError
 from symgrad.core.expr import (
@@ -359,6 +359,6 @@ def limits(expr: Any) -> tuple[Any, ...]:
     return _limits(expr) if binds(expr) else ()
 
 
-@lru_cache(maxsize=1 << 12)
+@remembered(1 << 12)
 def _limits(expr: Any) -> tuple[Any, ...]:
     return tuple(limit for node in sp.preorder_traversal(expr) if is_reduction(node) for limit in split_reduction(node)[2])

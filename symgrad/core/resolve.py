@@ -75,10 +75,8 @@ def _check_names(draft: Draft) -> None:
                 equation.origin.span,
                 "give the second one another name, or write += in both",
             )
-    for equation in draft.equations:
-        _check_ending(equation.name, equation.origin.span)
-        for read in accesses(equation.value):
-            _check_ending(name_of(read), equation.origin.place(read))
+    for name, span in _all_names(draft):
+        _check_ending(name, span)
     declared: dict[str, Declaration] = {}
     for declaration in draft.declarations:
         name, span = declaration.name, declaration.span
@@ -105,6 +103,22 @@ def _check_names(draft: Draft) -> None:
                 declared[name].span if name in declared else first[name].origin.span,
                 "write its number in the range, or rename one of them",
             )
+
+
+def _all_names(draft: Draft) -> Iterator[tuple[str, Span | None]]:
+    """Quantities, indices and extents, with their places."""
+    for equation in draft.equations:
+        yield equation.name, equation.origin.span
+        yield from ((name_of(read), equation.origin.place(read)) for read in accesses(equation.value))
+        indices = (*equation.every, *(limit[0] for limit in limits(equation.value)), *_free_in_ends(equation))
+        yield from ((str(symbol), equation.origin.place(symbol)) for symbol in indices)
+    for declaration in draft.declarations:
+        yield declaration.name, declaration.span
+        for lo, hi in (*declaration.ranges.values(), *([declaration.values] if declaration.values else [])):
+            yield from ((str(symbol), declaration.span) for symbol in sorted((lo + hi).free_symbols, key=str))
+    for name, (lo, hi, span) in draft.ranges.items():
+        yield name, span
+        yield from ((str(symbol), span) for symbol in sorted((lo + hi).free_symbols, key=str))
 
 
 def _check_index_names(draft: Draft, quantities: Collection[str]) -> None:
@@ -156,7 +170,7 @@ def _size_names(draft: Draft) -> tuple[str, ...]:
 def _check_ending(name: str, span: Span | None) -> None:
     # names with a final _ are how emitted code tells a model's `lambda` from Python's
     if name.endswith("_"):
-        raise SymgradError("SG209", f"the name {name} ends with _", span, f"write {name.rstrip('_')}")
+        raise SymgradError("SG209", f"the name {name} ends with _", span, f"write {name.rstrip('_') or 'x'}")
 
 
 def _check_target(equation: Equation, diagonal: bool) -> None:

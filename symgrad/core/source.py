@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import lru_cache
 
 from sympy import Expr
@@ -15,7 +16,7 @@ from symgrad.core.expr import reduction
 from symgrad.core.functions import FUNCTIONS
 from symgrad.core.layout import Layout
 from symgrad.core.program import Program, Statement, Tensor, whole_axis
-from symgrad.core.tree import Call, Format, Name, Tree, children
+from symgrad.core.tree import Binder, Call, Format, Name, Tree, children
 
 
 @lru_cache(maxsize=1 << 14)
@@ -36,6 +37,9 @@ class SourceFormat(Format):
     def name(self, tree: Name) -> str:
         name = written_name(tree.name)
         return super().name(Name(name, tree.indices)) if tree.indices else name
+
+    def binder(self, binder: Binder) -> str:
+        return super().binder(replace(binder, name=written_name(binder.name)))
 
     def between(self, op: str, left: str, right: str, factor: Tree) -> str:
         # y^* * log(y): a star before a star would read as ^**
@@ -122,7 +126,7 @@ def program_text(program: Program) -> str:
         if name.endswith("_prime"):
             continue  # the derivative of another
         body = function.typed or layout.tree(function.body)
-        lines.append(f"{written_name(name)}({', '.join(p.name for p in function.parameters)}) = {SOURCE.show(body)}")
+        lines.append(f"{written_name(name)}({', '.join(written_name(p.name) for p in function.parameters)}) = {SOURCE.show(body)}")
     lines += [f"assume {SOURCE.show(layout.tree(left))} = {SOURCE.show(layout.tree(right))}" for left, right in program.assumptions]
     lines += [statement_text(statement, program, layout) for statement in program.statements]
     if program.loss and program.goal:

@@ -30,11 +30,12 @@ from symgrad.core.expr import (
     reduction,
     split_reduction,
     where,
+    written_out,
 )  # fmt: skip
 from symgrad.core.functions import BY_HEAD, FUNCTIONS, arguments, function_hint
 from symgrad.core.program import Function
 from symgrad.core.reductions import REDUCTIONS
-from symgrad.frontend.convert import LARGEST, number, written_out
+from symgrad.frontend.convert import LARGEST, number
 from symgrad.frontend.sympy_functions import Definition
 from symgrad.frontend.sympy_names import Names, called_name, is_reducing, quantity_name, shown
 from symgrad.frontend.syntax import LIMITS
@@ -300,9 +301,9 @@ def _derivative(reader: Reader, node: Any, args: list[Any]) -> Any:
 
 
 def _polygamma(order: Any, u: Expr) -> Expr:
-    names = ("digamma", "trigamma", "polygamma2")
+    names = ("digamma", "trigamma", "polygamma2", "polygamma3")
     if order not in range(len(names)):
-        raise SymgradError("SG132", f"polygamma({order}, …) has no counterpart in the language", hint="the order is 0, 1 or 2")
+        raise SymgradError("SG132", f"polygamma({order}, …) has no counterpart in the language", hint="the order is 0, 1, 2 or 3")
     return FUNCTIONS[names[int(order)]].head(u)
 
 

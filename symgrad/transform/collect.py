@@ -56,7 +56,7 @@ def collect(program: Program, form: Form = "parts", also: Collection[str] = ()) 
         else:
             gathered = [gather(s, program) for s in statements]
             parts = _in_parts(tensor, gathered, program) if form == "parts" else None
-            out += parts or _as_one(tensor, gathered)
+            out += parts or [as_one(tensor, gathered)]
     return program.with_statements(out)
 
 
@@ -65,10 +65,9 @@ def _apart(tensor: Tensor, statements: Sequence[Statement]) -> list[Statement]:
     return merged if len(merged) < 2 else [replace(s, op="sum") for s in merged]
 
 
-def _as_one(tensor: Tensor, statements: Sequence[Statement]) -> list[Statement]:
-    """One equation over all axes."""
-    whole = [_over_whole_axes(s, tensor) for s in statements]
-    return [_sum(tensor, _grouped(whole))]
+def as_one(tensor: Tensor, statements: Sequence[Statement]) -> Statement:
+    """One equation over all axes for contributions that are gathered."""
+    return _sum(tensor, _grouped([_over_whole_axes(s, tensor) for s in statements]))
 
 
 def _over_whole_axes(statement: Statement, tensor: Tensor) -> Statement:

@@ -5,7 +5,9 @@ With L[n] = logsumexp(a[n,l] for l), top[n] = max(a[n,l] for l) and excess[n] = 
     a[n,k] - L[n]                 (a[n,k] - top[n]) - excess[n]
     c e^(a[n,k] - L[n]) - d       (c - d) + c (e^(-excess[n]) - 1) at the top, where both terms are near c; else as it stands
 
-A label of 1 and a share of almost 1 leave what the share lacks of 1. The last pass before a schedule: these have no derivatives.
+A label of 1 and a share of almost 1 leave what the share lacks of 1. A label that is a place, as in log y[c], comes as two
+contributions, c e^(a[k] - L) to each cell and -d to that of the label: they are one equation here, with [k = c] d for d. The last
+pass before a schedule: these have no derivatives.
 
 >>> from symgrad.frontend.text import parse
 >>> print(shares(parse("index k, l in 1..K; L = logsumexp(a[l] for l); J[k] = 2*(a[k] - L)")))
@@ -18,7 +20,7 @@ J[k] = 2*log_share(a[k], L_top, L_excess)
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -26,8 +28,10 @@ import sympy as sp
 from sympy import Function
 
 from symgrad.core.expr import access, indices_of, is_access, is_reduction, name_of, nodes, plus, rebuild, substitute, times
-from symgrad.core.program import Origin, Program, Statement, Tensor
+from symgrad.core.program import Origin, Program, Statement, Tensor, covers
+from symgrad.transform.collect import as_one
 from symgrad.transform.exponentials import Definitions
+from symgrad.transform.gather import gather
 
 log_share, share_less = Function("log_share"), Function("share_less")
 
@@ -37,7 +41,7 @@ def shares(program: Program) -> Program:
     sums = {s.name: s for s in program.statements if s.op == "logsumexp" and len(program.definitions[s.name]) == 1}
     if not sums:
         return program
-    return _Pass(program, sums).run()
+    return _Pass(_Pass(program, sums).merged(), sums).run()
 
 
 class _Pass:
@@ -47,6 +51,31 @@ class _Pass:
         self.names: dict[str, tuple[str, str]] = {}
         self.added: dict[str, list[Statement]] = {}
         self.tensors: list[Tensor] = []
+
+    def merged(self) -> Program:
+        """The program with a share and what is added to some cells of it in one equation."""
+        statements: list[Statement] = []
+        for name, contributions in self.program.definitions.items():
+            statements += self.one(self.program.tensors[name], contributions) if len(contributions) > 1 else contributions
+        return self.program.with_statements(statements, self.tensors)
+
+    def one(self, tensor: Tensor, statements: Sequence[Statement]) -> Sequence[Statement]:
+        """One equation for all contributions, where that is a share less something; what adds up in a cell has a name."""
+        whole = [s for s in statements if s.op == "sum" and not s.reduced and covers(s, tensor)]
+        if len(whole) != 1 or any(s.op != "sum" for s in statements) or self.lone(whole[0].value) is None:
+            return statements
+        gathered = [gather(s, self.program) for s in statements]
+        # many contributions to a cell: each is added once, and not looked for in every cell
+        apart = [s for s, found in zip(statements, gathered, strict=True) if found.reduced]
+        parts = [found for found in gathered if not found.reduced]
+        added: list[Statement] = []
+        if apart:
+            cells, name = [axis.symbol for axis in tensor.axes], self.program.unused_name(f"{tensor.name}_less")
+            self.tensors.append(Tensor(name, tensor.axes, "defined"))
+            added = [replace(s, target=access(name, *indices_of(s.target)), origin=Origin(invented=True)) for s in apart]
+            parts.append(Statement(access(tensor.name, *cells), access(name, *cells), tensor.axes, "sum"))
+        total = as_one(tensor, parts)
+        return statements if self.lone(total.value) is None else [*added, total]
 
     def run(self) -> Program:
         statements = []
@@ -74,14 +103,23 @@ class _Pass:
 
     def sum(self, node: Any, alone: bool) -> Any:
         """A sum with a share in it, or with the logarithm of one; None for others."""
-        for term in node.args:
+        found = self.lone(node)
+        if found is None:
+            return self.logarithm(node, alone)
+        factor, difference, rest = found
+        less = plus(*(self.walk(other, alone) for other in rest))
+        return share_less(self.walk(factor, alone), -less, *self.named(*difference))
+
+    def lone(self, node: Any) -> tuple[Any, Any, list[Any]] | None:
+        """(c, (a, L), the other terms) of the only term c e^(a - L) of a sum that has a share."""
+        terms = sp.Add.make_args(node)
+        for term in terms:
             for factor, top in _apart(term):
                 found = self.share(top)
                 # of attention's P (v - sum P v) each term has a share: it is a difference of the v
-                if found is not None and not self.has_share(rest := [other for other in node.args if other is not term]):
-                    less = plus(*(self.walk(other, alone) for other in rest))
-                    return share_less(self.walk(factor, alone), -less, *self.named(*found))
-        return self.logarithm(node, alone)
+                if found is not None and not self.has_share(rest := [other for other in terms if other is not term]):
+                    return factor, found, rest
+        return None
 
     def has_share(self, terms: list[Any]) -> bool:
         return any(self.share(part) for term in terms for part in nodes(term))

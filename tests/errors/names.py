@@ -26,6 +26,8 @@ NAMES = (
     command("SG207", "derive", "J = x^2", "--format", "latx"),
     equations("SG208", [sp.Eq(y, sp.Symbol("x", positive=True) + sp.Symbol("x"))], what="one of the two x is declared positive"),
     text("SG209", "x_ = 2"),
+    text("SG209", "J = sum(x[F_]*F for F_ in 1..N)"),
+    text("SG209", "J = sum(x[i]*F for i in 1..F_)"),
     made("SG209", "J = x^2", Call("derive", wrt=3)),
     made("SG210", "y = w*x; J = y^2", Call("compile", batch=["y"])),
     text("SG211", "param w in 1..9\nJ = w^2"),

@@ -14,6 +14,7 @@ import numpy as np
 
 import symgrad as sg
 from symgrad.core.evaluate import evaluate
+from symgrad.kernel import Kernel
 from symgrad.transform.collect import collect
 from symgrad.transform.reverse import adjoint_names, reverse
 from tests.reliability.rows import Row
@@ -83,6 +84,36 @@ CASES = (
 )  # fmt: skip
 
 
+# a label is a place: what reads there is added to one cell of the softmax's derivative
+LABELS = {
+    "a label": "index k in 1..K; input c in 1..K; y[k] = exp(o[k])/sum(exp(o[l]) for l in 1..K); J = -log(y[c])",
+    "a label of each row": "index n in 1..N, k in 1..K; input c[n] in 1..K\n"
+    "y[n,k] = exp(o[n,k])/sum(exp(o[n,l]) for l in 1..K); J = -mean(log(y[n,c[n]]) for n)",
+    "several labels of one softmax": "index n in 1..N, k in 1..K; input c[n] in 1..K\n"
+    "y[k] = exp(o[k])/sum(exp(o[l]) for l in 1..K); J = -sum(log(y[c[n]]) for n)",
+}
+SIZES = (1.0, 20.0, 40.0, 100.0, 800.0, 1e4)
+
+
+def labelled(name: str) -> Iterator[Case]:
+    """A model of LABELS with logits of all sizes, 0.5 and -1, and each of the three as the label."""
+    for logit in (sign * size for size in SIZES for sign in (1, -1)):
+        for label in (1, 2, 3):
+            row = [logit, 0.5, -1.0]
+            several = {"o": np.array([row, row[::-1]]), "c": np.array([label, 4 - label])}
+            arrays = {"o": np.array(row), "c": label} if name == "a label" else several
+            if name == "several labels of one softmax":
+                arrays = {"o": np.array(row), "c": np.array([label, label])}
+            yield Case(f"{name}, logit {logit:g}, label {label}", LABELS[name], arrays)
+
+
+def wrong_labels(name: str, backend: str = "numpy") -> Iterator[str]:
+    cases = list(labelled(name))
+    kernel = compiled(cases[0], backend)
+    for case in cases:
+        yield from compared(case, kernel)
+
+
 def exact(case: Case) -> dict[str, Any]:
     """The value and the slopes of the formula as it is written."""
     if case.limit:
@@ -102,8 +133,15 @@ def reals(case: Case) -> list[str]:
 
 
 def wrong(case: Case, backend: str = "numpy") -> Iterator[str]:
-    k = sg.compile(sg.parse(case.text), "J", wrt=reals(case), backend=backend)
-    value, grads = k(**case.arrays)
+    yield from compared(case, compiled(case, backend))
+
+
+def compiled(case: Case, backend: str) -> Kernel:
+    return sg.compile(sg.parse(case.text), "J", wrt=reals(case), backend=backend)
+
+
+def compared(case: Case, kernel: Kernel) -> Iterator[str]:
+    value, grads = kernel(**case.arrays)
     for name, number in exact(case).items():
         found, wanted = (np.asarray(each, float) for each in (value if name == "J" else grads[name], number))
         finite = np.isfinite(wanted)
@@ -117,8 +155,11 @@ def measure(full: bool) -> list[Row]:
     backend = "numba" if full else "numpy"
     found = [text for case in CASES for text in wrong(case, backend)]
     right = len(CASES) - len({text.partition(":")[0] for text in found})
+    labels = [text for name in LABELS for text in wrong_labels(name, backend)]
+    count = sum(len(list(labelled(name))) for name in LABELS)
     return [
         Row(
             "stable", "formulas beyond the slides, where they overflow, cancel or are 0/0", f"{right} of {len(CASES)}", "all", found
-        )
+        ),
+        Row("stable", f"softmax's entropy by labels, logits in ±{SIZES[-1]:g}", f"{len(labels)} of {count} wrong", "none", labels),
     ]

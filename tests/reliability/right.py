@@ -11,22 +11,26 @@ import importlib.util
 import math
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from random import Random
 from typing import Any
+from unittest import mock
 
 import numpy as np
 
 import symgrad as sg
+from symgrad.backends import module as emitted
+from symgrad.backends import numba, threads
 from symgrad.backends.pycode import python_name
 from symgrad.core.program import Program
 from tests.array_programs import jax_gradient
 from tests.capture_programs import capture
 from tests.models import random_arrays
-from tests.plain_python import import_text
+from tests.plain_python import import_text, plain_module
 from tests.program_checks import direction, gradient, largest, reverse_mode, sample
 from tests.random_programs import Model, program
 from tests.reference import reals
@@ -34,7 +38,7 @@ from tests.reliability.rows import Row
 
 UNIT = 2.0**-53
 MEDIAN, NINETY_NINE, SPREAD, FLOOR = 2, 32, 8, 8  # of symgrad's errors; at most SPREAD times JAX's or FLOOR units
-SHORT, FULL = 24, 600
+SHORT, FULL, SCHEDULES = 24, 600, 3
 JAX = 40  # programs for JAX's column, which takes seconds for each; beyond those, only what the floor does not allow
 NUMBA = 12  # programs that are compiled
 HAS_JAX = importlib.util.find_spec("jax") is not None
@@ -212,6 +216,72 @@ def one_by_one(seed: int) -> bool:
         compiler.optimize = true
 
 
+# numba's text run as plain Python, where a switch turns off or cuts small what a schedule does for speed
+
+
+@contextmanager
+def small_blocks() -> Iterator[None]:
+    """Blocks of one row, chunks of two, so that the few rows of random programs fill several."""
+    with (
+        mock.patch.object(numba, "block_line", lambda blocks, dtype: f"{blocks.name} = 1"),
+        mock.patch.object(threads, "chunk_text", return_value="2"),
+        mock.patch.object(threads, "FEW", 1),
+    ):
+        yield
+
+
+def _apart() -> Any:
+    return mock.patch.object(numba, "fused", lambda kernels, program, aliases: list(kernels))
+
+
+def _whole() -> Any:
+    return mock.patch.object(emitted, "blocked", lambda planned: planned)
+
+
+def plainly(seed: int, switch: Callable[[], Any] = nullcontext, share: int = 1) -> tuple[str, dict[str, Any]]:
+    """The text of a seed's kernel and the gradient that it gives as plain Python, its rows shared among `share` threads."""
+    model, arrays, _ = given(seed)
+    with switch():
+        kernel = sg.compile(model, "J", reals(model))
+    with tempfile.TemporaryDirectory() as folder:
+        run = plain_module(kernel.source, Path(folder)).value_and_grad
+        more = {"_threads": share} if "_threads" in run.__code__.co_varnames else {}
+        values = {python_name(name): arrays[name] for name in kernel._arguments("value_and_grad")}
+        return kernel.source, run(**values, **more)[1]
+
+
+def without(switch: Callable[[], Any]) -> Callable[[int], bool | None]:
+    """The gradient with the switch is that without it; None where the text is the same, so that nothing was compared."""
+
+    def same(seed: int) -> bool | None:
+        (text, found), (other, wanted) = plainly(seed, switch), plainly(seed)
+        return close(found, wanted) if text != other else None
+
+    return same
+
+
+def shared(seed: int) -> bool | None:
+    """The same bits by one thread and by three."""
+    (text, wanted), (_, found) = (plainly(seed, small_blocks, share) for share in (1, 3))
+    return all(np.array_equal(found[name], value) for name, value in wanted.items()) if "_in_chunks(" in text else None
+
+
+SWITCHES: dict[str, Callable[[int], bool | None]] = {
+    "fuse off": without(_apart), "blocks off": without(_whole), "blocks of a row": without(small_blocks), "three threads": shared,
+}  # fmt: skip
+
+
+def switched(seeds: Sequence[int]) -> Row:
+    """Each switch must change some kernel, or nothing is shown."""
+    wrong, shown = [], []
+    for name, same in SWITCHES.items():
+        found = {seed: same(seed) for seed in seeds}
+        compared = [seed for seed, equal in found.items() if equal is not None]
+        wrong += [f"{name}: seed {seed}" for seed in compared if not found[seed]] if compared else [f"{name} changes no kernel"]
+        shown.append(f"{name} {sum(bool(found[seed]) for seed in compared)} of {len(compared)}")
+    return Row("right", f"the same by other schedules, {len(seeds)} programs", ", ".join(shown), "all", wrong)
+
+
 METAMORPHIC: dict[str, Callable[[int], bool]] = {
     "indices renamed": renamed_indices, "equations in another order": other_order, "stabilize off": as_written,
     "saved module": saved, "reuse off": one_by_one,
@@ -265,7 +335,8 @@ def measure(full: bool) -> list[Row]:
     rows = [fuzz(seeds, "numpy", JAX if full and HAS_JAX else 0)]
     if full:
         rows.append(fuzz(range(1, min(count, NUMBA) + 1), "numba", 0))
-    rows += [dot_products(seeds[: count // 4]), metamorphic(seeds[: max(4, count // 10)] if full else seeds[:4])]
+    some = seeds[: max(4, count // 10)] if full else seeds[:4]
+    rows += [dot_products(seeds[: count // 4]), metamorphic(some), switched(some if full else seeds[:SCHEDULES])]
     if full:  # test_random_programs and test_planted hold these
         rows += [captures(range(1000, 1250)), planted()]
     if full and HAS_JAX:

@@ -4,15 +4,20 @@ lint       calls in symgrad's source that could run a text
 modules    emitted modules through the gate
 names      hostile names through text, LaTeX, SymPy and claims, and through all that is printed of what is accepted
 fuzz       mutations of good texts; what fails is shrunk and told with its seed
+data       mutations of good data files, as `symgrad train --data` takes them
+deep       a chain of equations, each of which reads the one before, through all passes
 """
 
 from __future__ import annotations
 
+import math
 import re
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from xml.etree import ElementTree
 
 import sympy as sp
@@ -21,13 +26,18 @@ import symgrad as sg
 from symgrad.backends import gate
 from symgrad.core.errors import SymgradError
 from symgrad.core.program import Program
+from symgrad.data import load_table
+from symgrad.named import arrays_for, train_on_arrays
+from symgrad.trainer import Job, Settings, summary
 from tests import hostile
+from tests.hostile_data import data_file
 from tests.models import MODELS
 from tests.reliability.rows import Row
 from tests.source_lint import lint
 
 SECONDS = 2.0  # of a processor, for one text
 NAMES, FUZZED = {True: 100_000, False: 1_500}, {True: 20_000, False: 1_500}
+FILES, DEEP = {True: 10_000, False: 300}, {True: 10_000, False: 1_050}
 EMITTED = 40  # every so manieth accepted name is printed and compiled
 TEX_RUNS = re.compile(
     r"\\(?:write|input|include|immediate|def|edef|gdef|let|catcode|csname|open|special|directlua|usepackage|newcommand)"
@@ -72,8 +82,7 @@ def broken_names(seeds: range) -> Iterator[str]:
                 yield f"seed {seed}, {route}, {name!r}: {error!r}"
             printed += len(found)
             for program in found:
-                wrong = next(_wrong(program, printed % EMITTED == 0), None)
-                if wrong:
+                if wrong := _told(program, printed % EMITTED == 0):
                     yield f"seed {seed}, {route}, {name!r}: {wrong}"
         if error := hostile.answered(lambda name=name: sg.check(CHECKED, f"dJ/dx = {name}")):  # type: ignore[misc]
             yield f"seed {seed}, claim, {name!r}: {error!r}"
@@ -82,6 +91,14 @@ def broken_names(seeds: range) -> Iterator[str]:
 
 
 CHECKED = sg.parse("J = x^2")
+
+
+def _told(program: Program, prints: bool) -> str | None:
+    """What is wrong about a program, an error of any kind included."""
+    try:
+        return next(_wrong(program, prints), None)
+    except Exception as error:
+        return f"{error!r} for {str(program)!r}"
 
 
 def _wrong(program: Program, prints: bool) -> Iterator[str]:
@@ -179,6 +196,65 @@ def broken_texts(kind: str, seeds: range) -> tuple[list[str], float, int]:
     return wrong, slowest, which
 
 
+MODEL = sg.parse("input x[i], y^*; param w[i], b; y = sum(w[i]*x[i] for i) + b; J = (y - y^*)^2")
+ARRAYS = sg.parse("input X[n,i], y[n]; param w[i]; J = sum((sum(w[i]*X[n,i] for i) - y[n])^2 for n)")
+
+
+def trained(path: Path) -> None:
+    """What `symgrad train` does with a data file before it trains: a table for one model, arrays by name for the other."""
+    settings = Settings(sg.SGD(0.1), epochs=0, backend="numpy")
+    if arrays := arrays_for(ARRAYS, str(path)):
+        train_on_arrays(ARRAYS, arrays, settings)
+    summary(Job(MODEL, load_table(str(path)), settings), lambda line: None)
+
+
+def broken_data(kind: str, seeds: range) -> tuple[list[str], float]:
+    """(what is wrong with some file, the slowest in seconds of a processor): an error that is no refusal, a warning, a pickle."""
+    wrong, slowest = [], 0.0
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / f"data.{kind}"
+        for seed in seeds:
+            path.write_bytes(data_file(kind, seed))
+            begun = time.process_time()
+            with warnings.catch_warnings(action="error"):
+                error = hostile.answered(lambda: trained(path))
+            taken = time.process_time() - begun
+            slowest = max(slowest, taken)
+            if error or taken > SECONDS:
+                wrong.append(f"{kind}, seed {seed}: {error!r}, {taken:.1f} s")
+    if Path(hostile.CANARY).exists():
+        wrong.append("a data file was unpickled")
+    return wrong, slowest
+
+
+def chain(length: int) -> str:
+    """A chain of equations that ends in J, the slope of which is not 0."""
+    return "\n".join(["e_0 = x", *(f"e_{k} = sin(e_{k - 1})" for k in range(1, length)), f"J = e_{length - 1}^2"])
+
+
+def deep(length: int) -> list[str]:
+    """What fails of a chain at Python's own limit of recursion, stage by stage; each is tried where the one before failed."""
+    program = sg.parse(chain(length))
+    stages: dict[str, Callable[[], object]] = {
+        "text": lambda: sg.parse(str(program)),
+        "derive": lambda: sg.derive(program, "J").backward,
+        "numpy": lambda: gate.passed(sg.compile(program, backend="numpy").source),
+        "numba": lambda: gate.passed(sg.compile(program).source),
+        "gradient": lambda: _sloped(program),
+    }
+    return [f"{name}: {error!r:.200}" for name, run in stages.items() if (error := hostile.answered(run))]
+
+
+def _sloped(program: Program) -> None:
+    """The chain's slope at 1, against the product of cosines."""
+    value, found = sg.compile(program, backend="numpy")(x=1.0)
+    point, slope = 1.0, 1.0
+    for _ in range(sum(s.name.startswith("e_") for s in program.statements) - 1):
+        point, slope = math.sin(point), slope * math.cos(point)
+    if not math.isclose(found["x"], 2 * point * slope, rel_tol=1e-9) or not math.isclose(value, point**2, rel_tol=1e-9):
+        raise AssertionError(f"value {value}, slope {found['x']}, not {point**2}, {2 * point * slope}")
+
+
 def stopped_modules() -> list[str]:
     """Modules of all models, for both backends, that the gate does not let through."""
     wrong = []
@@ -203,4 +279,10 @@ def measure(full: bool) -> list[Row]:
         wrong, slowest, seed = broken_texts(kind, range(count))
         shown = f"{count - len(wrong):,} of {count:,}, slowest {slowest:.2f} s (seed {seed})"
         rows.append(Row("safe", f"mutated {kind} refused or read", shown, f"all, <= {SECONDS:g} s", wrong))
+    for kind in ("csv", "npz"):
+        wrong, slowest = broken_data(kind, range(FILES[full]))
+        shown = f"{FILES[full] - len(wrong):,} of {FILES[full]:,}, slowest {slowest:.2f} s"
+        rows.append(Row("safe", f"mutated .{kind} files refused or read", shown, f"all, <= {SECONDS:g} s", wrong))
+    failed = deep(DEEP[full])
+    rows.append(Row("safe", f"a chain of {DEEP[full]:,} equations", f"{5 - len(failed)} of 5 stages", "all", failed))
     return rows

@@ -10,6 +10,7 @@ for a relative change of the logit: then no formula could do much better from a 
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,7 @@ import numpy as np
 
 import symgrad as sg
 from tests.reliability.rows import Row
+from tests.stable_peers import PEERS
 
 LOGITS = (0.0, *(sign * size for size in (1.0, 20.0, 40.0, 100.0, 800.0, 1e4) for sign in (1, -1)))
 FORMATS = {"float64": (53, -1022), "float32": (24, -126)}
@@ -241,16 +243,35 @@ def _network(formula: Formula, options: Options) -> Rows:
         yield logit, float(value), float(grads["v"][0])
 
 
+def _peers() -> dict[str, str]:
+    """Right cells of what is installed beside: scalars in float64, each formula as it is written."""
+    found = {}
+    for name, slopes in PEERS.items():
+        if importlib.util.find_spec(name) is not None:
+            right = [cell.right for formula in FORMULAS for cell in _peer_cells(formula, slopes(formula.text))]
+            found[name] = f"{sum(right)} of {len(right)}"
+    return found
+
+
+def _peer_cells(formula: Formula, slopes: Callable[[float], tuple[float, float]]) -> Iterator[Cell]:
+    for logit in LOGITS:
+        exact, first, second = exactly(formula, logit)
+        value, slope = slopes(logit)
+        with mpmath.workdps(DIGITS):
+            yield _cell(formula.name, "value", logit, value, exact, first, "float64")
+            yield _cell(formula.name, "slope", logit, slope, first, second, "float64")
+
+
 def measure(full: bool) -> list[Row]:
-    """Right cells of all, for each setting and format; with numba where it is asked for in full."""
+    """Right cells of all, for each setting and format; in full with numba, and with peers where they are installed."""
     rows = []
     for dtype in FORMATS:
         for setting in SETTINGS:
             found = cells(setting, dtype, "numba" if full else "numpy")
             wrong = [cell for cell in found if not cell.right]
-            rows.append(
-                Row("stable", f"naive formulas, {setting}, {dtype}", f"{len(found) - len(wrong)} of {len(found)}", "all", wrong)
-            )
+            beside = _peers() if full and (dtype, setting) == ("float64", "scalars") else {}
+            shown = f"{len(found) - len(wrong)} of {len(found)}"
+            rows.append(Row("stable", f"naive formulas, {setting}, {dtype}", shown, "all", wrong, beside))
     return rows
 
 
