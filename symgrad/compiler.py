@@ -195,5 +195,14 @@ def operator_kernel(
     doc = f"{of} and {', '.join(results.values())}."
     parts = (back_part(joint, of, results, doc), front_part(program, primal))
     return Kernel(
-        given, primal, of, tuple(results), (), str(dtype), backend, module_text(given, parts, dtype, backend), parts=parts
+        given,
+        primal,
+        of,
+        tuple(results),
+        (),
+        str(dtype),
+        backend,
+        module_text(given, parts, dtype, backend),
+        parts=parts,
+        operator=True,
     )
