@@ -14,6 +14,7 @@ True
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib.abc import Loader, MetaPathFinder
@@ -34,9 +35,10 @@ class Finder(MetaPathFinder):
     def find_spec(self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> ModuleSpec | None:
         name = fullname.rpartition(".")[2] + SUFFIX
         for folder in sys.path if path is None else path:
-            file = Path(folder or ".", name) if isinstance(folder, str) else None
-            if file is not None and file.is_file():
-                return spec_from_file_location(fullname, file.absolute(), loader=_Model(file.absolute()))
+            file = os.path.join(folder or os.curdir, name) if isinstance(folder, str) else ""
+            if os.path.isfile(file):  # false too where nothing may be looked at
+                model = Path(file).absolute()
+                return spec_from_file_location(fullname, model, loader=_Model(model))
         return None
 
 

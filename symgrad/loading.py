@@ -24,7 +24,7 @@ import json
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
@@ -231,26 +231,41 @@ class Loaded:
 
     def __call__(self, /, **arrays: Any) -> tuple[Any, dict[str, Any]]:
         """The loss, and its gradients by name in the shapes of the arrays. Raises as `Kernel.__call__`."""
-        found: tuple[Any, dict[str, Any]] = self._called(self.module.value_and_grad, arrays)
+        try:
+            found: tuple[Any, dict[str, Any]] = self._value_and_grad(**arrays)
+        except (TypeError, ValueError, MemoryError) as error:
+            found = self._refused(self._value_and_grad, arrays, error)
         return found
 
     def forward(self, /, **arrays: Any) -> dict[str, Any]:
         """Every quantity that the model defines, by name."""
-        found: dict[str, Any] = self._called(self.module.forward, arrays)
+        try:
+            found: dict[str, Any] = self._forward(**arrays)
+        except (TypeError, ValueError, MemoryError) as error:
+            found = self._refused(self._forward, arrays, error)
         return found
 
-    def _called(self, function: Any, arrays: Mapping[str, Any]) -> Any:
-        names: dict[str, str] = self.module._ARGUMENTS
-        try:
-            return function(
-                **{names.get(name, name): array for name, array in arrays.items()}, **thread_option(function, self.threads)
-            )
-        except (TypeError, ValueError, MemoryError) as error:
-            code = function.__code__
-            if isinstance(error, TypeError):
-                taken = code.co_varnames[: code.co_argcount]
-                check_names([name for name, own in names.items() if own in taken], arrays)
+    @cached_property
+    def _value_and_grad(self) -> Any:
+        return partial(self.module.value_and_grad, **thread_option(self.module.value_and_grad, self.threads))
+
+    @cached_property
+    def _forward(self) -> Any:
+        return partial(self.module.forward, **thread_option(self.module.forward, self.threads))
+
+    def _refused(self, call: Any, arrays: Mapping[str, Any], error: Exception) -> Any:
+        """What a call gives that did not go through: names such as lambda have another spelling in Python."""
+        if not isinstance(error, TypeError):
             raise refusal(self.module, error) from None
+        names: dict[str, str] = self.module._ARGUMENTS
+        code = call.func.__code__
+        check_names([name for name, own in names.items() if own in code.co_varnames[: code.co_argcount]], arrays)
+        if all(names[name] == name for name in arrays):
+            raise error
+        try:
+            return call(**{names[name]: array for name, array in arrays.items()})
+        except (ValueError, MemoryError) as second:
+            raise refusal(self.module, second) from None
 
     def step(
         self, params: Mapping[str, Any], data: Mapping[str, Any], state: Mapping[str, Any] | None = None, **rates: Any

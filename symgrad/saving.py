@@ -82,11 +82,12 @@ def fitting_of(kernel: Kernel, optimizer: Optimizer) -> saved.Fitting | str:
     if not params:
         return f"the gradients are by {', '.join(kernel.wrt)}, and batched data are not trained"
     try:
-        batches, each = (plan(kernel, params, optimizer.rule, single) for single in (False, True))
+        batches = plan(kernel, params, optimizer.rule, False)
+        each = plan(kernel, params, optimizer.rule, True) if kernel.batch else batches
     except SymgradError as error:
         return error.message
     rates = tuple(zip(optimizer.rule.rates, optimizer.rates, strict=True))
-    return saved.Fitting(batches, each if kernel.batch else batches, rates)
+    return saved.Fitting(batches, each, rates)
 
 
 def trained(kernel: Kernel) -> tuple[str, ...]:

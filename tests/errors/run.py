@@ -75,8 +75,11 @@ def _installed(example: Example) -> Iterator[None]:
     hidden = {*example.without, *(name for name in sys.modules if name.partition(".")[0] in example.without)}
     kept = {name: sys.modules.get(name) for name in hidden}
     path = "bin" if example.without else f"bin{os.pathsep}{os.environ.get('PATH', '')}"
-    settings = {"PATH": path} | ({"SYMGRAD_CACHE": "cache"} if "cache" in example.files else {})
-    with mock.patch.dict(os.environ, settings):
+    variables = {"PATH": path} | ({"SYMGRAD_CACHE": "cache"} if "cache" in example.files else {})
+    with contextlib.ExitStack() as settings:
+        settings.enter_context(mock.patch.dict(os.environ, variables))
+        if example.numba:
+            settings.enter_context(mock.patch("numba.__version__", example.numba))
         sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]
         try:
             yield
