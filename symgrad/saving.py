@@ -25,7 +25,7 @@ from symgrad.backends.entry import Part, cell
 from symgrad.backends.module import module_text, native_module
 from symgrad.backends.pycode import python_name
 from symgrad.core.errors import SymgradError
-from symgrad.core.program import Index, Tensor
+from symgrad.core.program import Index, Tensor, is_count
 from symgrad.kernel import Kernel
 from symgrad.optimizers import NEXT, SGD, Optimizer, an_optimizer
 from symgrad.schedule.kernels import Schedule
@@ -144,9 +144,13 @@ def _remarks(kernel: Kernel) -> Iterator[str]:
     lines = []
     if kernel.batch:
         names = ", ".join(map(python_name, kernel.batch))
-        lines.append(f"Each row of {names} is an example; {kernel.loss} is then the mean over the rows.")
+        rows = kernel.primal.tensors[kernel.batch[0]].extents[0]
+        lines.append(f"Each of the {rows} rows of {names} is an example; {kernel.loss} is then the mean over them.")
     if kernel.stabilize and not kernel.operator:
         lines.append("Where these formulas overflow or lose digits, equal ones that do not are computed.")
+    tensors = kernel.program.tensors.values()
+    counts = {str(symbol) for each in tensors for extent in each.extents for symbol in extent.free_symbols if is_count(symbol)}
+    lines += [f"{', '.join(sorted(counts))}: how many values the index has."] if counts else []
     if lines:
         yield "\n".join(lines)
 
