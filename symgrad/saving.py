@@ -11,8 +11,8 @@ The same kernel gives the same bytes in every process. The text goes through the
 \"""J and its gradients by w: a kernel for numpy in float64, made by symgrad.
 <BLANKLINE>
 Forward      │ Backward
-─────────────┼────────────────────
-J = (w − 3)² │ dJ/dw = 2 (w − 3)
+─────────────┼─────────────────
+J = (w − 3)² │ dJ/dw = 2(w − 3)
 """
 
 from __future__ import annotations
