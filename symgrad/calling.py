@@ -40,6 +40,12 @@ def missing(wanted: Iterable[str], given: Iterable[str]) -> list[str]:
     return [name for name in wanted if name not in there]
 
 
+def check_threads(threads: Any) -> None:
+    """Raises SG207 for what is no number of threads."""
+    if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
+        raise SymgradError("SG207", f"there is no number of threads {threads!r}", hint="give a whole number of 1 or more")
+
+
 def thread_option(function: Any, threads: int | None) -> dict[str, int]:
     """What an entry point is given that shares rows among threads."""
     return {"_threads": threads} if threads is not None and "_threads" in function.__code__.co_varnames else {}

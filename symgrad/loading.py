@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Any
 
 from symgrad.backends import sealed, signed
 from symgrad.backends.load import load_parts, taken_apart
-from symgrad.calling import check_names, refusal, thread_option
+from symgrad.calling import check_names, check_threads, missing, refusal, thread_option
 from symgrad.core.errors import SymgradError, SymgradWarning
 from symgrad.core.files import read_text
 from symgrad.fitted import Fit, progress_bar
@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 MOST = 1 << 28  # bytes of a file; a model is measured again when it is read
 MACHINE_CODE = "\n_LIBRARY = _loaded("
+WHOLE = ("_LOSS", "_WRT", "_ARGUMENTS", "DataError", "value_and_grad", "forward")
+REMEMBERED = 64  # models
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,7 @@ def load(
     SG708, SG709 (machine code), SG714 (numba is too old), and for a model what `read`, `compile` and `Kernel.save` raise.
     """
     path = Path(path)
+    check_threads(threads)
     text = read_text(path, MOST)
     options = Options(loss, _names(wrt), _names(batch), dtype, backend, checkpoint, stabilize, optimizer)
     if path.suffix.lower() == ".py":
@@ -116,12 +119,15 @@ def _saved(path: Path, text: str, options: Options) -> tuple[str, ModuleType]:
         message = f"{path} was edited after symgrad saved it; it may compute something else than its docstring says"
         warnings.warn(SymgradWarning("SG711", message), stacklevel=3)
     try:
-        return text, _with_library(path) if MACHINE_CODE in text else load_parts(texts)
+        module = _with_library(path) if MACHINE_CODE in text else load_parts(texts)
     except ValueError as error:
         told = vars(error)  # of a DataError, whose module is not there yet
         if "code" not in told:
             raise
         raise SymgradError(told["code"], told["message"], hint=told["hint"]) from None
+    if lacks := missing(WHOLE, vars(module)):
+        raise SymgradError("SG712", f"{path} is no whole module that symgrad saved: it has no {lacks[0]}")
+    return text, module
 
 
 def _passed(path: Path, text: str) -> dict[str, str]:
@@ -147,10 +153,21 @@ def _with_library(path: Path) -> ModuleType:
 # a model
 
 
-@lru_cache(maxsize=64)
+_remembered: dict[str, tuple[str, Mapping[str, str]]] = {}
+
+
 def _emitted(text: str, name: str, options: Options) -> tuple[str, Mapping[str, str]]:
-    """The module of a model, whole and in the parts that are loaded: from the cache folder, else compiled."""
-    folder, entry = sealed.cache_folder(), f"model_{_key(text, Path(name), options)}.sealed"
+    """The module of a model, whole and in the parts that are loaded: of this process, from the cache folder, else compiled."""
+    key = _key(text, Path(name), options)
+    found = _remembered.get(key) or _kept(key, text, name, options)
+    if len(_remembered) >= REMEMBERED:
+        _remembered.clear()
+    _remembered[key] = found
+    return found
+
+
+def _kept(key: str, text: str, name: str, options: Options) -> tuple[str, Mapping[str, str]]:
+    folder, entry = sealed.cache_folder(), f"model_{key}.sealed"
     kept = sealed.read(folder, entry)
     if kept is not None:
         found = json.loads(kept)
@@ -163,8 +180,13 @@ def _emitted(text: str, name: str, options: Options) -> tuple[str, Mapping[str, 
 
 def _key(text: str, path: Path, options: Options) -> str:
     """Of all that the module's text depends on."""
-    versions = (version("sympy"), _own_files())
+    versions = (_version_of_sympy(), _own_files())
     return hashlib.sha256(repr((text, path.suffix.lower() == ".tex", options, versions)).encode()).hexdigest()[:24]
+
+
+@lru_cache(maxsize=1)
+def _version_of_sympy() -> str:
+    return version("sympy")
 
 
 @lru_cache(maxsize=1)
@@ -345,6 +367,8 @@ class Loaded:
             if name not in names:
                 known = f"they are {', '.join(names)}" if names else "it has none"
                 raise SymgradError("SG608", f"{name} is no number of the update rule", hint=known)
+        for name in missing([each.name for each in keywords if each.default is each.empty], rates):
+            raise SymgradError("SG608", f"the learning rate is an equation over {name}, which is not given", hint=f"pass {name}=…")
         return names
 
     def _ended(self, error: Exception) -> Exception:

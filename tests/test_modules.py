@@ -21,6 +21,7 @@ import pytest
 import symgrad as sg
 from symgrad import optimizers
 from symgrad.backends import gate, saved, signed
+from symgrad.cli import main
 from symgrad.saving import saved_text
 from tests.models import MODELS
 from tests.plain_python import import_text, module_of
@@ -145,6 +146,7 @@ def test_people_can_read_it(tmp_path: Path) -> None:
 BYTES = """
 import hashlib, sys
 import symgrad as sg
+from symgrad.cli import main
 from symgrad.saving import saved_text
 from tests.models import MODELS
 for name in ("S7", "attention"):
@@ -296,6 +298,7 @@ def test_what_a_module_cannot_do_is_refused(path: Path) -> None:
     assert refused(lambda: net.fit(params, DATA, momentum=0.1)) == "SG608"
     assert refused(lambda: net.kernel) == "SG713"
     assert refused(lambda: sg.load(path, dtype="float32")) == "SG608"
+    assert refused(lambda: sg.load(path, threads=0)) == "SG207"
     assert refused(lambda: sg.load(path.with_name("missing.py"))) == "SG704"
 
 
@@ -316,6 +319,23 @@ def test_an_edit_shows(path: Path) -> None:
 def test_other_code_is_not_run(code: str, path: Path) -> None:
     path.write_text(signed.signed(path.read_text(encoding="utf-8") + f"\n\n{code}\n"), encoding="utf-8")
     assert refused(lambda: sg.load(path)) == "SG712"
+
+
+def test_half_a_module_is_refused(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text[: text.index("\n\n\ndef forward")] + "\n", encoding="utf-8")
+    with pytest.warns(sg.SymgradWarning, match="SG711"):
+        assert refused(lambda: sg.load(path)) == "SG712"
+
+
+def test_a_rate_over_the_whole_run(tmp_path: Path) -> None:
+    """A step that knows neither how many there are nor in which epoch it is."""
+    net = sg.load(kernel().save(tmp_path / "net.py", optimizer=sg.SGD("0.1/(epoch + t/steps)")))
+    assert refused(lambda: net.step(START, DATA)) == "SG608"
+    state, params, k = None, START, kernel()
+    for epoch in (1, 2):
+        _, params, state = net.step(params, DATA, state, epoch=epoch, steps=2)
+    same(params, k.fit(START, DATA, sg.SGD("0.1/(epoch + t/steps)"), 2, None, False, progress=False).params)
 
 
 def test_another_python_file_is_no_module_of_symgrads(tmp_path: Path) -> None:
@@ -398,6 +418,7 @@ def test_a_model_has_its_kernel_too(tmp_path: Path) -> None:
     same(some.params, kernel().fit({"c": 0.5}, {**DATA, "alpha": START["alpha"]}, epochs=2, progress=False).params)
     assert refused(lambda: sg.load(tmp_path / "net.sg", backend="nump")) == "SG207"
     assert refused(lambda: sg.load(tmp_path / "net.sg", wrt=5)) == "SG209"  # type: ignore[arg-type]
+    assert refused(lambda: sg.load(tmp_path / "net.sg", dtype=["float32"])) == "SG207"  # type: ignore[arg-type]
     assert refused(lambda: sg.load(tmp_path / "net.sg", optimizer="adam")) == "SG608"
     (tmp_path / "net.tex").write_text(r"\[ J = (w - 3)^2 \]")
     assert sg.load(tmp_path / "net.tex", backend="numpy")(w=1.0)[0] == 4
@@ -460,3 +481,32 @@ def test_a_model_that_cannot_be_read_says_where(folder: Path) -> None:
     assert "hooked_bad" not in sys.modules
     with pytest.raises(ModuleNotFoundError):
         importlib.import_module("hooked_missing")
+
+
+# the command line
+
+
+def test_the_command_writes_what_trains(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An option that does not reach the module, or is silently dropped."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "net.sg").write_text(NETWORK)
+    options = ["compile", "net.sg", "--batch", "x,y^*", "--backend", "numpy", "-o", "net.py"]
+    assert main([*options, "--optimizer", "momentum", "--rate", "0.02"]) == 0
+    assert capsys.readouterr().out == "wrote net.py: J and its gradients by alpha, c; step and fit by momentum\n"
+    k = kernel()
+    found = sg.load("net.py").fit(START, DATA, epochs=2, progress=False)
+    same(found.params, k.fit(START, DATA, sg.Momentum(0.02), epochs=2, progress=False).params)
+    assert k.save("again.py", optimizer=sg.Momentum(0.02)).read_bytes() == (tmp_path / "net.py").read_bytes()
+    assert main([*options, "--force", "--learning-rate", "1/(1 + t)"]) == 0
+    assert capsys.readouterr().out == "wrote net.py: J and its gradients by alpha, c; step and fit by sgd\n"
+    for more, code in (
+        (["--optimizer", "adm", "--force"], "SG207"),
+        (["--rate", "-1", "--force"], "SG608"),
+        (["--rate", "1/(1 + tt)", "--force"], "SG203"),
+        (["--optimizer", "sgd", "--native", "--backend", "numba", "--force"], "SG706"),
+        (["--optimizer", "sgd"], "SG701"),
+    ):
+        assert main([*options, *more]) == 2
+        assert capsys.readouterr().err.startswith(code)

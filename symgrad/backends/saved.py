@@ -162,7 +162,7 @@ def _stepped(params, data, state, rates, epoch=1, steps=1, epochs=1):
     run = _Run(params, data, None, rates, _checked_count("epoch", epoch, 1), 0)
     done = 0
     if state is not None:
-        number, *arrays = _checked_names("the state", ["t", *run.state], state)
+        number, *arrays = _checked_names("the arrays of the state", ["t", *run.state], state)
         done = _checked_count("t of the state", np.asarray(number)[()], 0)
         for (name, own), array in zip(run.state.items(), arrays):
             array = _array(name, array, ("…",)*own.ndim, "the state")
