@@ -21,7 +21,7 @@ from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 
 from symgrad.backends import saved, signed
-from symgrad.backends.entry import Part, cell
+from symgrad.backends.entry import Part, cell, result_type
 from symgrad.backends.module import module_text, native_module
 from symgrad.backends.pycode import python_name
 from symgrad.core.errors import SymgradError
@@ -175,16 +175,19 @@ def _result_rows(gradient: Part, front: Part) -> Iterator[Row]:
 
 
 def _table(kernel: Kernel, rows: Iterator[Row]) -> Iterator[str]:
-    cells = [(name, what, *_described(schedule, own, kernel.dtype)) for name, what, schedule, own in rows]
+    real = kernel.backend == "numpy"
+    cells = [(name, what, *_described(schedule, own, kernel.dtype, real)) for name, what, schedule, own in rows]
     widths = [max(len(row[column]) for row in cells) for column in range(5)]
     for row in cells:
         yield ("    " + "  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True))).rstrip()
 
 
-def _described(schedule: Schedule, name: str, dtype: str) -> tuple[str, str, str]:
-    """Type, shape and indices of an array; a number has no shape."""
+def _described(schedule: Schedule, name: str, dtype: str, real: bool) -> tuple[str, str, str]:
+    """Type, shape and indices of an array; a number has no shape. `real` as in `result_type`."""
     tensor = schedule.program.tensors[name]
-    kind = cell(schedule, name, dtype).removeprefix("np.")
+    given = name in schedule.arguments
+    kind = cell(schedule, name, dtype) if given else result_type(schedule, name, dtype, real).removeprefix("NDArray[")
+    kind = kind.removeprefix("np.").removesuffix("]")
     kind += f" in {tensor.values[0]}..{tensor.values[1]}" if tensor.values else ""
     if not tensor.axes:
         return kind, "a number", ""

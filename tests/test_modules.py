@@ -143,6 +143,19 @@ def test_people_can_read_it(tmp_path: Path) -> None:
     assert inspect.signature(net.fit).parameters["learning_rate"].default == 0.01
 
 
+@pytest.mark.parametrize("backend", ["numpy", "numba"])
+def test_types_are_those_of_the_results(backend: str, tmp_path: Path) -> None:
+    """Places of an argmax, which are whole numbers in some results and not in others."""
+    text = (
+        "input w[t] in 1..2; param E[v]; k = argmax(E[v] for v); p[t] = argmax(E[v]*t for v); J = sum(E[w[t]]^2 for t); minimize J"
+    )
+    k = sg.compile(sg.parse(text), backend=backend)
+    doc = sg.load(k.save(tmp_path / "net.py")).module.__doc__ or ""
+    rows = dict(re.findall(r"^    (\w+) +forward +(\w+) ", doc, re.MULTILINE))
+    assert rows == {name: str(value.dtype) for name, value in k.forward(w=[1, 2, 1], E=[3.0, 4.0]).items()}
+    assert re.search(r"^    w +input +int64 in 1\.\.2 +\(\|t\|,\)", doc, re.MULTILINE)
+
+
 BYTES = """
 import hashlib, sys
 import symgrad as sg
@@ -215,6 +228,8 @@ def test_wrong_data_are_told(tmp_path: Path) -> None:
         (lambda: net.fit(START, {**DATA, "x": np.ones((12, 3))}), "SG604"),
         (lambda: net.fit(START, {"x": np.ones((0, 3)), "y_star": np.ones(0)}), "SG606"),
         (lambda: net.fit(START, DATA, epochs=-1), "SG608"),
+        (lambda: net.fit(START, DATA, epochs=10**15), "SG508"),
+        (lambda: net.fit(START, DATA, epochs=10**30), "SG508"),
         (lambda: net.fit(START, DATA, batch_size=0), "SG608"),
         (lambda: net.fit(START, DATA, learning_rate=float("nan")), "SG608"),
         (lambda: net.step(START, DATA, {}), "SG601"),

@@ -79,12 +79,12 @@ class _Run:
         try:
             self.params = {name: np.array(arrays[name], dtype=F, copy=True, order="C") for name in _TRAINED}
             self.state = {name: np.zeros_like(self.params[owner]) for name, owner in _STATE}
+            self.sums, self.history = np.zeros(1), np.empty(epochs)
             self.order, self.random = np.arange(rows), np.array([seed % 2147483646 + 1], dtype=np.int64)
             self.clock = np.array([0, 0, 0, epochs*-(-rows//self.batch), epochs], dtype=np.int64)
-            self.sums, self.history = np.zeros(1), np.empty(epochs)
             outer, buffers = room(self.batch, *sizes)
-        except (MemoryError, ValueError) as error:
-            raise DataError("SG508", f"there is not enough memory for this: {error}", "pass fewer examples") from None
+        except (MemoryError, ValueError, OverflowError) as error:
+            raise DataError("SG508", f"there is not enough memory for this: {error}", "fewer examples or epochs") from None
         self.rest = [*outer, *(arrays[name] for name in _GIVEN), *self.params.values(), *self.state.values(), *rates, *buffers]
         self.moving = [*self.params.values(), *self.state.values(), self.order, self.random, self.clock, self.sums]
         self.copy()
