@@ -445,16 +445,15 @@ def test_a_model_has_its_kernel_too(tmp_path: Path) -> None:
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder on sys.path, and the hook for the length of a test."""
-    from symgrad import importhook
-
+    before, known = [*sys.meta_path], set(sys.modules)
+    importhook = importlib.import_module("symgrad.importhook")
     monkeypatch.syspath_prepend(tmp_path)
-    known = set(sys.modules)
     importlib.reload(importhook)
     assert sum(type(each).__module__ == importhook.__name__ for each in sys.meta_path) == 1
     yield tmp_path
-    sys.meta_path.remove(importhook.FINDER)
+    sys.meta_path[:] = before
     for name in set(sys.modules) - known:
-        if name.startswith("hooked"):
+        if name.startswith(("hooked", "symgrad.importhook")):
             del sys.modules[name]
 
 
