@@ -10,30 +10,33 @@ if TYPE_CHECKING:
     from symgrad import rates
     from symgrad.checking import check
     from symgrad.compiler import compile
-    from symgrad.core.errors import SymgradError
+    from symgrad.core.errors import SymgradError, SymgradWarning
     from symgrad.derivation import derive
     from symgrad.frontend.files import read
     from symgrad.frontend.latex import parse_latex
     from symgrad.frontend.sympy import from_sympy
     from symgrad.frontend.text import parse
+    from symgrad.loading import load
     from symgrad.operators import hessian, hvp, jacobian, jvp, vjp
     from symgrad.printers.model import program_latex
     from symgrad.train import SGD, Adagrad, Adam, AdamW, Diverged, Momentum, Nesterov, RMSProp
 
 __all__ = [
-    "SGD", "Adagrad", "Adam", "AdamW", "Diverged", "Momentum", "Nesterov", "RMSProp", "SymgradError", "check", "compile", "derive",
-    "from_sympy", "hessian", "hvp", "jacobian", "jvp", "parse", "parse_latex", "program_latex", "rates", "read", "vjp",
+    "SGD", "Adagrad", "Adam", "AdamW", "Diverged", "Momentum", "Nesterov", "RMSProp", "SymgradError", "SymgradWarning", "check",
+    "compile", "derive", "from_sympy", "hessian", "hvp", "jacobian", "jvp", "load", "parse", "parse_latex", "program_latex",
+    "rates", "read", "vjp",
 ]  # fmt: skip
 
 _HOMES = {
     "checking": ("check",),
     "compiler": ("compile",),
-    "core.errors": ("SymgradError",),
+    "core.errors": ("SymgradError", "SymgradWarning"),
     "derivation": ("derive",),
     "frontend.files": ("read",),
     "frontend.latex": ("parse_latex",),
     "frontend.sympy": ("from_sympy",),
     "frontend.text": ("parse",),
+    "loading": ("load",),
     "operators": ("hessian", "hvp", "jacobian", "jvp", "vjp"),
     "printers.model": ("program_latex",),
     "rates": ("rates",),

@@ -12,6 +12,7 @@ from sympy import S
 
 from symgrad.backends.entry import Part
 from symgrad.backends.module import BACKENDS, module_text
+from symgrad.calling import check_threads
 from symgrad.core.collector import rare_collections
 from symgrad.core.errors import SymgradError, did_you_mean
 from symgrad.core.expr import access
@@ -66,8 +67,7 @@ def compile(
     """
     choose("dtype", str(dtype), DTYPES)
     choose("backend", backend, BACKENDS)
-    if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
-        raise SymgradError("SG207", f"there is no number of threads {threads!r}", hint="give a whole number of 1 or more")
+    check_threads(threads)
     program = expand_gradients(a_program(program))
     loss = find_loss(program, loss)
     wrt = None if wrt is None else name_list(wrt)
@@ -195,5 +195,14 @@ def operator_kernel(
     doc = f"{of} and {', '.join(results.values())}."
     parts = (back_part(joint, of, results, doc), front_part(program, primal))
     return Kernel(
-        given, primal, of, tuple(results), (), str(dtype), backend, module_text(given, parts, dtype, backend), parts=parts
+        given,
+        primal,
+        of,
+        tuple(results),
+        (),
+        str(dtype),
+        backend,
+        module_text(given, parts, dtype, backend),
+        parts=parts,
+        operator=True,
     )

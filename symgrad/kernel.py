@@ -19,13 +19,12 @@ from typing import Any
 from symgrad.backends import gate
 from symgrad.backends.entry import Part
 from symgrad.backends.load import load
-from symgrad.backends.module import native_module
 from symgrad.backends.pycode import python_name
 from symgrad.backends.sealed import write_whole
 from symgrad.bind import Bound, in_place
-from symgrad.core.errors import SymgradError, did_you_mean
+from symgrad.calling import check_names, refusal, thread_option
+from symgrad.core.errors import SymgradError
 from symgrad.core.program import Program
-from symgrad.core.source import written_name
 from symgrad.transform.stabilize import Fired
 
 
@@ -45,6 +44,7 @@ class Kernel:
     parts: tuple[Part, ...] = field(default=(), repr=False)  # what `source` was made from, before rows are cut into blocks
     threads: int | None = None  # None: what the environment says at each call
     stabilize: bool = True
+    operator: bool = False  # what it computes beside `loss` is a Jacobian, a Hessian or a product with one
 
     @cached_property
     def module(self) -> ModuleType:
@@ -72,9 +72,7 @@ class Kernel:
         return partial(function, **self._threads(entry)) if self._threads(entry) else function
 
     def _threads(self, entry: str) -> dict[str, int]:
-        """What an entry point is given that shares rows among threads."""
-        takes = "_threads" in getattr(self.module, entry).__code__.co_varnames
-        return {"_threads": self.threads} if takes and self.threads is not None else {}
+        return thread_option(getattr(self.module, entry), self.threads)
 
     def __call__(self, /, **arrays: Any) -> tuple[Any, dict[str, Any]]:
         """The loss, and its gradients by name in the shapes of the arrays.
@@ -136,12 +134,7 @@ class Kernel:
             raise self._refusal(error) from None
 
     def _refusal(self, error: Exception) -> Exception:
-        if isinstance(error, self.module.DataError):
-            return SymgradError(error.code, error.message, hint=error.hint)
-        if isinstance(error, MemoryError):
-            message = f"there is not enough memory{f': {error}' if str(error) else ''}"
-            return SymgradError("SG508", message, hint="pass smaller arrays, or fewer examples at a time")
-        return error
+        return refusal(self.module, error)
 
     def _arguments(self, entry: str) -> list[str]:
         code = getattr(self.module, entry).__code__
@@ -149,15 +142,7 @@ class Kernel:
         return [name for name in self.program.free if python_name(name) in names]
 
     def check_names(self, wanted: list[str], arrays: Mapping[str, Any]) -> None:
-        for name in arrays:
-            if name not in wanted:
-                needs = f"the kernel needs {', '.join(wanted)}"
-                raise SymgradError(
-                    "SG601", f"the model does not use an array named {name}", hint=did_you_mean(name, wanted) or needs
-                )
-        for name in wanted:
-            if name not in arrays:
-                raise SymgradError("SG601", f"no array is given for {written_name(name)}", hint=f"pass {name}=…")
+        check_names(wanted, arrays)
 
     def fit(
         self,
@@ -201,9 +186,17 @@ class Kernel:
             self, params, data, optimizer, epochs, batch_size, shuffle, seed, progress, clip_norm, clip_value, validation, patience
         )
 
-    def save(self, path: str | Path, force: bool = False) -> Path:
-        """Write the module, which runs without symgrad; an existing file is kept unless `force`."""
-        return save_text(path, self.source, force)
+    def save(self, path: str | Path, force: bool = False, optimizer: Any = None) -> Path:
+        """Write a module that runs with numpy and numba alone; an existing file is kept unless `force`.
+
+        Its `value_and_grad` and `forward` are those of this kernel, its `step` and `fit` train by `optimizer`, sg.SGD() by
+        default, with the numbers of `fit`; its docstring has the equations, shapes and types (`symgrad.saving`).
+        Raises SG701 (it exists), SG702 (it cannot be written), SG608 (no optimiser), SG713 (an optimiser for what does not train).
+        """
+        from symgrad.saving import saved_text
+
+        check_writable(Path(path), force)
+        return save_text(path, saved_text(self, optimizer), force)
 
     def save_native(self, path: str | Path, force: bool = False) -> tuple[Path, Path]:
         """Write the kernel as machine code, net.kernel.so, and the module net.py that calls it and needs NumPy alone.
@@ -214,11 +207,13 @@ class Kernel:
         """
         if self.backend != "numba":
             raise SymgradError("SG207", f"a kernel for {self.backend} has no machine code", hint='compile with backend="numba"')
+        from symgrad.saving import native_text
+
         path = Path(path)
         beside = path.with_suffix(".kernel.so")
         for each in (path, beside):
             check_writable(each, force)
-        text, library = native_module(self.program, self.parts, self.dtype, self.module, beside.name)
+        text, library = native_text(self, beside.name)
         return save_text(path, text, force), save_bytes(beside, library, force)
 
     def __repr__(self) -> str:

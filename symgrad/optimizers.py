@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 from symgrad.core.errors import SymgradError
 from symgrad.core.program import Program
@@ -61,6 +62,13 @@ class Optimizer:
 
     rule: Rule
     rates: tuple[float, ...]
+
+
+def an_optimizer(given: Any) -> Optimizer:
+    """What is given, if it is an optimiser. Raises SG608."""
+    if isinstance(given, Optimizer):
+        return given
+    raise SymgradError("SG608", f"optimizer must be one such as sg.SGD(0.1), and is of type {type(given).__name__}")
 
 
 def _optimizer(equations: str, eta: Rate, **rates: float) -> Optimizer:

@@ -8,7 +8,6 @@ the last copy are run again up to the one that fails, which is the same run.
 from __future__ import annotations
 
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -24,25 +23,11 @@ from symgrad.backends.module import module_text
 from symgrad.backends.training import Training
 from symgrad.core.errors import SymgradError
 from symgrad.divergence import Diverged, diverged, finite
+from symgrad.fitted import Fit, Show, progress_bar
 from symgrad.kernel import Kernel, no_memory
 from symgrad.optimizers import Optimizer
 
 PIECE, COPIED = 0.03, 1.0  # seconds of compiled work at a time, and between copies
-Show = Callable[[int, float, float | None], None]
-
-
-@dataclass(frozen=True)
-class Fit:
-    """`params`: trained arrays by name. `history`: the mean loss of every finished epoch, under the loss's name, each
-    example's before its own step. `validation`: the loss of the validation data after every epoch; None without such data.
-    `stopped`: "" at the end, "patience" or "interrupted". `best_epoch`: whose parameters they are, from 1, where patience
-    chooses; else None."""
-
-    params: dict[str, Any]
-    history: dict[str, Any]
-    validation: Any = None
-    stopped: str = ""
-    best_epoch: int | None = None
 
 
 @dataclass
@@ -80,7 +65,7 @@ class Run:
         except (MemoryError, ValueError) as error:
             raise no_memory(error) from None
         watch = watch or Watch()
-        show = _bar(epochs, self.kernel.loss) if progress else lambda done, loss, validation: None
+        show = progress_bar(epochs, self.kernel.loss) if progress else lambda done, loss, validation: None
         steps.compile()
         with held() as pressed:
             try:
@@ -278,25 +263,6 @@ def held() -> Iterator[list[bool]]:
         yield found
     finally:
         signal.signal(signal.SIGINT, signal.SIG_DFL if before is None else before)
-
-
-def _bar(epochs: int, loss: str) -> Show:
-    """Progress on standard error: one line that is rewritten in a terminal, ten lines elsewhere."""
-    terminal = sys.stderr.isatty()
-    shown = [0]
-
-    def show(done: int, value: float, validation: float | None) -> None:
-        text = f"epoch {done:>{len(str(epochs))}}/{epochs}  {loss} = {value:.6g}"
-        text += "" if validation is None else f", validation {validation:.6g}"
-        if terminal:
-            filled = 30 * done // epochs
-            end = "\n" if done == epochs else ""
-            print(f"\r[{'█' * filled}{'·' * (30 - filled)}] {text} ", end=end, file=sys.stderr, flush=True)
-        elif done == epochs or done * 10 // epochs > shown[0]:
-            shown[0] = done * 10 // epochs
-            print(text, file=sys.stderr, flush=True)
-
-    return show
 
 
 __all__ = ["Diverged", "Fit", "Run", "Watch"]

@@ -26,7 +26,7 @@ from symgrad.core.errors import SymgradError
 from symgrad.core.graph import ancestors
 from symgrad.divergence import Diverged
 from symgrad.kernel import Kernel
-from symgrad.optimizers import SGD, Adagrad, Adam, AdamW, Momentum, Nesterov, Optimizer, RMSProp, Rule, clipped
+from symgrad.optimizers import SGD, Adagrad, Adam, AdamW, Momentum, Nesterov, Optimizer, RMSProp, Rule, an_optimizer, clipped
 from symgrad.running import Fit, Run, Watch
 from symgrad.schedule.order import schedule
 from symgrad.update import step_program
@@ -60,8 +60,7 @@ def fit(
 
 def ready(kernel: Kernel, params: Mapping[str, Any], data: Mapping[str, Any], optimizer: Optimizer, batch_size: int | None) -> Run:
     """A run whose arrays are checked, before the first step and before anything is compiled. Raises as `Kernel.fit` does."""
-    if not isinstance(optimizer, Optimizer):
-        raise SymgradError("SG608", f"optimizer must be one such as sg.SGD(0.1), and is of type {type(optimizer).__name__}")
+    optimizer = an_optimizer(optimizer)
     batch_size = None if batch_size is None else _count("batch_size", batch_size, 1)
     missing = [name for name in params if name not in kernel.wrt]
     if missing:

@@ -83,9 +83,9 @@ def support(used: str) -> str:
     return "\n\n\n".join(text.strip("\n") for word, text in known.items() if word in used)
 
 
-def texts(program: Program, part: Part, dtype: str, backend: str, more: Sequence[str] = ()) -> list[str]:
-    """The functions around a kernel; `more` are arguments of it that stand last."""
-    entry = _Entry(program, part, dtype, tuple(more))
+def texts(program: Program, part: Part, dtype: str, backend: str, more: Sequence[str] = (), typed: bool = False) -> list[str]:
+    """The functions around a kernel; `more` are arguments of it that stand last. `typed`: with annotations, for people."""
+    entry = _Entry(program, part, dtype, tuple(more), typed)
     if backend == "numpy":
         return [entry.checked(), *entry.shapes(), entry.arrays()]
     if backend == "native":
@@ -100,6 +100,7 @@ class _Entry:
     part: Part
     dtype: str
     more: tuple[str, ...]
+    typed: bool = False
 
     @property
     def schedule(self) -> Schedule:
@@ -172,12 +173,30 @@ class _Entry:
         ]
         return ["\n".join(lines)]
 
+    def public(self, lines: list[str], more: str = "", real: bool = False) -> str:
+        """The entry point itself; `real`: places, of an argmax, are returned as numbers of the kernel's type too."""
+        if not self.typed:
+            return self.function(self.part.name, lines, more)
+        kinds = {name: annotation(self.schedule, name, self.dtype) for name in self.schedule.arguments}
+        given = [*(f"{python_name(name)}: {kind}" for name, kind in kinds.items()), *([more] if more else [])]
+        return f"def {self.part.name}({', '.join(given)}) -> {self.returns(real)}:\n{indent(chr(10).join(lines))}"
+
+    def returns(self, real: bool) -> str:
+        kinds = [result_type(self.schedule, name, self.dtype, real) for name in self.part.results.values()]
+        if self.part.name == "forward":
+            return named_arrays(kinds)
+        return f"tuple[{kinds[0]}, {named_arrays(kinds[1:])}]"
+
     def function(self, name: str, lines: list[str], more: str = "") -> str:
         return f"def {name}({', '.join([*self.arguments, *([more] if more else [])])}):\n{indent(chr(10).join(lines))}"
 
     @property
     def keyword(self) -> str:
         return ("*, _threads=None" if self.arguments else "_threads=None") if self.schedule.blocks else ""
+
+    @property
+    def threads(self) -> str:
+        return self.keyword.replace("_threads=None", "_threads: int | None = None") if self.typed else self.keyword
 
     @property
     def doc(self) -> str:
@@ -188,9 +207,7 @@ class _Entry:
         results = {shown: python_name(name) for shown, name in self.part.results.items()}
         call = [unpacked(list(results.values()), f"_{self.part.name}({', '.join(self.given)})")]
         lines = [*self.check(), *self.with_room(call, "MemoryError")]
-        return self.function(
-            self.part.name, [self.doc, *lines, self.results({n: f"np.asarray({v}, F)[()]" for n, v in results.items()})]
-        )
+        return self.public([self.doc, *lines, self.results({n: f"np.asarray({v}, F)[()]" for n, v in results.items()})], real=True)
 
     def first_call(self) -> str:
         run = f"_run_{self.part.name}"
@@ -221,7 +238,7 @@ class _Entry:
         shown = {
             shown: python_name(name) if axes[name].axes else f"F({python_name(name)})" for shown, name in self.part.results.items()
         }
-        return self.function(self.part.name, [self.doc, *lines, self.results(shown)], self.keyword)
+        return self.public([self.doc, *lines, self.results(shown)], self.threads)
 
     def bound(self) -> str:
         """The function that makes all that a call takes, and says where the results are: arrays, or places in what is returned."""
@@ -315,6 +332,28 @@ class _Entry:
             return "return {" + ", ".join(f'"{name}": {value}' for name, value in shown.items()) + "}"
         (_, loss), *grads = shown.items()
         return f"return {loss}, {{" + ", ".join(f'"{name}": {value}' for name, value in grads) + "}"
+
+
+def cell(schedule: Schedule, name: str, dtype: str) -> str:
+    """NumPy's type of a quantity's numbers: what is given counts as whole numbers where it has a range of them."""
+    return "np.int64" if numpy.cell_type(schedule, name) == "np.int64" else f"np.{dtype}"
+
+
+def annotation(schedule: Schedule, name: str, dtype: str) -> str:
+    """What an argument is."""
+    kind = cell(schedule, name, dtype)
+    plain = "int" if kind == "np.int64" else "float"
+    return f"NDArray[{kind}]" if schedule.program.tensors[name].axes else plain
+
+
+def result_type(schedule: Schedule, name: str, dtype: str, real: bool = False) -> str:
+    """What a result is; `real` as in `_Entry.public`."""
+    kind = f"np.{dtype}" if real else cell(schedule, name, dtype)
+    return f"NDArray[{kind}]" if schedule.program.tensors[name].axes else f"np.{dtype}"
+
+
+def named_arrays(kinds: Sequence[str]) -> str:
+    return f"dict[str, {' | '.join(dict.fromkeys(kinds)) or 'NDArray'}]"
 
 
 def as_tuple(items: Sequence[str]) -> str:

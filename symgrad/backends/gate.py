@@ -19,7 +19,7 @@ import ast
 from collections.abc import Callable, Iterator
 from functools import cache
 
-from symgrad.backends import blas, checks, entry, joined, native, numpy, straight, threads, training
+from symgrad.backends import blas, checks, entry, joined, native, numpy, saved, straight, threads, training
 
 # kind of node → its parts, apart from operators and contexts, of which all are harmless; no lambda, class, with, comprehension
 NODES: dict[type[ast.AST], tuple[str, ...]] = {
@@ -40,9 +40,12 @@ BUILTINS = {"range", "len", "min", "max", "abs", "int", "float", "type", "Memory
 IMPORTED = {
     *(("", name) for name in ("math", "ctypes", "glob", "hashlib", "os", "sys", "_thread")), ("", "numpy as np"),
     ("numba", "njit"), ("numba", "types"), ("numba.core", "cgutils"), ("numba.core", "types"), ("numba.extending", "intrinsic"),
-    ("llvmlite", "ir"), ("typing", "Any"),
+    ("llvmlite", "ir"), ("typing", "Any"), ("__future__", "annotations"), ("collections.abc", "Mapping"),
+    ("numpy.typing", "ArrayLike"), ("numpy.typing", "NDArray"),
 }  # fmt: skip
-READ = {"np", "math", "njit"}  # of what is imported, what the rest may read: the others are for the fixed texts
+# of what is imported, what the rest may read: the others are for the fixed texts
+READ = {"np", "math", "njit", "Mapping", "ArrayLike", "NDArray"}
+TYPES = {"dict", "tuple", "str", "bool"}  # that stand in annotations, and are not called
 DECORATORS = {("njit",), ("np", "errstate")}
 MATH = {"erf", "erfc", "lgamma", "log", "pi", "sin", "tan"}
 NUMPY = {
@@ -78,17 +81,8 @@ def passed(text: str) -> None:
 @cache
 def fixed() -> frozenset[str]:
     """The statements of the texts that are the same in every module with them, for either type of numbers."""
-    texts = [
-        checks.CHECKS,
-        entry.COMPILED,
-        entry.CACHED,
-        entry.KEPT,
-        threads.SUPPORT,
-        native.SUPPORT,
-        straight.own_text(),
-        joined.SUPPORT,
-    ]
-    texts += [training.SHUFFLE, joined.SUPPORT, *numpy.OWN.values()]
+    texts = [checks.CHECKS, entry.COMPILED, entry.CACHED, entry.KEPT, threads.SUPPORT, native.SUPPORT, straight.own_text()]
+    texts += [training.SHUFFLE, saved.SUPPORT, saved.VERSION, joined.SUPPORT, *numpy.OWN.values()]
     texts += [blas.support("_gemm(", dtype) for dtype in ("float32", "float64")]
     return frozenset(_lines(node, text.split("\n")) for text in texts for node in ast.parse(text).body)
 
@@ -153,7 +147,7 @@ def _name(node: ast.Name, own: frozenset[str], bound: set[str | None]) -> str | 
     name = node.id
     if not isinstance(node.ctx, ast.Load):
         return _binding(name, own, bound)
-    return None if name in bound or name in own or name in BUILTINS or name in READ else f"the name {name!r}"
+    return None if name in bound or name in own or name in BUILTINS | READ | TYPES else f"the name {name!r}"
 
 
 def _argument(node: ast.arg, own: frozenset[str], bound: set[str | None]) -> str | None:
@@ -168,7 +162,7 @@ def _binding(name: str, own: frozenset[str], bound: set[str | None]) -> str | No
 def _free(name: str) -> bool:
     """A name that a module may bind."""
     plain = name.isascii() and ("__" not in name or name == "__")  # which stands for a model's _
-    return plain and name not in READ and name not in BUILTINS
+    return plain and name not in BUILTINS | READ | TYPES
 
 
 def _call(node: ast.Call, own: frozenset[str], bound: set[str | None]) -> str | None:

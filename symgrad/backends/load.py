@@ -16,7 +16,7 @@ import importlib.util
 import os
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -24,8 +24,8 @@ from types import CodeType, ModuleType
 from typing import Any
 from weakref import WeakValueDictionary
 
-from symgrad.backends import gate, sealed
-from symgrad.backends.shared import apart, module_name
+from symgrad.backends import sealed
+from symgrad.backends.sealed import module_name
 
 SETTINGS = (
     *("OPT", "LOOP_VECTORIZE", "SLP_VECTORIZE", "ENABLE_AVX", "DISABLE_INTEL_SVML", "LLVM_REFPRUNE_PASS"),
@@ -56,10 +56,22 @@ def _between_compilations() -> None:
 
 def load(text: str) -> ModuleType:
     """The module of a text that symgrad emitted; what other models have too is a module of its own. Raises SG703."""
+    return load_parts(taken_apart(text))
+
+
+def taken_apart(text: str) -> dict[str, str]:
+    """The texts of a module's files, once it went through the gate."""
+    from symgrad.backends import gate, shared  # which bring SymPy; what is in the cache went through them
+
     gate.passed(text)
+    return shared.apart(text)
+
+
+def load_parts(texts: Mapping[str, str]) -> ModuleType:
+    """The module of texts that `taken_apart` made. Raises SG703."""
     module = None
     with _loading:
-        for name, part in apart(text).items():
+        for name, part in texts.items():
             module = _load(part, shared=bool(name))
     assert module is not None
     return module

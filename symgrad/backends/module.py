@@ -23,17 +23,20 @@ from symgrad.schedule.blocks import blocked
 BACKENDS = ("numba", "numpy")
 
 
-def module_text(program: Program, parts: Sequence[Part], dtype: str, backend: str, extra: str = "") -> str:
-    """The whole module. `extra` is further text that uses the kernels, such as a training loop."""
+def module_text(program: Program, parts: Sequence[Part], dtype: str, backend: str, extra: str = "", doc: str = "") -> str:
+    """The whole module. `extra` is further text that uses the kernels, such as a training loop.
+
+    doc: the docstring of a module that is saved for people, whose functions then have annotations.
+    """
     if backend == "numba":
         parts = [replace(part, schedule=blocked(part.schedule)) for part in parts]
-    functions = [text for part in parts for text in part_texts(program, part, dtype, backend)]
+    functions = [text for part in parts for text in part_texts(program, part, dtype, backend, bool(doc))]
     own = numba if backend == "numba" else numpy
     used = "\n".join([*functions, extra])
     definitions = own.helpers(used, dtype)
     blocks = [
-        header(program, backend, dtype),
-        own.imports(used + definitions),
+        doc or header(program, backend, dtype),
+        typing_imports(own.imports(used + definitions), extra) if doc else own.imports(used + definitions),
         definitions,
         CHECKS,
         entry.support(used),
@@ -44,7 +47,9 @@ def module_text(program: Program, parts: Sequence[Part], dtype: str, backend: st
     return "\n\n\n".join(block.strip("\n") for block in blocks if block) + "\n"
 
 
-def native_module(program: Program, parts: Sequence[Part], dtype: str, compiled: ModuleType, library: str) -> tuple[str, bytes]:
+def native_module(
+    program: Program, parts: Sequence[Part], dtype: str, compiled: ModuleType, library: str, extra: str, doc: str
+) -> tuple[str, bytes]:
     """The text of a module that calls a shared library of that name beside it, and the library; `compiled` is numba's module.
 
     Raises SG710 where no compiler links it.
@@ -54,11 +59,14 @@ def native_module(program: Program, parts: Sequence[Part], dtype: str, compiled:
     functions: list[str] = []
     for part in parts:
         more = [name for name in ("_BLAS",) if "_blas" in getattr(compiled, f"_{part.name}").__code__.co_varnames]
-        functions += [native.face(part, bool(more)), *entry.texts(program, part, dtype, "native", more)]
+        functions += [native.face(part, bool(more)), *entry.texts(program, part, dtype, "native", more, typed=True)]
+    functions.append(extra)
     used = "\n".join(functions)
     blocks = [
-        header(program, "machine code", dtype),
-        numba.standard_imports(used, (*native.STANDARD, *(blas.STANDARD if "_BLAS" in used else ()))) + numpy.IMPORTS,
+        doc,
+        typing_imports(
+            numba.standard_imports(used, (*native.STANDARD, *(blas.STANDARD if "_BLAS" in used else ()))) + numpy.IMPORTS
+        ),
         f"F = np.{dtype}\n_D = np.dtype(F)",
         CHECKS,
         entry.support(used),
@@ -68,10 +76,17 @@ def native_module(program: Program, parts: Sequence[Part], dtype: str, compiled:
     return "\n\n\n".join(block.strip("\n") for block in blocks if block) + "\n", found
 
 
-def part_texts(program: Program, part: Part, dtype: str, backend: str) -> list[str]:
+def part_texts(program: Program, part: Part, dtype: str, backend: str, typed: bool = False) -> list[str]:
     """The kernel, and its checked entry point."""
     kernel = kernel_text(part, dtype, backend)
-    return [kernel, *entry.texts(program, part, dtype, backend, blas.given(kernel))]
+    return [kernel, *entry.texts(program, part, dtype, backend, blas.given(kernel), typed)]
+
+
+def typing_imports(imports: str, text: str = "") -> str:
+    """The imports of a module whose functions have annotations, which Python does not evaluate."""
+    mapping = "from collections.abc import Mapping\n" if "Mapping[" in text else ""
+    kinds = ["ArrayLike"] if "ArrayLike" in text else []
+    return f"from __future__ import annotations\n\n{mapping}{imports}\nfrom numpy.typing import {', '.join([*kinds, 'NDArray'])}"
 
 
 def header(program: Program, target: str, dtype: str) -> str:

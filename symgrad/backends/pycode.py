@@ -23,7 +23,8 @@ from symgrad.core.functions import BY_HEAD
 RESERVED = {
     *("np", "math", "njit", "F", "range", "len", "min", "max", "abs", "int", "float", "print", "str", "type", "super", "set"),
     *("epochs", "batch", "shuffle", "order", "random", "history", "steps", "examples", "epoch", "total", "place", "start", "row"),
-    *("DataError", "ValueError", "check", "buffers", "value_and_grad", "forward"),
+    *("DataError", "ValueError", "check", "buffers", "value_and_grad", "forward", "step", "fit"),
+    *("bool", "dict", "tuple", "Mapping", "ArrayLike", "NDArray"),
 }
 COMPARE = {sp.Gt: ">", sp.Ge: ">=", sp.Lt: "<", sp.Le: "<=", sp.Eq: "==", sp.Ne: "!="}
 EXTREMES = {MAXIMUM: "max", MINIMUM: "min"}

@@ -43,6 +43,11 @@ def _sum(name: str, content: bytes) -> bytes:
     return hashlib.sha256(name.encode() + b"\0" + content).digest()
 
 
+def module_name(text: str) -> str:
+    """A file is named by what it holds: numba's own index tells versions apart by time and size alone."""
+    return f"symgrad_{hashlib.sha256(text.encode()).hexdigest()[:24]}"
+
+
 def cache_folder() -> Path | None:
     """Where entries are kept, created readable by this user alone; None where that cannot be.
 

@@ -11,10 +11,10 @@ A file holds one compiled function, what it calls that is not compiled, and impo
 
 from __future__ import annotations
 
-import hashlib
 import re
 
 from symgrad.backends import blas, entry, numba
+from symgrad.backends.sealed import module_name
 
 GAP = "\n\n\n"
 DEFINED = re.compile(r"^(?:@.*\n)*def (\w+)\(", re.MULTILINE)
@@ -24,11 +24,6 @@ CACHE = re.compile(r"^@njit\(cache=(?:True|_CACHED), ", re.MULTILINE)
 PROBE = entry.CACHED.strip("\n").split(GAP)
 # that are compiled into whatever calls them, and so cannot be loaded
 INLINED = 'inline="always"'
-
-
-def module_name(text: str) -> str:
-    """A file is named by what it holds: numba's own index tells versions apart by time and size alone."""
-    return f"symgrad_{hashlib.sha256(text.encode()).hexdigest()[:24]}"
 
 
 def apart(text: str) -> dict[str, str]:

@@ -3,6 +3,8 @@
     _train(…) -> bool                                       epochs, shuffling, minibatches
     _step(sizes, data rows, parameters, rates) -> loss      numpy alone; numba compiles the step's equations in the loop
 
+A module that is saved has both ways to train, by batches of rows and by single ones: their functions have a `suffix`.
+
 `_train` runs up to `_limit` steps and may stop anywhere in an epoch; `_clock` (steps done, epoch, examples done in it, steps
 and epochs of the whole run) and `_sums` (the losses of this epoch so far) are where it goes on, so that a run in pieces is
 the run in one, bit for bit. False: the loss of step `_clock[0]` is not finite.
@@ -12,7 +14,9 @@ Scalar parameters are arrays without axes, read and written as `c[()]`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from symgrad.backends import blas, numba, numpy
 from symgrad.backends.checks import CHECKS, check_lines
@@ -62,16 +66,13 @@ class Training:
 def training_text(training: Training, dtype: str, backend: str) -> str:
     """The module: `check`, `buffers` and `_train`, for numpy `_step` too."""
     compiled = backend == "numba"
-    decorator = numba.DECORATOR + "\n" if compiled else numpy.QUIET + "\n"
-    tables: list[str] = []
-    shorter = None if training.single else training.example_size
-    step = numba.body(training.step, dtype, training.cells, shorter, tables) if compiled else step_text(training, dtype)
+    decorator = numba.DECORATOR if compiled else numpy.QUIET
+    made, functions = loop_texts(training, dtype, decorator if compiled else "")
     parts = [
         check_text(training),
-        buffers_text(training, blas.given(step)) if compiled else "def buffers(*sizes):\n    return ()",
-        *(tables if compiled else [step]),
-        decorator + SHUFFLE,
-        decorator + train_text(training, step if compiled else None),
+        f"def buffers({', '.join(size_names(training.step))}):\n    return {made}",
+        shuffle_text(decorator),
+        *functions,
     ]
     own = numba if compiled else numpy
     used = "\n".join(parts)
@@ -79,6 +80,20 @@ def training_text(training: Training, dtype: str, backend: str) -> str:
     imports = own.imports(used + definitions)
     blocks = [header(training.program, dtype, backend), imports, definitions, CHECKS, blas.support(used, dtype), *parts]
     return "\n\n\n".join(block for block in blocks if block) + "\n"
+
+
+def loop_texts(training: Training, dtype: str, decorator: str, suffix: str = "") -> tuple[str, list[str]]:
+    """The text of the arrays that the loop takes beside its data, and the functions of the loop; no decorator: NumPy's."""
+    if not decorator:
+        return "()", [step_text(training, dtype, suffix), f"{numpy.QUIET}\n{train_text(training, None, suffix)}"]
+    tables: list[str] = []
+    shorter = None if training.single else training.example_size
+    step = numba.body(training.step, dtype, training.cells, shorter, tables)
+    return buffers_text(training, blas.given(step)), [*tables, f"{decorator}\n{train_text(training, step, suffix)}"]
+
+
+def shuffle_text(decorator: str) -> str:
+    return f"{decorator}\n{SHUFFLE}"
 
 
 def names(items: tuple[str, ...] | list[str]) -> list[str]:
@@ -89,18 +104,18 @@ def size_names(schedule: Schedule, without: str | None = None) -> list[str]:
     return [python_name(size.symbol.name) for size in schedule.sizes if size.symbol.name != without]
 
 
-def check_text(training: Training) -> str:
+def check_text(training: Training, name: str = "check", doc: str = "") -> str:
     """Arrays as the user passes them → sizes and checked arrays."""
     arguments = names(training.checks.arguments)
     lines = check_lines(training.checks, training.program)
     sizes = "".join(f"{name}, " for name in size_names(training.checks))
     arrays = ", ".join(f"{name!r}: {python_name(name)}" for name in training.checks.arguments)
     out = f"return ({sizes}), {{{arrays}}}"
-    return f"def check({', '.join(arguments)}):\n{indent(chr(10).join([*lines, out]))}"
+    return f"def {name}({', '.join(arguments)}):\n{indent(chr(10).join([*([doc] if doc else []), *lines, out]))}"
 
 
 def buffers_text(training: Training, more: list[str]) -> str:
-    """Row buffers for shuffled data and the step's temporaries, for batches of N; `more` is passed on as it is."""
+    """A tuple of row buffers for shuffled data and the step's temporaries, for batches of N; `more` is passed on as it is."""
     rows = (
         []
         if training.single
@@ -110,20 +125,20 @@ def buffers_text(training: Training, more: list[str]) -> str:
         f"np.empty(({numpy.shape(training.step, n)}), {numpy.cell_type(training.step, n)})" for n in array_buffers(training.step)
     ]
     made = "".join(f"\n        {text}," for text in [*rows, *inner, *more])
-    return f"def buffers({', '.join(size_names(training.step))}):\n    return ({made}\n    )"
+    return f"({made}\n    )"
 
 
-def step_text(training: Training, dtype: str) -> str:
+def step_text(training: Training, dtype: str, suffix: str) -> str:
     """The step of the numpy backend, a function."""
     schedule = training.step
     arguments = [*size_names(schedule), *names(schedule.arguments)]
     body = numpy.body(schedule, dtype)
     writes = "\n".join(f"{python_name(old)}[...] = {python_name(new)}" for new, old in schedule.aliases.items())
-    head = f"{numpy.QUIET}\ndef _step({', '.join(arguments)}):"
+    head = f"{numpy.QUIET}\ndef _step{suffix}({', '.join(arguments)}):"
     return f"{head}\n{indent(body)}\n{indent(writes)}\n    return {python_name(training.loss)}"
 
 
-def train_text(training: Training, body: str | None) -> str:
+def train_text(training: Training, body: str | None, suffix: str) -> str:
     """Epochs over shuffled rows. `body`: the step's lines, which are compiled once in the loop's place; else it is called."""
     step = training.step
     outer = size_names(step, training.example_size)
@@ -139,7 +154,8 @@ def train_text(training: Training, body: str | None) -> str:
         *rows,
         *buffers,
     ]
-    inside = _single(training, body) if training.single else _minibatch(training, body)
+    stepped = partial(_stepped, training, suffix=suffix, body=body)
+    inside = _single(training, stepped) if training.single else _minibatch(training, stepped, body is not None)
     lines = [
         "examples = len(order)",
         "while _limit > 0 and _clock[1] < epochs:",
@@ -160,7 +176,7 @@ def train_text(training: Training, body: str | None) -> str:
         "        _sums[0] = 0.0",
         "return True",
     ]
-    return f"def _train({', '.join(arguments)}):\n{indent(chr(10).join(lines))}"
+    return f"def _train{suffix}({', '.join(arguments)}):\n{indent(chr(10).join(lines))}"
 
 
 def _whole(name: str) -> str:
@@ -168,13 +184,13 @@ def _whole(name: str) -> str:
     return f"_{python_name(name)}_all"
 
 
-def _stepped(training: Training, places: dict[str, str], body: str | None) -> list[str]:
+def _stepped(training: Training, places: dict[str, str], suffix: str, body: str | None) -> list[str]:
     """A step on what `places` give: the loss."""
     places = places | {name: f"F({CLOCK[kind]})" for name, kind in training.counters}
     loss = python_name(training.loss)
     if body is None:
         given = [places.get(n, python_name(n)) for n in training.step.arguments]
-        return [f"    _loss = _step({', '.join([*size_names(training.step), *given])})"]
+        return [f"    _loss = _step{suffix}({', '.join([*size_names(training.step), *given])})"]
     taken = [f"    {python_name(name)} = {place}" for name, place in places.items() if python_name(name) != place]
     return [*taken, *("    " + line if line else line for line in body.split("\n")), f"    _loss = {loss}"]
 
@@ -182,13 +198,13 @@ def _stepped(training: Training, places: dict[str, str], body: str | None) -> li
 BAD = ["    if not np.isfinite(_loss):", "        return False"]
 
 
-def _single(training: Training, body: str | None) -> list[str]:
+def _single(training: Training, stepped: Callable[[dict[str, str]], list[str]]) -> list[str]:
     """One example a step; where nothing is batched, the whole is the one example."""
     places = {n: f"{_whole(n)}[order[place]]" for n in training.batched}
     return [
         "for place in range(_first, _last):",
         "    _clock[0] += 1",
-        *_stepped(training, places, body),
+        *stepped(places),
         *BAD,
         "    total += _loss",
     ]
@@ -205,12 +221,12 @@ def _copied(name: str, size: str, rank: int) -> list[str]:
     return lines
 
 
-def _minibatch(training: Training, body: str | None) -> list[str]:
+def _minibatch(training: Training, stepped: Callable[[dict[str, str]], list[str]], compiled: bool) -> list[str]:
     size = python_name(training.example_size or "")
     copy, view = [], []
     for name in training.batched:
         own = python_name(name)
-        if body is not None:
+        if compiled:
             copy += _copied(own, size, len(training.checks.program.tensors[name].axes))
             copy.append(f"{own} = _{own}_rows[:{size}]")
         else:
@@ -224,7 +240,7 @@ def _minibatch(training: Training, body: str | None) -> list[str]:
         *("        " + line for line in copy),
         "    else:",
         *("        " + line for line in view),
-        *_stepped(training, {}, body),
+        *stepped({}),
         *BAD,
         f"    total += {size}*_loss",
     ]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from symgrad.commands.given import model
+from symgrad.commands.given import choose, model
+from symgrad.core.errors import SymgradError
 
 
 def compile_module(options: Any) -> None:
@@ -12,11 +13,33 @@ def compile_module(options: Any) -> None:
     from symgrad.compiler import compile as run
     from symgrad.compiler import explained
 
+    optimizer = _optimizer(options)
     more = {"checkpoint": options.checkpoint, "stabilize": options.stabilize}
     k = run(
         model(options.model, options.language), options.loss, options.wrt, options.batch, options.dtype, options.backend, **more
     )
-    written = k.save_native(options.output, options.force) if options.native else (k.save(options.output, options.force),)
-    print(f"wrote {', '.join(map(str, written))}: {k.loss} and its gradients by {', '.join(k.wrt)}")
+    if options.native:
+        written = [*k.save_native(options.output, options.force)]
+    else:
+        written = [k.save(options.output, options.force, optimizer)]
+    trains = f"; step and fit by {options.optimizer}" if optimizer else ""
+    print(f"wrote {', '.join(map(str, written))}: {k.loss} and its gradients by {', '.join(k.wrt)}{trains}")
     if options.explain:
         print("\n".join(map(str, (*k.rules, explained(k)))))
+
+
+def _optimizer(options: Any) -> Any:
+    """The optimiser of `step` and `fit`, None where none is chosen."""
+    from symgrad import optimizers
+
+    if options.optimizer is None and options.learning_rate is None:
+        return None
+    given = "--optimizer" if options.optimizer is not None else "--learning-rate"
+    if options.native:
+        raise SymgradError(
+            "SG706", f"{given} has no meaning with --native: machine code has no step and fit", hint=f"leave {given} out"
+        )
+    rules = {rule.__name__.lower(): rule for rule in optimizers.ALL}
+    options.optimizer = choose("optimizer", options.optimizer or "sgd", tuple(rules))
+    rule = rules[options.optimizer]
+    return rule() if options.learning_rate is None else rule(options.learning_rate)

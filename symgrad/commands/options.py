@@ -115,6 +115,10 @@ def _compile_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--backend", default="numba", help="numba (default) or numpy")
     native = "machine code beside the module, net.kernel.so, so that it starts at once and needs NumPy alone"
     parser.add_argument("--native", action="store_true", help=native)
+    trains = f"what the module's step and fit train by: {', '.join(RATES)}; default sgd"
+    parser.add_argument("--optimizer", help=trains)
+    rate = "NUMBER|EQUATION"
+    parser.add_argument("--learning-rate", "--rate", metavar=rate, help="its learning rate, as of symgrad train; default: its own")
     parser.add_argument("--force", action="store_true", help="overwrite the file")
     explain = "say which rules keep formulas right, which sums are products of matrices, and why others are loops"
     parser.add_argument("--explain", action="store_true", help=explain)

@@ -174,6 +174,12 @@ _FILES = {
     "SG708": Meaning("The machine code beside a module is missing or another one.", "save the kernel again"),
     "SG709": Meaning("The machine code beside a module cannot run on this machine.", "save the kernel on this machine"),
     "SG710": Meaning("A library cannot be linked.", "install a C compiler, or save without machine code"),
+    "SG711": Meaning("A saved module was edited: its text is not what its SHA-256 is of.", "save the kernel again"),
+    "SG712": Meaning(
+        "The file is no module that symgrad saved, or holds other code.", "import it with Python, if you trust who wrote it"
+    ),
+    "SG713": Meaning("A saved module does not have what is asked of it.", "load the model itself, or save the kernel again"),
+    "SG714": Meaning("A saved module needs a newer numba.", "pip install -U numba"),
 }
 
 CATALOGUE = _SYNTAX | _NAMES | _INDICES | _GRAPH | _SIZE | _DATA | _FILES

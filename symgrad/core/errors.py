@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 from symgrad.core.catalogue import CATALOGUE
 
-__all__ = ["Source", "Span", "SymgradError", "did_you_mean"]
+__all__ = ["Source", "Span", "SymgradError", "SymgradWarning", "did_you_mean"]
 
 
 @dataclass(frozen=True)
@@ -129,6 +129,24 @@ class SymgradError(ValueError):
 
     def __reduce__(self) -> tuple[type, tuple[object, ...]]:
         return type(self), (self.code, self.message, self.span, self.hint)
+
+
+class SymgradWarning(UserWarning):
+    """What is no reason to refuse: `.code`, `.message`, `.hint`, as `SymgradError` has them."""
+
+    def __init__(self, code: str, message: str, hint: str | None = None):
+        super().__init__(message)
+        self.code, self.message = code, message
+        self.hint = hint or (CATALOGUE[code].fix if code in CATALOGUE else None)
+
+    def as_dict(self) -> dict[str, Any]:
+        return SymgradError(self.code, self.message, hint=self.hint).as_dict()
+
+    def __str__(self) -> str:
+        return str(SymgradError(self.code, self.message, hint=self.hint))
+
+    def __reduce__(self) -> tuple[type, tuple[object, ...]]:
+        return type(self), (self.code, self.message, self.hint)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str | None:

@@ -1,8 +1,15 @@
 """SG7xx: files, folders, the command line, and programs that symgrad calls."""
 
+from symgrad.backends.checks import CHECKS
+from symgrad.backends.saved import VERSION
+from symgrad.backends.signed import line, signed
 from tests.errors.rows import Call, Example, Link, command
 
 FAILS = "#!/bin/sh\necho '! LaTeX Error: File `amsmath.sty not found.'\nexit 1\n"
+EDITED = f'"""J and its gradients by w.\n\n{line("0.1.0")}\n"""\n'
+NEWER = signed(
+    "\n\n\n".join((EDITED, "import numpy as np", "F = np.float64\n_D = np.dtype(F)", CHECKS, VERSION, "_needs_numba(0, 61)\n"))
+)
 
 FILES = (
     command("SG701", "compile", "J = x^2", "--backend", "numpy", "-o", "net.py", files={"net.py": "mine"}, promised=True),
@@ -27,4 +34,9 @@ FILES = (
             what="net.kernel.so was saved on a newer machine"),
     Example("SG710", "J = x^2", calls=(Call("compile"), Call("save_native", "net.py")), without=("gcc",),
             what="no C compiler is installed"),
+    Example("SG711", calls=(Call("load", "net.py"),), files={"net.py": EDITED}),
+    Example("SG712", calls=(Call("load", "own.py"),), files={"own.py": "print('hello')"}),
+    Example("SG713", "input x; J = x^2", calls=(Call("compile", batch=["x"], backend="numpy"),
+                                                Call("save", "net.py", optimizer=Call("Adam")))),
+    Example("SG714", calls=(Call("load", "net.py"),), files={"net.py": NEWER}, numba="0.60.0", what="numba 0.60.0 is installed"),
 )  # fmt: skip

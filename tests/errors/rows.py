@@ -54,6 +54,7 @@ class Example:
     """`model` is read by the function `reader`, then `calls` follow one another; or `argv` is a command line.
 
     `files`: what stands in the folder, None for a folder. `without`: libraries and programs that are not installed.
+    `numba`: the version that is installed.
     `library`: (name, its digest or "" for the right one, processor features) of machine code that a module loads.
     """
 
@@ -65,6 +66,7 @@ class Example:
     argv: tuple[str, ...] = ()
     files: Mapping[str, str | bytes | Link | None] = field(default_factory=dict)
     without: tuple[str, ...] = ()
+    numba: str = ""
     library: tuple[str, str, tuple[str, ...]] | None = None
     promised: bool = False  # stands in the table of promises
     what: str = ""  # for the page, where the example does not show it

@@ -11,6 +11,7 @@ import os
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +45,8 @@ class Answer:
 
 def answer(example: Example) -> Answer:
     """The refusal of an example. An error of another kind, or none, is one of the test."""
-    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder), _installed(example):
+    warned = warnings.catch_warnings(action="error", category=sg.SymgradWarning)
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder), _installed(example), warned:
         for name, content in example.files.items():
             _write(Path(name), content)
         start = time.perf_counter()
@@ -73,8 +75,11 @@ def _installed(example: Example) -> Iterator[None]:
     hidden = {*example.without, *(name for name in sys.modules if name.partition(".")[0] in example.without)}
     kept = {name: sys.modules.get(name) for name in hidden}
     path = "bin" if example.without else f"bin{os.pathsep}{os.environ.get('PATH', '')}"
-    settings = {"PATH": path} | ({"SYMGRAD_CACHE": "cache"} if "cache" in example.files else {})
-    with mock.patch.dict(os.environ, settings):
+    variables = {"PATH": path} | ({"SYMGRAD_CACHE": "cache"} if "cache" in example.files else {})
+    with contextlib.ExitStack() as settings:
+        settings.enter_context(mock.patch.dict(os.environ, variables))
+        if example.numba:
+            settings.enter_context(mock.patch("numba.__version__", example.numba))
         sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]
         try:
             yield
@@ -95,7 +100,7 @@ def _called(example: Example) -> Answer:
             owner, given = (sg, (found,)) if place == 0 and found is not sg else (found, ())
             found = getattr(owner, call.name)(*given, *map(_value, call.args), **{k: _value(v) for k, v in call.options.items()})
         raise AssertionError(f"nothing is refused, here is a {type(found).__name__}")
-    except sg.SymgradError as error:
+    except (sg.SymgradError, sg.SymgradWarning) as error:
         return Answer(str(error), error.as_dict())
     except ValueError as error:  # a module that stands alone has an error of its own
         assert type(error).__name__ == "DataError", error
