@@ -19,7 +19,7 @@ import ast
 from collections.abc import Callable, Iterator
 from functools import cache
 
-from symgrad.backends import blas, checks, entry, native, numpy, straight, threads, training
+from symgrad.backends import blas, checks, entry, jax, native, numpy, pure, straight, threads, torch, training
 
 # kind of node → its parts, apart from operators and contexts, of which all are harmless; no lambda, class, with, comprehension
 NODES: dict[type[ast.AST], tuple[str, ...]] = {
@@ -40,9 +40,9 @@ BUILTINS = {"range", "len", "min", "max", "abs", "int", "float", "type", "Memory
 IMPORTED = {
     *(("", name) for name in ("math", "ctypes", "glob", "hashlib", "os", "sys", "_thread")), ("", "numpy as np"),
     ("numba", "njit"), ("numba", "types"), ("numba.core", "cgutils"), ("numba.core", "types"), ("numba.extending", "intrinsic"),
-    ("llvmlite", "ir"), ("typing", "Any"),
+    ("llvmlite", "ir"), ("typing", "Any"), ("", "jax"), ("", "jax.numpy as jnp"), ("jax", "lax"), ("", "torch"),
 }  # fmt: skip
-READ = {"np", "math", "njit"}  # of what is imported, what the rest may read: the others are for the fixed texts
+READ = {"np", "math", "njit", "jnp", "lax", "torch"}  # of what is imported, what the rest may read: the others are for the fixed texts
 DECORATORS = {("njit",), ("np", "errstate")}
 MATH = {"erf", "erfc", "lgamma", "log", "pi", "sin", "tan"}
 NUMPY = {
@@ -53,8 +53,12 @@ NUMPY = {
     *("maximum", "minimum", "max", "min", "sum", "prod", "argmax", "argmin", "einsum", "add"),
     *("zeros", "empty", "full", "arange", "asarray", "ascontiguousarray", "broadcast_to", "shape"),
 }  # fmt: skip
+# of libraries that differentiate, beyond NumPy's
+LAX = {"scan", "stop_gradient", "logistic", "erf", "erfc", "lgamma", "digamma"}
+TORCH = {"atleast_1d", "argmax", "argmin", "amax", "prod", "broadcast_to"}
+MODULES = {"np": NUMPY, "math": MATH, "jnp": NUMPY, "lax": LAX, "torch": NUMPY | TORCH}
 # of arrays, of their types and flags, and of the table of what is kept
-ATTRIBUTES = {"shape", "reshape", "view", "astype", "dtype", "ndim", "flags", "carray", "T", "copy", "transpose", "pop", "at"}
+ATTRIBUTES = {"shape", "reshape", "view", "astype", "dtype", "ndim", "flags", "carray", "T", "copy", "transpose", "pop", "at", "add", "set", "permute", "clone", "to"}
 # arguments and results of entry points, which call no function for matrices of that name
 HIDE = {"_rows", "_sizes"}
 
@@ -80,6 +84,8 @@ def fixed() -> frozenset[str]:
     """The statements of the texts that are the same in every module with them, for either type of numbers."""
     texts = [checks.CHECKS, entry.COMPILED, entry.CACHED, entry.KEPT, threads.SUPPORT, native.SUPPORT, straight.own_text()]
     texts += [training.SHUFFLE, *numpy.OWN.values(), *(blas.support("_gemm(", dtype) for dtype in ("float32", "float64"))]
+    for library in (jax.LIBRARY, torch.LIBRARY):
+        texts += [*pure.checks(library), *pure.definitions(library).values()]
     return frozenset(_lines(node, text.split("\n")) for text in texts for node in ast.parse(text).body)
 
 
@@ -125,7 +131,7 @@ def _wrong(root: ast.stmt, own: frozenset[str]) -> Iterator[tuple[int, str]]:
     bound = {_binds(node) for node in nodes} - changed if isinstance(root, ast.FunctionDef) else set()
     for node in nodes:
         check = RULES.get(type(node))
-        if type(node) not in NODES or (isinstance(node, OUTSIDE) and node is not root):
+        if type(node) not in NODES or (isinstance(node, OUTSIDE) and node is not root and not _is_step(node)):
             what: str | None = f"a {type(node).__name__}"
         else:
             what = check(node, own, bound) if check else None
@@ -133,7 +139,14 @@ def _wrong(root: ast.stmt, own: frozenset[str]) -> Iterator[tuple[int, str]]:
             yield getattr(node, "lineno", root.lineno), what
 
 
+def _is_step(node: ast.AST) -> bool:
+    """A step of a recurrence, which is a function inside of its kernel."""
+    return isinstance(node, ast.FunctionDef) and node.name.startswith("_step_") and not node.decorator_list
+
+
 def _binds(node: ast.AST) -> str | None:
+    if isinstance(node, ast.FunctionDef) and _is_step(node):
+        return node.name
     if isinstance(node, ast.arg):
         return node.arg
     return node.id if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) else None
@@ -175,7 +188,7 @@ def _call(node: ast.Call, own: frozenset[str], bound: set[str | None]) -> str | 
 
 def _attribute(node: ast.Attribute, own: frozenset[str], bound: set[str | None]) -> str | None:
     base = node.value.id if isinstance(node.value, ast.Name) else ""
-    known = {"np": NUMPY, "math": MATH}.get(base, ATTRIBUTES)
+    known = MODULES.get(base, ATTRIBUTES)
     return None if node.attr in known else f"the attribute {node.attr!r}"
 
 
