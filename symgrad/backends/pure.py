@@ -96,8 +96,9 @@ def _sinc_slope(u):
     return np.where(u*u < 1.0, near, (np.cos(far) - np.sin(far)/far)/far)
 
 def _share_less(c, d, u, top, excess):
-    near = (c - d) + c*np.expm1((u - top) - excess)
-    return np.where(u == top, near, c*np.exp((u - top) - excess) - d)
+    lower, below = np.expm1(-excess), u - top
+    near = (c - d) + c*(lower + (1.0 + lower)*below*(1.0 + below/2*(1.0 + below/3)))
+    return np.where(u == top, near, c*np.exp(below - excess) - d)
 
 def _gelu(u):
     return 0.5*u*_erfc(-0.7071067811865476*u)
@@ -139,8 +140,8 @@ def _logsumexp(values, axis):
     top = _stop(_max(values, axis, keepdims=True))
     top = np.where(np.isfinite(top), top, 0.0)
     highest = values == top
-    below = np.exp(np.where(highest, 0.0, values - top))
-    rest = np.sum(np.where(highest, np.expm1(values - top), below), axis=axis) + np.sum(highest, axis=axis) - 1.0
+    shares = np.exp(values - top)
+    rest = np.sum(np.where(highest, shares - 1.0, shares), axis=axis) + np.sum(highest, axis=axis) - 1.0
     return np.squeeze(top, axis) + np.log1p(rest)
 """)
 
@@ -261,13 +262,28 @@ class PureArray(Array):
         found = {a: self.moving_with(a) for a in arrays}
         if not {s for each in found.values() for s in each} >= set(symbols) or any(s.has(*symbols) for s in scalars):
             return None
-        letters = einsum_letters(symbols)
-        subscripts = ",".join("".join(letters[s] for s in found[a]) for a in arrays)
-        out = "".join(letters[index.symbol] for index in self.kept)
-        names = ", ".join(self.part(a) for a in arrays)
-        call = f'np.einsum("{subscripts}->{out}", {names})'
         scale = sp.Mul(*(b ** factors[b] for b in scalars))
+        call = self.summed(arrays, found) if self.is_one_array(found) else self.contracted(arrays, found)
         return call if scale == 1 else f"{self.code()(scale, 2)}*{call}"
+
+    def is_one_array(self, found: Mapping[Any, Sequence[Symbol]]) -> bool:
+        """A sum over an array, or over a product of arrays cell by cell: no product of matrices."""
+        kept = [index.symbol for index in self.kept]
+        return len(found) == 1 or (bool(kept) and len({frozenset(each) for each in found.values()}) == 1)
+
+    def summed(self, arrays: Sequence[Any], found: Mapping[Any, Sequence[Symbol]]) -> str:
+        value = "*".join(self.read(a) for a in arrays)
+        return f"np.sum({value}, axis={tuple(range(len(self.kept), len(self.order)))})"
+
+    def contracted(self, arrays: Sequence[Any], found: Mapping[Any, Sequence[Symbol]]) -> str:
+        """The einsum; first the array with the first of the axes that only one has, as products of matrices leave them."""
+        letters = einsum_letters([index.symbol for index in self.order])
+        kept = [index.symbol for index in self.kept]
+        alone = [s for s in kept if sum(s in found[a] for a in arrays) == 1]
+        arrays = sorted(arrays, key=lambda a: min((alone.index(s) for s in found[a] if s in alone), default=len(alone)))
+        subscripts = ",".join("".join(letters[s] for s in found[a]) for a in arrays)
+        out = "".join(letters[s] for s in kept)
+        return f'np.einsum("{subscripts}->{out}", {", ".join(self.part(a) for a in arrays)})'
 
     def axes_values(self, read: Any) -> bool:
         return self.schedule.program.tensors[name_of(read)].values is not None

@@ -164,8 +164,10 @@ class TorchArray(PureArray):
         return [f"if {test}:", *indent(super().lines())] if test else super().lines()
 
     def elementwise(self) -> str:
+        """A value of its own: no view of an argument, nor one in which all cells of an axis are one."""
         value = super().elementwise()
-        return f"{value}.clone()" if is_access(self.kernel.statement.value) and not value.endswith(".clone()") else value
+        view = is_access(self.kernel.statement.value) or value.startswith("np.broadcast_to(")
+        return f"{value}.clone()" if view and not value.endswith(".clone()") else value
 
     def turned(self, name: str, order: Sequence[int]) -> str:
         return f"{name}.permute({', '.join(map(str, order))})"
