@@ -18,7 +18,7 @@ from typing import Any
 
 from symgrad.backends import gate
 from symgrad.backends.entry import Part
-from symgrad.backends.load import load
+from symgrad.backends.exports import files, loaded
 from symgrad.backends.module import native_module
 from symgrad.backends.pycode import python_name
 from symgrad.backends.sealed import write_whole
@@ -48,7 +48,7 @@ class Kernel:
 
     @cached_property
     def module(self) -> ModuleType:
-        return load(self.source)
+        return loaded(self.program, self.parts, self.dtype, self.backend, self.source)
 
     @cached_property
     def rules(self) -> tuple[Fired, ...]:
@@ -202,8 +202,15 @@ class Kernel:
         )
 
     def save(self, path: str | Path, force: bool = False) -> Path:
-        """Write the module, which runs without symgrad; an existing file is kept unless `force`."""
-        return save_text(path, self.source, force)
+        """Write the module, which runs without symgrad; an existing file is kept unless `force`.
+
+        Of a kernel for C, net.c and net.h are written. Raises SG701, SG702, SG723, SG724.
+        """
+        found = files(self.program, self.parts, self.dtype, self.backend, self.source, Path(path))
+        for each in found:
+            check_writable(each, force)
+        save = save_text if self.backend != "c" else lambda *given: save_bytes(given[0], given[1].encode(), given[2])
+        return [save(each, text, force) for each, text in found.items()][0]
 
     def save_native(self, path: str | Path, force: bool = False) -> tuple[Path, Path]:
         """Write the kernel as machine code, net.kernel.so, and the module net.py that calls it and needs NumPy alone.

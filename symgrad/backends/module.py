@@ -14,7 +14,7 @@ from dataclasses import replace
 from functools import partial
 from types import ModuleType
 
-from symgrad.backends import blas, entry, jax, native, numba, numpy, pure, threads, torch
+from symgrad.backends import blas, c, entry, jax, native, numba, numpy, pure, threads, torch
 from symgrad.backends.checks import CHECKS
 from symgrad.backends.entry import Part, array_buffers, scalar_results
 from symgrad.backends.pycode import indent, python_name
@@ -26,11 +26,13 @@ EXPORTS: dict[str, Callable[[str, Program, Sequence[Part], str], str]] = {
     "jax": partial(pure.module_text, jax.LIBRARY),
     "torch": partial(pure.module_text, torch.LIBRARY),
 }
-BACKENDS = ("numba", "numpy", *EXPORTS)
+BACKENDS = ("numba", "numpy", *EXPORTS, "c")
 
 
 def module_text(program: Program, parts: Sequence[Part], dtype: str, backend: str, extra: str = "") -> str:
     """The whole module. `extra` is further text that uses the kernels, such as a training loop."""
+    if backend == "c":
+        return c.files(program, parts, dtype, "net")[".c"]
     if backend in EXPORTS:
         return EXPORTS[backend](header(program, backend, dtype), program, parts, dtype)
     if backend == "numba":
