@@ -206,11 +206,13 @@ class Kernel:
 
         Of a kernel for C, net.c and net.h are written. Raises SG701, SG702, SG723, SG724.
         """
-        found = files(self.program, self.parts, self.dtype, self.backend, self.source, Path(path))
+        path = Path(path)
+        found = files(self.program, self.parts, self.dtype, self.backend, self.source, path)
         for each in found:
             check_writable(each, force)
-        save = save_text if self.backend != "c" else lambda *given: save_bytes(given[0], given[1].encode(), given[2])
-        return [save(each, text, force) for each, text in found.items()][0]
+        for each, text in found.items():
+            save_text(each, text, force) if self.backend != "c" else save_bytes(each, text.encode(), force)
+        return path
 
     def save_native(self, path: str | Path, force: bool = False) -> tuple[Path, Path]:
         """Write the kernel as machine code, net.kernel.so, and the module net.py that calls it and needs NumPy alone.

@@ -36,7 +36,7 @@ from symgrad.core.layout import Layout
 from symgrad.core.program import Index, Program
 from symgrad.core.source import statement_text
 from symgrad.schedule.fusion import Together, fused
-from symgrad.schedule.kernels import Kernel, Map, Scan, Schedule
+from symgrad.schedule.kernels import Contract, Kernel, Map, Scan, Schedule
 from symgrad.schedule.updates import is_kept
 
 REAL = {"float64": "double", "float32": "float"}
@@ -81,6 +81,7 @@ def _kernels(kernels: Sequence[Kernel], names: Names, code: Code, layout: Layout
             inside = within_scan(dict(around), *scan_indices(kernel))
             yield from _indented([*first_line(kernel), *_kernels(kernel.body, names, code, layout, inside)])
             continue
+        assert isinstance(kernel, Together | Map | Contract)
         nests = kernel.kernels if isinstance(kernel, Together) else (kernel,)
         for nest in nests:
             yield f"# {statement_text(nest.statement, program, layout)}"
@@ -147,7 +148,10 @@ class _Function:
         """(declaration, what it is) of each, sizes first."""
         tensors = self.schedule.program.tensors
         out = [
-            (f"ptrdiff_t {c_name(python_name(size.symbol.name))}", f"{size.array} has {affine(size.extent)} values along axis {size.axis + 1}")
+            (
+                f"ptrdiff_t {c_name(python_name(size.symbol.name))}",
+                f"{size.array} has {affine(size.extent)} values along axis {size.axis + 1}",
+            )
             for size in self.schedule.sizes
         ]
         for name in self.schedule.arguments:
@@ -216,7 +220,10 @@ class _Function:
         given = dict.fromkeys(self.whole(affine(e)) for n in schedule.arguments for e in tensors[n].extents if not e.is_number)
         too_small = [f"{extent} < 0" for extent in given]
         outside = []
-        for line in (*size_lines(schedule, Layout.of(schedule.program), self.program), *bound_lines(schedule, Layout.of(schedule.program))):
+        for line in (
+            *size_lines(schedule, Layout.of(schedule.program), self.program),
+            *bound_lines(schedule, Layout.of(schedule.program)),
+        ):
             call = ast.parse(line, mode="eval").body
             assert isinstance(call, ast.Call)
             found = [self.whole(ast.unparse(arg)) for arg in call.args[1:-1]]
@@ -281,7 +288,9 @@ def files(program: Program, parts: Sequence[Part], dtype: str, name: str) -> dic
     if any(part.schedule.segments for part in parts):
         raise SymgradError("SG722", "checkpoint= is not for C", hint="compile without checkpoint=")
     if not name.isidentifier() or not name.isascii() or c_name(name) != name or name.startswith("_"):
-        raise SymgradError("SG723", f"{name!r} cannot begin the names of C functions", hint="a name of letters, digits and _, such as net.c")
+        raise SymgradError(
+            "SG723", f"{name!r} cannot begin the names of C functions", hint="a name of letters, digits and _, such as net.c"
+        )
     found = [_Function(program, part, dtype, name) for part in parts]
     return {".c": _source(program, found, dtype, name), ".h": _header(program, found, dtype, name)}
 
@@ -339,9 +348,7 @@ def _face(program: Program, part: Part, dtype: str) -> list[str]:
     arguments = [python_name(name) for name in schedule.arguments]
     given = [*(python_name(size.name) for size in schedule.counts), *arguments]
     results = list(dict.fromkeys(part.results.values()))
-    made = [
-        f"{python_name(n)} = np.zeros(({numpy.shape(schedule, n)}), {numpy.cell_type(schedule, n)})" for n in results
-    ]
+    made = [f"{python_name(n)} = np.zeros(({numpy.shape(schedule, n)}), {numpy.cell_type(schedule, n)})" for n in results]
     plain = {python_name(n): "int" if tensors[n].values is not None else "float" for n in schedule.arguments if not tensors[n].axes}
     call = [f"{plain[n]}({n})" if n in plain else n for n in [*given, *map(python_name, results)]]
     shown = {name: f"np.asarray({python_name(n)}, F)[()]" for name, n in part.results.items()}
@@ -381,7 +388,7 @@ def _callable(function: Any, part: Part, dtype: str) -> Callable[..., None]:
     def array(kind: Any) -> Any:
         return np.ctypeslib.ndpointer(kind, flags="C_CONTIGUOUS")
 
-    kinds = [np.ctypeslib.c_intp] * len(schedule.counts)
+    kinds: list[Any] = [np.ctypeslib.c_intp] * len(schedule.counts)
     for name in schedule.arguments:
         is_whole = tensors[name].values is not None
         number, cells = (whole, array(np.int64)) if is_whole else (real, array(dtype))

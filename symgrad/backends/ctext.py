@@ -1,6 +1,7 @@
 """The Python of a kernel's loops → C99: the subset that nests.py and pycode.py write, and nothing else.
 
-Whole numbers are `ptrdiff_t`, or `int64_t` in arrays; all else is `real`, double or float. An array is one pointer, its cells row by row.
+Whole numbers are `ptrdiff_t`, or `int64_t` in arrays; all else is double, or float. An array is one pointer to its cells, row by
+row.
 
 >>> table = Arrays({"x": ("N", "2")}, frozenset(), {"N"}, "double")
 >>> print("\\n".join(function_body("for i in range(N):\\n    y = max(x[i, 1], 0.0) + np.exp(x[i, 0])**2", table)))
@@ -16,46 +17,82 @@ import ast
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from symgrad.backends.pycode import indent as indented
 
-KEYWORDS = """auto break case char const continue default do double else enum extern float for goto if inline int long register
-restrict return short signed sizeof static struct switch typedef union unsigned void volatile while bool catch class delete explicit
-export friend mutable namespace new operator private protected public template this throw try typename using virtual and or not xor
-asm true false work code""".split()
-LIBM = """acos acosh asin asinh atan atan2 atanh cbrt ceil copysign cos cosh erf erfc exp exp2 expm1 fabs fdim floor fma fmax fmin fmod
-frexp hypot ilogb ldexp lgamma log log10 log1p log2 logb lrint lround llrint llround modf nan nearbyint nextafter nexttoward pow
-remainder remquo rint round scalbln scalbn sin sinh sqrt tan tanh tgamma trunc j0 j1 jn y0 y1 yn gamma scalb drem significand""".split()
-OTHERS = """main malloc calloc realloc free abort exit abs labs llabs div ldiv lldiv rand srand qsort getenv system atoi atol atof strtod
-strtol isnan isinf isfinite isnormal signbit fpclassify isgreater isless isunordered signgam errno NAN INFINITY HUGE_VAL NULL EOF
-SIZE_MAX PTRDIFF_MAX INT64_MAX DOMAIN SING OVERFLOW UNDERFLOW size_t ptrdiff_t int64_t float_t double_t wchar_t div_t ldiv_t linux unix
-random""".split()
-TAKEN = {*KEYWORDS, *OTHERS, *(f"{name}{kind}" for name in LIBM for kind in ("", "f", "l"))}
+KEYWORDS = """
+auto break case char const continue default do double else enum extern float for goto if inline int long register
+restrict return short signed sizeof static struct switch typedef union unsigned void volatile while bool catch class
+delete explicit export friend mutable namespace new operator private protected public template this throw try typename
+using virtual and or not xor asm true false work places
+"""
+LIBM = """
+acos acosh asin asinh atan atan2 atanh cbrt ceil copysign cos cosh erf erfc exp exp2 expm1 fabs fdim floor fma fmax
+fmin fmod frexp hypot ilogb ldexp lgamma log log10 log1p log2 logb lrint lround llrint llround modf nan nearbyint
+nextafter nexttoward pow remainder remquo rint round scalbln scalbn sin sinh sqrt tan tanh tgamma trunc j0 j1 jn y0 y1
+yn gamma scalb drem significand
+"""
+OTHERS = """
+main malloc calloc realloc free abort exit abs labs llabs div ldiv lldiv rand srand qsort getenv system atoi atol atof
+strtod strtol isnan isinf isfinite isnormal signbit fpclassify isgreater isless isunordered signgam errno NAN INFINITY
+HUGE_VAL NULL EOF SIZE_MAX PTRDIFF_MAX INT64_MAX DOMAIN SING OVERFLOW UNDERFLOW size_t ptrdiff_t int64_t float_t
+double_t wchar_t div_t ldiv_t linux unix random
+"""
+TAKEN = {
+    *KEYWORDS.split(),
+    *OTHERS.split(),
+    *(f"{name}{kind}" for name in LIBM.split() for kind in ("", "f", "l")),
+}
 # NumPy's and Python's functions of real numbers in math.h; `sg_` those of SUPPORT
 FUNCTIONS = {
-    **{name: name for name in ("exp", "expm1", "log", "log1p", "sin", "cos", "tan", "sinh", "cosh", "tanh", "sqrt", "floor", "ceil")},
+    **{name: name for name in ("exp", "expm1", "log", "log1p", "sin", "cos", "tan", "sinh", "cosh", "tanh", "sqrt")},
     **{f"arc{name}": f"a{name}" for name in ("sin", "cos", "tan", "sinh", "cosh", "tanh")},
-    **{name: name for name in ("erf", "erfc", "lgamma", "isfinite")},
+    **{name: name for name in ("erf", "erfc", "lgamma", "isfinite", "floor", "ceil")},
     "abs": "fabs", "maximum": "sg_greater", "minimum": "sg_less", "sign": "sg_sign",
 }  # fmt: skip
 CONSTANTS = {"inf": "INFINITY", "nan": "NAN", "pi": repr(math.pi)}
 WITHOUT_KIND = {"isfinite"}  # macros of any type
 
 SUPPORT = {
-    "sg_greater": "static double sg_greater(double u, double v)\n{\n    return v > u || v != v ? v : u;\n}",
-    "sg_less": "static double sg_less(double u, double v)\n{\n    return v < u || v != v ? v : u;\n}",
-    "sg_sign": "static double sg_sign(double u)\n{\n    return u > 0.0 ? 1.0 : u < 0.0 ? -1.0 : u;\n}",
-    "sg_most": "static ptrdiff_t sg_most(ptrdiff_t a, ptrdiff_t b)\n{\n    return a > b ? a : b;\n}",
-    "sg_least": "static ptrdiff_t sg_least(ptrdiff_t a, ptrdiff_t b)\n{\n    return a < b ? a : b;\n}",
-    "sg_divided": (
-        "static ptrdiff_t sg_divided(ptrdiff_t a, ptrdiff_t b)\n{\n"
-        "    return a/b - (a%b != 0 && (a < 0) != (b < 0));\n}"
-    ),
-    "sg_fill": (
-        "static void sg_fill({real} *cells, ptrdiff_t count, {real} value)\n{{\n"
-        "    for (ptrdiff_t k = 0; k < count; k++) {{\n        cells[k] = value;\n    }}\n}}"
-    ),
+    text[: text.index("(")].rpartition(" ")[2]: text
+    for text in """
+static double sg_greater(double u, double v)
+{
+    return v > u || v != v ? v : u;
+}
+
+static double sg_less(double u, double v)
+{
+    return v < u || v != v ? v : u;
+}
+
+static double sg_sign(double u)
+{
+    return u > 0.0 ? 1.0 : u < 0.0 ? -1.0 : u;
+}
+
+static ptrdiff_t sg_most(ptrdiff_t a, ptrdiff_t b)
+{
+    return a > b ? a : b;
+}
+
+static ptrdiff_t sg_least(ptrdiff_t a, ptrdiff_t b)
+{
+    return a < b ? a : b;
+}
+
+static ptrdiff_t sg_divided(ptrdiff_t a, ptrdiff_t b)
+{
+    return a/b - (a%b != 0 && (a < 0) != (b < 0));
+}
+
+static void sg_fill(real *cells, ptrdiff_t count, real value)
+{
+    for (ptrdiff_t k = 0; k < count; k++) {
+        cells[k] = value;
+    }
+}
+""".strip().split("\n\n")
 }
 BINARY = {ast.Add: ("+", 5), ast.Sub: ("-", 5), ast.Mult: ("*", 6), ast.Div: ("/", 6)}
 COMPARED = {ast.Gt: ">", ast.GtE: ">=", ast.Lt: "<", ast.LtE: "<=", ast.Eq: "==", ast.NotEq: "!="}
@@ -117,8 +154,7 @@ def helper(python: str) -> str:
 
 def support(text: str, real: str) -> list[str]:
     """The functions of `SUPPORT` that a text calls."""
-    return [body.replace("{real}", real).replace("{{", "{").replace("}}", "}") if name == "sg_fill" else body
-            for name, body in SUPPORT.items() if f"{name}(" in text]  # fmt: skip
+    return [body.replace("real", real) for name, body in SUPPORT.items() if f"{name}(" in text]
 
 
 def _find_locals(body: Sequence[ast.stmt], writer: Writer) -> None:
@@ -127,12 +163,9 @@ def _find_locals(body: Sequence[ast.stmt], writer: Writer) -> None:
     for node in (each for statement in body for each in ast.walk(statement)):
         if isinstance(node, ast.For) and isinstance(node.target, ast.Name):
             writer.arrays.integers.add(node.target.id)
-        elif isinstance(node, ast.Assign | ast.AugAssign):
-            target = node.targets[0] if isinstance(node, ast.Assign) else node.target
-            pairs = zip(target.elts, node.value.elts, strict=True) if isinstance(target, ast.Tuple) else [(target, node.value)]  # type: ignore[attr-defined]
-            for name, value in pairs:
-                if isinstance(name, ast.Name) and name.id not in writer.known:
-                    given.setdefault(name.id, []).append(value)
+        for target, value in _assigned(node):
+            if isinstance(target, ast.Name) and target.id not in writer.known:
+                given.setdefault(target.id, []).append(value)
     whole = set(given)
     while wrong := {name for name in whole if not all(writer.is_whole(v, whole) for v in given[name])}:
         whole -= wrong
@@ -143,7 +176,21 @@ def _find_locals(body: Sequence[ast.stmt], writer: Writer) -> None:
         writer.declarations.append(f"{kind} {c_name(name)} = {zero};")
 
 
+def _assigned(node: ast.AST) -> list[tuple[ast.expr, ast.expr]]:
+    """(target, value) of an assignment."""
+    match node:
+        case ast.Assign(targets=[ast.Tuple(elts=names)], value=ast.Tuple(elts=values)):
+            return list(zip(names, values, strict=True))
+        case ast.Assign(targets=[target], value=value):
+            return [(target, value)]
+        case ast.AugAssign(target=target, value=value):
+            return [(target, value)]
+    return []
+
+
 class Writer:
+    """Statements and expressions of Python as C; `known` names are declared already."""
+
     def __init__(self, arrays: Arrays):
         self.arrays = arrays
         self.known: set[str] = {*arrays.extents, *arrays.cells, *arrays.integers}
@@ -185,14 +232,12 @@ class Writer:
         match node:
             case ast.Expr(value=ast.Constant(value=str(text))):
                 yield comment(text)
-            case ast.Assign(targets=[ast.Tuple(elts=names)], value=ast.Tuple(elts=values)):
-                for name, value in zip(names, values, strict=True):
-                    yield f"{self(name)} = {self.real_or_whole(name, value)};"
-            case ast.Assign(targets=[ast.Subscript(value=ast.Name(id=name), slice=ast.Constant(value=value))]) if value is ...:
+            case ast.Assign(targets=[ast.Subscript(value=ast.Name(id=name), slice=ast.Constant(value=place))]) if place is ...:
                 cells = "*".join(f"({extent})" for extent in self.arrays.extents[name]) or "1"
                 yield f"sg_fill({c_name(name)}, {cells}, {self.real(node.value)});"
-            case ast.Assign(targets=[target]):
-                yield f"{self(target)} = {self.real_or_whole(target, node.value)};"
+            case ast.Assign():
+                for target, value in _assigned(node):
+                    yield f"{self(target)} = {self.real_or_whole(target, value)};"
             case ast.AugAssign(op=op):
                 yield f"{self(node.target)} {BINARY[type(op)][0]}= {self.real_or_whole(node.target, node.value)};"
             case ast.For(target=ast.Name(id=name), iter=ast.Call(args=ends)):
@@ -305,37 +350,30 @@ class Writer:
         if not self.is_array(node):
             return f"*{c_name(name)}"
         places = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
-        text = ""
+        text = "0"
         for place, extent in zip(places, self.arrays.extents[name], strict=True):
             here = self(place, 5)
-            zero = here == "0"
-            if not text:
-                text = here
-            else:
-                before = f"({text})" if not text.isidentifier() and not text.isdigit() else text
-                scaled = "0" if text == "0" else f"{before}*{extent if extent.isidentifier() or extent.isdigit() else f'({extent})'}"
-                text = here if scaled == "0" else scaled if zero else f"{scaled} + {here}"
+            before = "" if text == "0" else f"{_factor(text)}*{_factor(extent)}"
+            text = " + ".join(part for part in (before, here if here != "0" else "") if part) or "0"
         return f"{c_name(name)}[{text}]"
 
     def call(self, node: ast.Call) -> tuple[str, int]:
-        function = node.func
-        name = function.id if isinstance(function, ast.Name) else function.attr  # type: ignore[attr-defined]
-        if isinstance(function, ast.Name):
-            if name in ("F", "float"):
+        match node.func:
+            case ast.Name(id="F" | "float"):
                 return self.real(node.args[0]), ATOM if isinstance(node.args[0], ast.Constant) else 0
-            if name == "int":
+            case ast.Name(id="int"):
                 return f"(ptrdiff_t){self(node.args[0], ATOM)}", UNARY
-            if name in ("max", "min") and self.is_whole(node):
-                return self.nested("sg_most" if name == "max" else "sg_least", [self(arg) for arg in node.args]), ATOM
-            if name in ("max", "min"):
-                return self.nested("sg_greater" if name == "max" else "sg_less", [self.real(arg) for arg in node.args]), ATOM
-            if name == "abs":
-                return f"{self.libm('fabs')}({self.real(node.args[0])})", ATOM
-            assert name.startswith("_"), name
-            return f"sg{name}({', '.join(self.real(arg) for arg in node.args)})", ATOM
-        if name == "positive":
-            return self.real(node.args[0]), 0
-        return f"{self.libm(FUNCTIONS[name])}({', '.join(self.real(arg) for arg in node.args)})", ATOM
+            case ast.Name(id="max" | "min" as name):
+                whole, kind = self.is_whole(node), "greater" if name == "max" else "less"
+                args = [self(arg) if whole else self.real(arg) for arg in node.args]
+                return self.nested({"greater": "sg_most", "less": "sg_least"}[kind] if whole else f"sg_{kind}", args), ATOM
+            case ast.Name(id=name) if name.startswith("_"):
+                return f"sg{name}({', '.join(self.real(arg) for arg in node.args)})", ATOM
+            case ast.Attribute(attr="positive"):
+                return self.real(node.args[0]), 0
+            case ast.Attribute(attr=name) | ast.Name(id="abs" as name):
+                return f"{self.libm(FUNCTIONS[name])}({', '.join(self.real(arg) for arg in node.args)})", ATOM
+        raise AssertionError(f"no C for {ast.dump(node)[:200]}")
 
     def nested(self, name: str, args: Sequence[str]) -> str:
         out = args[0]
@@ -348,6 +386,5 @@ class Writer:
         return name if plain else f"{name}f"
 
 
-def describe(node: Any) -> str:
-    """A node of Python, for a fault."""
-    return ast.dump(node)[:200]
+def _factor(text: str) -> str:
+    return text if text.isidentifier() or text.isdigit() else f"({text})"

@@ -19,7 +19,9 @@ def files(program: Program, parts: Sequence[Part], dtype: str, backend: str, sou
     if backend != "c":
         return {path: source}
     if path.suffix != ".c":
-        raise SymgradError("SG724", f"{path.name} is no name of a file of C", hint=f"call it {path.stem}.c; {path.stem}.h stands beside it")
+        raise SymgradError(
+            "SG724", f"{path.name} is no name of a file of C", hint=f"call it {path.stem}.c; {path.stem}.h stands beside it"
+        )
     return {path.with_suffix(suffix): text for suffix, text in c.files(program, parts, dtype, path.stem).items()}
 
 

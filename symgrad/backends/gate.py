@@ -42,7 +42,14 @@ IMPORTED = {
     ("numba", "njit"), ("numba", "types"), ("numba.core", "cgutils"), ("numba.core", "types"), ("numba.extending", "intrinsic"),
     ("llvmlite", "ir"), ("typing", "Any"), ("", "jax"), ("", "jax.numpy as jnp"), ("jax", "lax"), ("", "torch"),
 }  # fmt: skip
-READ = {"np", "math", "njit", "jnp", "lax", "torch"}  # of what is imported, what the rest may read: the others are for the fixed texts
+READ = {
+    "np",
+    "math",
+    "njit",
+    "jnp",
+    "lax",
+    "torch",
+}  # of what is imported, what the rest may read: the others are for the fixed texts
 DECORATORS = {("njit",), ("np", "errstate")}
 MATH = {"erf", "erfc", "lgamma", "log", "pi", "sin", "tan"}
 NUMPY = {
@@ -58,7 +65,26 @@ LAX = {"scan", "stop_gradient", "logistic", "erf", "erfc", "lgamma", "digamma"}
 TORCH = {"atleast_1d", "argmax", "argmin", "amax", "prod", "broadcast_to"}
 MODULES = {"np": NUMPY, "math": MATH, "jnp": NUMPY, "lax": LAX, "torch": NUMPY | TORCH}
 # of arrays, of their types and flags, and of the table of what is kept
-ATTRIBUTES = {"shape", "reshape", "view", "astype", "dtype", "ndim", "flags", "carray", "T", "copy", "transpose", "pop", "at", "add", "set", "permute", "clone", "to"}
+ATTRIBUTES = {
+    "shape",
+    "reshape",
+    "view",
+    "astype",
+    "dtype",
+    "ndim",
+    "flags",
+    "carray",
+    "T",
+    "copy",
+    "transpose",
+    "pop",
+    "at",
+    "add",
+    "set",
+    "permute",
+    "clone",
+    "to",
+}
 # arguments and results of entry points, which call no function for matrices of that name
 HIDE = {"_rows", "_sizes"}
 

@@ -6,14 +6,14 @@ compiled call nothing; the values of whole numbers are looked at where they are 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from symgrad.backends.nests import indent
 from symgrad.backends.pure import Library, PureArray, Walk, written
 from symgrad.backends.pycode import affine, named, python_name
 from symgrad.core.affine import Ends
-from symgrad.core.program import Index, Program, Statement
+from symgrad.core.program import Index, Statement
 from symgrad.schedule.kernels import Scan
 from symgrad.schedule.order import rectangular
 
@@ -117,7 +117,7 @@ def _values(name, array, low, high, equation):
 
 
 class JaxArray(PureArray):
-    """Places and ranges that move with the step of a recurrence are not known when JAX traces it: a box and conditions stand for them."""
+    """Places and ranges that move with the step of a recurrence are not known to JAX: a box and conditions stand for them."""
 
     def box(self, statement: Statement) -> tuple[Statement, tuple[Index, ...]]:
         """The statement over a box that no step changes."""

@@ -105,7 +105,7 @@ def shape(schedule: Schedule, name: str) -> str:
 
 @dataclass
 class Array:
-    """One kernel as lines over whole arrays. `box`, `stored`, `added_at`, `whole` and `turned` are what other libraries have otherwise."""
+    """One kernel as lines over whole arrays. Other libraries have their own `box`, `stored`, `added_at`, `whole` and `turned`."""
 
     schedule: Schedule
     kernel: Map | Contract

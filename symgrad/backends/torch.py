@@ -13,11 +13,9 @@ from typing import Any
 from symgrad.backends.nests import indent
 from symgrad.backends.numba import first_line, scan_head, times_test
 from symgrad.backends.pure import Library, PureArray, PureCode, Walk
-from symgrad.backends.pycode import affine, named
+from symgrad.backends.pycode import named
 from symgrad.core.affine import Ends
-from symgrad.core.expr import accesses, indices_of, is_access, name_of, nodes
-from symgrad.core.expr import is_index
-from symgrad.core.program import Index
+from symgrad.core.expr import is_access, is_index, name_of, nodes
 from symgrad.schedule.kernels import Scan
 
 WORDS = {"broadcast_to": "_broadcast", "clip": "_bounded"}
@@ -94,7 +92,7 @@ def _add_at(array, places, values):
 """)
 CHECKS = '''
 def _tensor(value, whole):
-    """A tensor as it is, so that autograd goes through; else one of the module's type, or of whole numbers where those are given."""
+    """A tensor as it is, so that autograd goes through; numbers of Python in the module's type, unless they are to be whole."""
     if isinstance(value, torch.Tensor):
         return value
     return torch.tensor(value) if whole or hasattr(value, "dtype") else torch.tensor(value, dtype=F)
@@ -192,6 +190,4 @@ def scan(walk: Walk, kernel: Scan, around: dict[Any, Ends], at: int) -> Iterator
     yield from indent([*first_line(kernel), *walk.kernels(kernel.body, around, at)])
 
 
-LIBRARY = Library(
-    "PyTorch", "import torch", "torch.", WORDS, DEFINITIONS, CHECKS.strip(), TorchArray, scan, "_number({})"
-)
+LIBRARY = Library("PyTorch", "import torch", "torch.", WORDS, DEFINITIONS, CHECKS.strip(), TorchArray, scan, "_number({})")

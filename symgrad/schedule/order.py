@@ -127,7 +127,7 @@ def loop_order(statement: Statement) -> tuple[Index, ...]:
 
 
 def rectangular(statement: Statement, around: Mapping[Any, Ends] | None = None) -> Statement:
-    """Ranges that depend on outer indices, those of `around` too, become the box around them, with a guard that keeps the points."""
+    """Ranges that depend on outer indices, or those of `around`, become the box around them, with a guard that keeps the points."""
     value, domain = statement.value, []
     ranges: dict[Any, tuple[Any, Any]] = dict(around or {})
     op = statement.op or "sum"
