@@ -18,7 +18,7 @@ from typing import Any
 
 from symgrad.backends import gate
 from symgrad.backends.entry import Part
-from symgrad.backends.exports import files, loaded
+from symgrad.backends.exports import check_own, files, loaded
 from symgrad.backends.module import native_module
 from symgrad.backends.pycode import python_name
 from symgrad.backends.sealed import write_whole
@@ -101,7 +101,7 @@ class Kernel:
 
         They are changed in place between calls; nothing is converted, since a copy would not see the changes. Numbers
         become arrays without axes, `bound.arrays[name]`. One bound call is for one thread.
-        Raises as a call does, and SG603 (another dtype), SG618 (no array that can be read where it lies).
+        Raises as a call does, and SG603 (another dtype), SG618 (no array that can be read where it lies), SG724 (an export).
 
         >>> import numpy as np, symgrad as sg
         >>> w, x = np.array([1.0, 2.0]), np.array([3.0, 4.0])
@@ -112,6 +112,7 @@ class Kernel:
         >>> b()
         30.25
         """
+        check_own(self.backend, "bound")
         wanted = self._arguments("value_and_grad")
         self.check_names(wanted, arrays)
         indices = {name: self.program.tensors[name].values is not None for name in wanted}
@@ -189,11 +190,12 @@ class Kernel:
         `.stopped == "interrupted"`; a second one breaks off a step of NumPy, and goes back to one of the second before.
 
         Raises as a call does, SG408 (a kernel with `checkpoint`), SG508 (memory), SG608 (a setting), SG609 (not in wrt), SG1xx to
-        SG4xx (the equation of a rate), and `symgrad.train.Diverged`, an SG607, where a loss or a parameter is no longer finite:
+        SG4xx (the equation of a rate), SG724 (an export), and `symgrad.train.Diverged`, an SG607, where a loss or a parameter is no longer finite:
         it names the step and the equation, and has the last good parameters, those before that step, as `.params`.
         """
         from symgrad.train import fit
 
+        check_own(self.backend, "trained")
         if self.checkpoint is not False:
             message = "a kernel with checkpoint= does not train: the steps of fit keep whole arrays"
             raise SymgradError("SG408", message, hint="compile without checkpoint=, or update the parameters between calls")
@@ -204,7 +206,7 @@ class Kernel:
     def save(self, path: str | Path, force: bool = False) -> Path:
         """Write the module, which runs without symgrad; an existing file is kept unless `force`.
 
-        Of a kernel for C, net.c and net.h are written. Raises SG701, SG702, SG723, SG724.
+        Of a kernel for C, net.c and net.h are written. Raises SG701, SG702, SG722, SG723.
         """
         path = Path(path)
         found = files(self.program, self.parts, self.dtype, self.backend, self.source, path)

@@ -243,9 +243,9 @@ class _Function:
     def in_range(self, name: str, low: str, high: str) -> list[str]:
         """Every whole number of an argument is one of its range."""
         own, extents = c_name(python_name(name)), self.extents(name)
-        cell = f"{own}[k]" if extents else own
+        cell = f"{own}[_k]" if extents else own
         test = self.refused(f"{cell} < {low} || {cell} > {high}", "OUTSIDE")
-        return [f"for (ptrdiff_t k = 0; k < {_cells(extents)}; k++) {{", *map(indent, test), "}"] if extents else test
+        return [f"for (ptrdiff_t _k = 0; _k < {_cells(extents)}; _k++) {{", *map(indent, test), "}"] if extents else test
 
     def blocks(self) -> list[tuple[str, str, list[str]]]:
         """(name, type, temporaries) of each piece of memory."""
@@ -284,12 +284,12 @@ def _split(shape: str) -> list[str]:
 
 
 def files(program: Program, parts: Sequence[Part], dtype: str, name: str) -> dict[str, str]:
-    """The text of the C file and of its header, by suffix. Raises SG722 (checkpoint=), SG723 (no name for C)."""
+    """The text of the C file and of its header, by suffix. Raises SG721 (checkpoint=), SG722 (no name for C)."""
     if any(part.schedule.segments for part in parts):
-        raise SymgradError("SG722", "checkpoint= is not for C", hint="compile without checkpoint=")
+        raise SymgradError("SG721", "checkpoint= is not for C", hint="compile without checkpoint=")
     if not name.isidentifier() or not name.isascii() or c_name(name) != name or name.startswith("_"):
         raise SymgradError(
-            "SG723", f"{name!r} cannot begin the names of C functions", hint="a name of letters, digits and _, such as net.c"
+            "SG722", f"{name!r} cannot begin the names of C functions", hint="a name of letters, digits and _, such as net.c"
         )
     found = [_Function(program, part, dtype, name) for part in parts]
     return {".c": _source(program, found, dtype, name), ".h": _header(program, found, dtype, name)}

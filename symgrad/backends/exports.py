@@ -15,21 +15,39 @@ from symgrad.core.program import Program
 
 
 def files(program: Program, parts: Sequence[Part], dtype: str, backend: str, source: str, path: Path) -> dict[Path, str]:
-    """What is saved under a path: `source`, or C and its header, whose names begin with the file's. Raises SG723, SG724."""
+    """What is saved under a path: `source`, or C and its header, whose names begin with the file's. Raises SG722, SG723."""
+    if backend == "c" and path.suffix != ".c":
+        hint = f"call it {path.stem}.c; {path.stem}.h is written beside it"
+        raise SymgradError("SG723", f"{path.name} is no name of a file of C", hint=hint)
+    if backend != "c" and path.suffix in (".c", ".h"):
+        hint = f'call it {path.stem}.py, or compile with backend="c"'
+        raise SymgradError("SG723", f"{path.name} is a name of C, and a kernel for {backend} is a module of Python", hint=hint)
     if backend != "c":
         return {path: source}
-    if path.suffix != ".c":
-        raise SymgradError(
-            "SG724", f"{path.name} is no name of a file of C", hint=f"call it {path.stem}.c; {path.stem}.h stands beside it"
-        )
     return {path.with_suffix(suffix): text for suffix, text in c.files(program, parts, dtype, path.stem).items()}
 
 
 def loaded(program: Program, parts: Sequence[Part], dtype: str, backend: str, source: str) -> ModuleType:
-    """The module that calls go to: of a text of Python itself, of C one that checks arrays and calls the compiled library."""
-    if backend != "c":
+    """The module that calls go to: of a text of Python itself, of C one that checks arrays and calls the compiled library.
+
+    Raises SG611 (JAX or PyTorch is not installed), SG710 (C cannot be compiled).
+    """
+    if backend == "c":
+        found = c.library(program, parts, dtype)
+        module = load(c.face(header(program, "C", dtype), program, parts, dtype))
+        vars(module).update({f"_run_{name}": function for name, function in found.items()})
+        return module
+    try:
         return load(source)
-    found = c.library(program, parts, dtype)
-    module = load(c.face(header(program, "C", dtype), program, parts, dtype))
-    vars(module).update({f"_run_{name}": function for name, function in found.items()})
-    return module
+    except ModuleNotFoundError as error:
+        missing = str(error.name).partition(".")[0]
+        if missing != backend:
+            raise
+        raise SymgradError("SG611", f"a kernel for {backend} needs {backend}", hint=f"pip install {backend}") from None
+
+
+def check_own(backend: str, what: str) -> None:
+    """Raises SG724 for what kernels that symgrad runs itself do alone."""
+    if backend not in ("numba", "numpy"):
+        hint = 'compile with backend="numba"; an export is trained by what its library has'
+        raise SymgradError("SG724", f"a kernel for {backend} cannot be {what}", hint=hint)

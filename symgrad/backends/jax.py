@@ -78,10 +78,10 @@ def _slope_of_largest(rows, slopes):
 '''.strip()
 CHECKS = '''
 def _array(name, value, axes, equation):
-    """The value as an array of the module's type; DataError SG602, SG603 or SG721 where it cannot be."""
+    """The value as an array of the module's type; DataError SG207, SG602 or SG603 where it cannot be."""
     if F == jnp.float64 and not jax.config.jax_enable_x64:
-        hint = 'jax.config.update("jax_enable_x64", True) first, or dtype="float32"'
-        raise DataError("SG721", "this module computes in float64, and JAX is set to float32", hint)
+        hint = 'call jax.config.update("jax_enable_x64", True) first, or compile with dtype="float32"'
+        raise DataError("SG207", "this module computes in float64, and there is none: JAX is set to float32", hint)
     try:
         array = jnp.asarray(value)
     except ValueError:
@@ -109,7 +109,8 @@ def _values(name, array, low, high, equation):
     """All numbers lie in their range, where they are known; DataError SG605."""
     if isinstance(array, jax.core.Tracer) or not array.size:
         return
-    least, most = int(array.min()), int(array.max())
+    known = jax.device_get(array)
+    least, most = int(known.min()), int(known.max())
     if least < low or most > high:
         found = least if least < low else most
         raise DataError("SG605", f"{name} holds {found}, but {equation} needs {low}..{high}")

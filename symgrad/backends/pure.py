@@ -44,6 +44,7 @@ SPELLINGS = {
     FUNCTIONS["max"].code: "_maximum({0}, {1})",
     FUNCTIONS["min"].code: "_minimum({0}, {1})",
     FUNCTIONS["clip"].code: "_clip({0}, {1}, {2})",
+    FUNCTIONS["abs"].code: "_abs({0})",
     FUNCTIONS["stop"].code: "_stop({0})",
 }
 # where a function has a finite value and slope, for the branch of a choice that is not taken
@@ -68,6 +69,9 @@ def _relu(u):
 def _clip(u, low, high):
     up = np.where(u <= low, low, u)
     return np.where(up >= high, high, up)
+
+def _abs(u):
+    return u*np.sign(u)
 
 def _magnitude(u):
     return np.where(u < 0.0, -u, u)
@@ -283,7 +287,7 @@ class PureArray(Array):
         arrays = sorted(arrays, key=lambda a: min((alone.index(s) for s in found[a] if s in alone), default=len(alone)))
         subscripts = ",".join("".join(letters[s] for s in found[a]) for a in arrays)
         out = "".join(letters[s] for s in kept)
-        return f'np.einsum("{subscripts}->{out}", {", ".join(self.part(a) for a in arrays)})'
+        return f'np.einsum("{subscripts}->{out}", {", ".join(self.kept_apart(self.part(a), a) for a in arrays)})'
 
     def axes_values(self, read: Any) -> bool:
         return self.schedule.program.tensors[name_of(read)].values is not None
@@ -390,10 +394,10 @@ class Walk:
 
 
 def module_text(library: Library, head: str, program: Program, parts: Sequence[Part], dtype: str) -> str:
-    """The whole module, `head` its documentation. Raises SG722 where a part keeps some steps of a recurrence only."""
+    """The whole module, `head` its documentation. Raises SG721 where a part keeps some steps of a recurrence only."""
     if any(part.schedule.segments for part in parts):
         hint = "compile without checkpoint=; the library can checkpoint what it differentiates itself"
-        raise SymgradError("SG722", f"checkpoint= is not for a module of {library.name}", hint=hint)
+        raise SymgradError("SG721", f"checkpoint= is not for a module of {library.name}", hint=hint)
     functions = [text for part in parts for text in _functions(library, program, part)]
     own = definitions(library)
     used = used_definitions("\n".join(functions), own, own.__getitem__)
@@ -421,7 +425,7 @@ def _functions(library: Library, program: Program, part: Part) -> list[str]:
     doc = f'"""Sizes and arrays that fit, for `{part.name}`."""'
     checked = [doc, *check_lines(schedule, program, in_place=False), f"return {as_tuple(given)}"]
     kernel = [*body(library, schedule), f"return {as_tuple(list(results.values()))}"]
-    shown = {name: library.result.format(value) for name, value in results.items()}
+    shown = {name: library.result.replace("{}", value) for name, value in results.items()}
     entry = [
         f'"""{part.doc}\n\n{describe_arguments(schedule)}\n"""',
         unpacked(given, f"_checked_{part.name}({', '.join(arguments)})"),

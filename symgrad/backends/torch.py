@@ -164,8 +164,15 @@ class TorchArray(PureArray):
     def elementwise(self) -> str:
         """A value of its own: no view of an argument, nor one in which all cells of an axis are one."""
         value = super().elementwise()
+        if not self.order and not _is_tensor(self.kernel.statement.value):
+            return f"_number({value})"
         view = is_access(self.kernel.statement.value) or value.startswith("np.broadcast_to(")
         return f"{value}.clone()" if view and not value.endswith(".clone()") else value
+
+    def whole(self, name: str, value: str) -> str:
+        """What more is written into must not be what autograd has kept."""
+        again = self.targets and self.kernel.statement.name in self.unfinished and not value.endswith(".clone()")
+        return super().whole(name, f"({value}).clone()" if again and not self.kernel.adds else value)
 
     def turned(self, name: str, order: Sequence[int]) -> str:
         return f"{name}.permute({', '.join(map(str, order))})"
@@ -177,7 +184,7 @@ class TorchArray(PureArray):
         """A copy of what is not finished, and whole numbers as real ones."""
         if self.axes_values(read):
             return f"{text}.to(F)"
-        return f"{text}.clone()" if name_of(read) in self.unfinished else text
+        return f"{text}.clone()" if indices_of(read) and name_of(read) in self.unfinished else text
 
     def read(self, read: Any) -> str:
         text = super().read(read)

@@ -174,6 +174,10 @@ _FILES = {
     "SG708": Meaning("The machine code beside a module is missing or another one.", "save the kernel again"),
     "SG709": Meaning("The machine code beside a module cannot run on this machine.", "save the kernel on this machine"),
     "SG710": Meaning("A library cannot be linked.", "install a C compiler, or save without machine code"),
+    "SG721": Meaning("A recurrence with checkpoint= is exported, which cannot be.", "compile without checkpoint="),
+    "SG722": Meaning("The name of a file cannot begin the names of functions of C.", "use letters, digits and _, as in net.c"),
+    "SG723": Meaning("The name of a file is that of another language.", "end it with .c for C, with .py for Python"),
+    "SG724": Meaning("A kernel that is an export is to be trained or bound.", 'compile with backend="numba" for that'),
 }
 
 CATALOGUE = _SYNTAX | _NAMES | _INDICES | _GRAPH | _SIZE | _DATA | _FILES

@@ -1,6 +1,6 @@
 """SG7xx: files, folders, the command line, and programs that symgrad calls."""
 
-from tests.errors.rows import Call, Example, Link, command
+from tests.errors.rows import Call, Example, Link, command, made
 
 FAILS = "#!/bin/sh\necho '! LaTeX Error: File `amsmath.sty not found.'\nexit 1\n"
 
@@ -27,4 +27,17 @@ FILES = (
             what="net.kernel.so was saved on a newer machine"),
     Example("SG710", "J = x^2", calls=(Call("compile"), Call("save_native", "net.py")), without=("gcc",),
             what="no C compiler is installed"),
+    Example("SG710", "J = x^2", calls=(Call("compile", backend="c"), Call("__call__", x=1.0)), without=("gcc",),
+            what="no C compiler is installed"),
+    made("SG721", "h[0] = 0; h[t] = sin(w*h[t-1] + x[t]) for t in 1..T; J = h[T]^2",
+         Call("compile", backend="jax", checkpoint=True)),
+    command("SG721", "compile", "h[0] = 0; h[t] = sin(w*h[t-1] + x[t]) for t in 1..T; J = h[T]^2",
+            "--backend", "c", "--checkpoint", "-o", "net.c"),
+    command("SG722", "compile", "J = x^2", "--backend", "c", "-o", "my-net.c"),
+    command("SG722", "compile", "J = x^2", "--backend", "c", "-o", "double.c"),
+    command("SG723", "compile", "J = x^2", "--backend", "c", "-o", "net.py"),
+    command("SG723", "compile", "J = x^2", "--backend", "torch", "-o", "net.c"),
+    made("SG724", "J = (w*x - 1)^2", Call("compile", backend="jax", wrt=["w"]),
+         Call("fit", {"w": 0.0}, {"x": 1.0}, Call("SGD", 0.1))),
+    made("SG724", "J = x^2", Call("compile", backend="c"), Call("bind", x=1.0)),
 )  # fmt: skip
