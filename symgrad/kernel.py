@@ -189,9 +189,9 @@ class Kernel:
         Ctrl-C ends the training after the running step or within 0.2 s, and returns what is trained so far, with
         `.stopped == "interrupted"`; a second one breaks off a step of NumPy, and goes back to one of the second before.
 
-        Raises as a call does, SG408 (a kernel with `checkpoint`), SG508 (memory), SG608 (a setting), SG609 (not in wrt), SG1xx to
-        SG4xx (the equation of a rate), SG724 (an export), and `symgrad.train.Diverged`, an SG607, where a loss or a parameter is no longer finite:
-        it names the step and the equation, and has the last good parameters, those before that step, as `.params`.
+        Raises as a call does, SG408 (a kernel with `checkpoint`), SG508 (memory), SG608 (a setting), SG609 (not in wrt), SG724 (an
+        export), SG1xx to SG4xx (the equation of a rate), and `symgrad.train.Diverged`, an SG607, where a loss or a parameter is no
+        longer finite: it names the step and the equation, and has the last good parameters, those before that step, as `.params`.
         """
         from symgrad.train import fit
 

@@ -31,7 +31,7 @@ from tests.test_kernels import assert_close
 
 ALL = pytest.mark.parametrize("model", MODELS.values(), ids=list(MODELS))
 BACKENDS = ("jax", "torch", "c")
-COUNT = int(os.environ.get("SYMGRAD_PROGRAMS", "80")) // 10
+COUNT = int(os.environ.get("SYMGRAD_PROGRAMS", "80")) // 20
 WARNINGS = ("-std=c99", "-pedantic", "-Wall", "-Wextra", "-Werror")
 # compiled soon; what is compiled better computes the same
 QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
@@ -107,7 +107,7 @@ def test_models(model: Model, backend: str) -> None:
     assert_agrees(model.name, backend, "float64", 1e-11)
 
 
-@pytest.mark.parametrize("name", ["S3", "S7", "coupled recurrence", "functions", "gather"])
+@pytest.mark.parametrize("name", ["S7", "recurrence"])
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_single_precision(name: str, backend: str) -> None:
     """A number that lifts float32 to float64, or a function of the other type."""
@@ -210,7 +210,7 @@ def test_functions_at_hard_places(backend: str) -> None:
 
 # derivatives of what is exported
 
-SMOOTH = ("S3", "logsumexp", "coupled recurrence", "product of rows", "gather", "functions", "two axes")
+SMOOTH = ("logsumexp", "recurrence", "product of rows", "functions")
 
 
 def second(name: str, dtype: str = "float64") -> tuple[Kernel, dict[str, Any], dict[str, Any], list[str]]:
@@ -311,7 +311,7 @@ def _slopes(k: Kernel, given: Mapping[str, Any]) -> dict[str, Any]:
     return {n: tensor.grad.numpy() for n, tensor in tensors.items()}
 
 
-@pytest.mark.parametrize("name", ["S7", "recurrence", "parts", "attention"])
+@pytest.mark.parametrize("name", ["S7", "parts"])
 def test_jax_maps_over_examples(name: str) -> None:
     """A kernel that mixes examples under vmap."""
     jax = needs("jax")
@@ -325,7 +325,7 @@ def test_jax_maps_over_examples(name: str) -> None:
         assert_close(found[1][n][1], one[1][n], 1e-12)
 
 
-@pytest.mark.parametrize("name", ["S4", "logsumexp", "recurrence", "parts", "pick", "attention"])
+@pytest.mark.parametrize("name", ["logsumexp", "recurrence", "parts", "pick"])
 def test_autograd_goes_through(name: str) -> None:
     """A tensor that autograd lost, or that was changed after it was kept: torch's own checks of two derivatives."""
     torch = needs("torch")

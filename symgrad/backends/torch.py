@@ -15,7 +15,7 @@ from symgrad.backends.numba import first_line, scan_head, times_test
 from symgrad.backends.pure import Library, PureArray, PureCode, Walk
 from symgrad.backends.pycode import named
 from symgrad.core.affine import Ends
-from symgrad.core.expr import is_access, is_index, name_of, nodes
+from symgrad.core.expr import indices_of, is_access, is_index, name_of, nodes
 from symgrad.schedule.kernels import Scan
 
 WORDS = {"broadcast_to": "_broadcast", "clip": "_bounded"}
