@@ -325,6 +325,22 @@ def test_jax_maps_over_examples(name: str) -> None:
         assert_close(found[1][n][1], one[1][n], 1e-12)
 
 
+def test_a_recurrence_is_sharded() -> None:
+    """Steps that carry what does not vary over a mesh, from which what does is made: shard_map refuses them."""
+    jax = needs("jax")
+    k = kernel("recurrence", "jax", "float32")
+    given = {n: np.ones((2,) * len(k.program.tensors[n].axes), np.float32) for n in k._arguments("value_and_grad")}
+    mesh = jax.sharding.Mesh(np.array(jax.devices()[:1]), ("rows",))
+    rows, whole = jax.sharding.PartitionSpec("rows"), jax.sharding.PartitionSpec()
+
+    def part(x: Any, others: Any) -> Any:
+        return jax.lax.pmean(k.module.value_and_grad(x=x[0], **others)[0], "rows")
+
+    others = {n: a for n, a in given.items() if n != "x"}
+    found = jax.shard_map(part, mesh=mesh, in_specs=(rows, whole), out_specs=whole)(given["x"][None], others)
+    assert_close(found, kernel("recurrence", "numpy", "float32")(**given)[0], 1e-6)
+
+
 @pytest.mark.parametrize("name", ["logsumexp", "recurrence", "parts", "pick"])
 def test_autograd_goes_through(name: str) -> None:
     """A tensor that autograd lost, or that was changed after it was kept: torch's own checks of two derivatives."""

@@ -1,7 +1,8 @@
 """Schedule → a module for JAX: pure functions that `jax.jit`, `jax.grad`, `jax.vmap` and `shard_map` take.
 
-A recurrence is a `lax.scan` that carries the arrays its steps write. Shapes are looked at while JAX traces, so that checks cost a
-compiled call nothing; the values of whole numbers are looked at where they are known then.
+A recurrence is a `lax.scan` that carries the arrays its steps write: `_carried` lets them vary over the axes of a mesh, under
+`shard_map`, as what the steps read does. Shapes are looked at while JAX traces, so that checks cost a compiled call nothing;
+the values of whole numbers are looked at where they are known then.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from symgrad.backends.pure import Library, PureArray, Walk, written
 from symgrad.backends.pycode import affine, named, python_name
 from symgrad.core.affine import Ends
 from symgrad.core.program import Index, Statement
-from symgrad.schedule.kernels import Scan
+from symgrad.schedule.kernels import Scan, flat
 from symgrad.schedule.order import rectangular
 
 IMPORTS = "import jax\nimport jax.numpy as jnp\nfrom jax import lax"
@@ -39,6 +40,10 @@ def _lgamma(u):
 
 def _digamma(u):
     return lax.digamma(jnp.asarray(u, F))
+
+def _carried(arrays, *reads):
+    nothing = sum(jnp.zeros_like(each, F, ()) for each in (*arrays, *reads))
+    return tuple(each - nothing for each in arrays)
 
 def _prod(values, axis):
     return jnp.prod(values, axis=axis)
@@ -166,13 +171,16 @@ class JaxArray(PureArray):
 def scan(walk: Walk, kernel: Scan, around: dict[Any, Ends], at: int) -> Iterator[str]:
     """A recurrence: a function of one step, and the loop over all of them."""
     index, step = kernel.index, f"_step_{next(walk.steps)}"
-    names = ", ".join(map(python_name, written(kernel)))
-    carried = f"({names}{',' * (', ' not in names)})"
+    own = written(kernel)
+    names, comma = ", ".join(map(python_name, own)), "," * (len(own) == 1)
+    reads = dict.fromkeys(name for each in flat([kernel]) for name in each.statement.read_names if name not in own)
+    start = f"_carried({', '.join([f'({names}{comma})', *map(python_name, reads)])})"
+    carried = f"({names}{comma})"
     lo, hi = affine(index.lo), affine(index.hi)
     steps = f"np.arange({hi}, {affine(index.lo - 1)}, -1)" if kernel.descending else f"np.arange({lo}, {affine(index.hi + 1)})"
     lines = [f"{carried} = carry", *walk.kernels(kernel.body, around, at), f"return {carried}, None"]
     yield from [f"def {step}(carry, {python_name(str(index.symbol))}):", *indent(lines)]
-    yield f"{carried}, _ = lax.scan({step}, {carried}, {steps})"
+    yield f"{carried}, _ = lax.scan({step}, {start}, {steps})"
 
 
 LIBRARY = Library(
