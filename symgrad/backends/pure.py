@@ -36,7 +36,7 @@ from symgrad.core.functions import BY_HEAD, FUNCTIONS
 from symgrad.core.layout import Layout
 from symgrad.core.program import Index, Program
 from symgrad.core.source import statement_text
-from symgrad.schedule.kernels import Blocks, Kernel, Scan, Schedule, flat
+from symgrad.schedule.kernels import Blocks, Contract, Kernel, Scan, Schedule, flat
 
 # NumPy's code of a function whose slope the library takes otherwise, and the helper that has it right
 SPELLINGS = {
@@ -223,6 +223,31 @@ class PureArray(Array):
     unfinished: frozenset[str] = frozenset()  # arrays of which later kernels write more
     steps: Mapping[Symbol, Ends] = MappingProxyType({})  # the indices of the recurrences around it, with their ends
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if isinstance(self.kernel, Contract) and self.kernel.statement.op == "sum" and not self.scatters and not self.guards:
+            # the sum's axes stand where most reads have them; max skips those that are as good
+            self.order = max((self.order, self.reduced + self.kept, *self.natural()), key=self.in_place)
+
+    def natural(self) -> Iterator[list[Index]]:
+        """The order of axes of a read that spans all loops, where those that are kept are in their order there."""
+        index = {each.symbol: each for each in self.order}
+        for read in self.kernel.statement.reads:
+            found = [index[s] for s in self.moving_with(read)] if self.sliced(read) else []
+            if len(found) == len(index) and [each for each in found if each in self.kept] == self.kept:
+                yield found
+
+    def in_place(self, order: Sequence[Index]) -> int:
+        """How many axes are read in an order of loops without being turned."""
+        symbols = [each.symbol for each in order]
+        places = [[symbols.index(s) for s in self.moving_with(r)] for r in self.kernel.statement.reads if self.sliced(r)]
+        return sum(len(each) for each in places if each == sorted(each))
+
+    @property
+    def dims(self) -> tuple[int, ...]:
+        """The axes that are reduced."""
+        return tuple(place for place, index in enumerate(self.order) if index in self.reduced)
+
     def code(self) -> PureCode:
         return self.code_type("float64", self.read, lambda symbol: self.line(symbol, ", dtype=F"), arrays=True)
 
@@ -242,10 +267,9 @@ class PureArray(Array):
             return product
         value = self.code()(statement.value)
         value = value if self.fills() else self.broadcast(value)
-        dims = tuple(range(len(self.kept), len(self.order)))
         if op in ("argmax", "argmin"):
             return self.first_of(f"np.{op}", value)
-        return f"{'np.' if op == 'sum' else '_'}{op}({value}, {'axis=' if op == 'sum' else ''}{dims})"
+        return f"np.sum({value}, axis={self.dims})" if op == "sum" else f"_{op}({value}, {self.dims})"
 
     def first_of(self, find: str, value: str) -> str:
         points = "*".join(f"({self.extent(index)})" for index in self.reduced)
@@ -254,8 +278,15 @@ class PureArray(Array):
         return f"{place} + {affine(lo)}" if lo != 0 else place
 
     def einsum(self) -> str | None:
-        """A sum of a product of arrays that are read along slices, and of scalars."""
-        factors = powers(self.kernel.statement.value)
+        """A sum of a product of arrays that are read along slices, and of scalars; or a sum of several products of matrices."""
+        value = self.kernel.statement.value
+        if not value.is_Add:
+            return self.product(value)
+        products = [self.product(term, True) for term in value.args]
+        return None if None in products else f"({' + '.join(map(str, products))})"
+
+    def product(self, value: Any, of_matrices: bool = False) -> str | None:
+        factors = powers(value)
         symbols = [index.symbol for index in self.order]
         arrays = [b for b in factors if is_access(b) and any(i.has(*symbols) for i in indices_of(b))]
         scalars = [b for b in factors if b not in arrays]
@@ -267,6 +298,8 @@ class PureArray(Array):
         if not {s for each in found.values() for s in each} >= set(symbols) or any(s.has(*symbols) for s in scalars):
             return None
         scale = sp.Mul(*(b ** factors[b] for b in scalars))
+        if of_matrices and self.is_one_array(found):
+            return None
         call = self.summed(arrays, found) if self.is_one_array(found) else self.contracted(arrays, found)
         return call if scale == 1 else f"{self.code()(scale, 2)}*{call}"
 
@@ -277,7 +310,7 @@ class PureArray(Array):
 
     def summed(self, arrays: Sequence[Any], found: Mapping[Any, Sequence[Symbol]]) -> str:
         value = "*".join(self.read(a) for a in arrays)
-        return f"np.sum({value}, axis={tuple(range(len(self.kept), len(self.order)))})"
+        return f"np.sum({value}, axis={self.dims})"
 
     def contracted(self, arrays: Sequence[Any], found: Mapping[Any, Sequence[Symbol]]) -> str:
         """The einsum; first the array with the first of the axes that only one has, as products of matrices leave them."""
@@ -285,6 +318,8 @@ class PureArray(Array):
         kept = [index.symbol for index in self.kept]
         alone = [s for s in kept if sum(s in found[a] for a in arrays) == 1]
         arrays = sorted(arrays, key=lambda a: min((alone.index(s) for s in found[a] if s in alone), default=len(alone)))
+        if len(arrays) == 2 and alone == [s for s in found[arrays[0]] if s in alone] and found[arrays[0]][-1] in alone:
+            arrays = arrays[::-1] if not set(found[arrays[1]]) & set(alone) else arrays  # a vector stands before its matrix's rows
         subscripts = ",".join("".join(letters[s] for s in found[a]) for a in arrays)
         out = "".join(letters[s] for s in kept)
         return f'np.einsum("{subscripts}->{out}", {", ".join(self.kept_apart(self.part(a), a) for a in arrays)})'
