@@ -39,6 +39,7 @@ from symgrad.schedule.fusion import Together, fused
 from symgrad.schedule.kernels import Contract, Kernel, Map, Scan, Schedule
 from symgrad.schedule.updates import is_kept
 
+LEVEL = "-O2"  # at which the compiler works for calls from Python
 REAL = {"float64": "double", "float32": "float"}
 # code, name, what it means
 CODES = (
@@ -372,7 +373,7 @@ def library(program: Program, parts: Sequence[Part], dtype: str) -> dict[str, Ca
     with tempfile.TemporaryDirectory(prefix="symgrad-") as folder:
         for suffix, text in files(program, parts, dtype, "net").items():
             Path(folder, f"net{suffix}").write_text(text, encoding="utf-8")
-        command = [compiler, "-std=c99", "-O2", "-fPIC", "-shared", "-o", "net.so", "net.c", "-lm"]
+        command = [compiler, "-std=c99", LEVEL, "-fPIC", "-shared", "-o", "net.so", "net.c", "-lm"]
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
         if done.returncode:
             raise SymgradError("SG710", f"{compiler} cannot compile the kernel: {done.stderr.strip().splitlines()[-1:]}")
