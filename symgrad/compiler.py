@@ -53,7 +53,7 @@ def compile(
 
     loss: as in `derive`. wrt: names; default the declared parameters, else all that is given.
     batch: inputs that get an example axis, first; the loss is then the mean over examples.
-    dtype: "float64" or "float32". backend: "numba" (compiled) or "numpy".
+    dtype: "float64" or "float32". backend: "numba" (compiled) or "numpy", or an export: "jax", "torch" or "c".
     checkpoint: a recurrence over T steps keeps its state only where segments start, and computes the steps of a segment again
     when the gradient goes back through it: arrays for about 2√T steps in place of T, for the forward steps once more. True for √T
     segments, or how many (`symgrad.schedule.checkpoint`). `forward` returns whole arrays still.
@@ -63,7 +63,8 @@ def compile(
     (`kernel.rules` says what was done); False computes the formulas as they are written.
 
     Raises SG203 (unknown name), SG207 (unknown dtype or backend, threads below 1), SG210 (batch), SG311 (an extent that no
-    array gives), SG402, SG403, SG406 (loss), SG408 (no recurrence that checkpoints fit), SG608 (`checkpoint` is no number).
+    array gives), SG402, SG403, SG406 (loss), SG408 (no recurrence that checkpoints fit), SG608 (`checkpoint` is no number),
+    SG721 (`checkpoint` in an export).
     """
     choose("dtype", str(dtype), DTYPES)
     choose("backend", backend, BACKENDS)

@@ -18,7 +18,7 @@ from typing import Any
 
 from symgrad.backends import gate
 from symgrad.backends.entry import Part
-from symgrad.backends.load import load
+from symgrad.backends.exports import EXPORTED, check_own, files, loaded
 from symgrad.backends.pycode import python_name
 from symgrad.backends.sealed import write_whole
 from symgrad.bind import Bound, in_place
@@ -48,7 +48,7 @@ class Kernel:
 
     @cached_property
     def module(self) -> ModuleType:
-        return load(self.source)
+        return loaded(self.program, self.parts, self.dtype, self.backend, self.source)
 
     @cached_property
     def rules(self) -> tuple[Fired, ...]:
@@ -99,7 +99,7 @@ class Kernel:
 
         They are changed in place between calls; nothing is converted, since a copy would not see the changes. Numbers
         become arrays without axes, `bound.arrays[name]`. One bound call is for one thread.
-        Raises as a call does, and SG603 (another dtype), SG618 (no array that can be read where it lies).
+        Raises as a call does, and SG603 (another dtype), SG618 (no array that can be read where it lies), SG724 (an export).
 
         >>> import numpy as np, symgrad as sg
         >>> w, x = np.array([1.0, 2.0]), np.array([3.0, 4.0])
@@ -110,6 +110,7 @@ class Kernel:
         >>> b()
         30.25
         """
+        check_own(self.backend, "bound")
         wanted = self._arguments("value_and_grad")
         self.check_names(wanted, arrays)
         indices = {name: self.program.tensors[name].values is not None for name in wanted}
@@ -173,12 +174,13 @@ class Kernel:
         Ctrl-C ends the training after the running step or within 0.2 s, and returns what is trained so far, with
         `.stopped == "interrupted"`; a second one breaks off a step of NumPy, and goes back to one of the second before.
 
-        Raises as a call does, SG408 (a kernel with `checkpoint`), SG508 (memory), SG608 (a setting), SG609 (not in wrt), SG1xx to
-        SG4xx (the equation of a rate), and `symgrad.train.Diverged`, an SG607, where a loss or a parameter is no longer finite:
-        it names the step and the equation, and has the last good parameters, those before that step, as `.params`.
+        Raises as a call does, SG408 (a kernel with `checkpoint`), SG508 (memory), SG608 (a setting), SG609 (not in wrt), SG724 (an
+        export), SG1xx to SG4xx (the equation of a rate), and `symgrad.train.Diverged`, an SG607, where a loss or a parameter is no
+        longer finite: it names the step and the equation, and has the last good parameters, those before that step, as `.params`.
         """
         from symgrad.train import fit
 
+        check_own(self.backend, "trained")
         if self.checkpoint is not False:
             message = "a kernel with checkpoint= does not train: the steps of fit keep whole arrays"
             raise SymgradError("SG408", message, hint="compile without checkpoint=, or update the parameters between calls")
@@ -190,13 +192,24 @@ class Kernel:
         """Write a module that runs with numpy and numba alone; an existing file is kept unless `force`.
 
         Its `value_and_grad` and `forward` are those of this kernel, its `step` and `fit` train by `optimizer`, sg.SGD() by
-        default, with the numbers of `fit`; its docstring has the equations, shapes and types (`symgrad.saving`).
-        Raises SG701 (it exists), SG702 (it cannot be written), SG608 (no optimiser), SG713 (an optimiser for what does not train).
+        default, with the numbers of `fit`; its docstring has the equations, shapes and types (`symgrad.saving`). Of a kernel for
+        JAX or PyTorch the module is `source`, without `step` and `fit`; of one for C, net.c and net.h are written.
+        Raises SG701 (it exists), SG702 (it cannot be written), SG608 (no optimiser), SG713 (an optimiser for what does not train),
+        SG722, SG723 (the name of a file).
         """
         from symgrad.saving import saved_text
 
-        check_writable(Path(path), force)
-        return save_text(path, saved_text(self, optimizer), force)
+        path = Path(path)
+        exported = files(self.program, self.parts, self.dtype, self.backend, self.source, path)
+        for each in exported:
+            check_writable(each, force)
+        if self.backend not in EXPORTED:
+            return save_text(path, saved_text(self, optimizer), force)
+        if optimizer is not None:
+            raise SymgradError("SG713", f"the module would have no step and fit: it is an export for {self.backend}")
+        for each, text in exported.items():
+            save_text(each, text, force) if self.backend != "c" else save_bytes(each, text.encode(), force)
+        return path
 
     def save_native(self, path: str | Path, force: bool = False) -> tuple[Path, Path]:
         """Write the kernel as machine code, net.kernel.so, and the module net.py that calls it and needs NumPy alone.

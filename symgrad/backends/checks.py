@@ -123,7 +123,8 @@ def segment_lines(segments: Segments | None) -> list[str]:
     return [f"{length} = max({segments.least}, {chosen})", f"{count} = -(-{steps}//{length})"]
 
 
-def check_lines(schedule: Schedule, model: Program) -> list[str]:
+def check_lines(schedule: Schedule, model: Program, in_place: bool = True) -> list[str]:
+    """The lines of a check; `in_place`: NumPy's arrays that fit are taken as they are, without a call."""
     program, layout = schedule.program, Layout.of(schedule.program)
     lines, sources = [], {}
     for name in schedule.arguments:
@@ -134,16 +135,18 @@ def check_lines(schedule: Schedule, model: Program) -> list[str]:
         else:
             call = f'_array("{written_name(name)}", {own}, {axes!r}, {equation!r})'
             given = fixed_shape(schedule, name)
-            lines += [
+            convert = [
                 unfit_line(own, len(axes), given),
                 f"    {own} = {call if axes else scalar(own, call)}",
                 *([f"    if {own}.shape != {given}:", f"    {shape_line(schedule, name, equation, {})}"] if given else []),
             ]
+            lines += convert if in_place else [f"{own} = {call}"]
     for size in schedule.sizes:
         lines.append(size_line(size))
         sources[size.symbol] = size.array
     for name in schedule.arguments:
-        if program.tensors[name].axes and not fixed_shape(schedule, name) and not _is_source_only(schedule, name):
+        seen = in_place and fixed_shape(schedule, name)
+        if program.tensors[name].axes and not seen and not _is_source_only(schedule, name):
             wrong = shape_line(schedule, name, where_used(program, name, layout), sources)
             lines += [f"if {misfit(schedule, name)}:", wrong]
     for name in schedule.arguments:

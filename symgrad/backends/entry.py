@@ -10,7 +10,7 @@ the time of a small kernel's call. Small temporaries wait in `_KEPT` for the nex
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -328,10 +328,15 @@ class _Entry:
             yield f'_KEPT["{self.part.name}"] = _work'
 
     def results(self, shown: dict[str, str]) -> str:
-        if self.part.name == "forward":
-            return "return {" + ", ".join(f'"{name}": {value}' for name, value in shown.items()) + "}"
-        (_, loss), *grads = shown.items()
-        return f"return {loss}, {{" + ", ".join(f'"{name}": {value}' for name, value in grads) + "}"
+        return returned(self.part.name, shown)
+
+
+def returned(part: str, shown: Mapping[str, str]) -> str:
+    """What an entry point returns: values by name, or the loss and gradients by name."""
+    items = [f'"{name}": {value}' for name, value in shown.items()]
+    if part == "forward":
+        return f"return {{{', '.join(items)}}}"
+    return f"return {next(iter(shown.values()))}, {{{', '.join(items[1:])}}}"
 
 
 def cell(schedule: Schedule, name: str, dtype: str) -> str:

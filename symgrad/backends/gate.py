@@ -19,7 +19,7 @@ import ast
 from collections.abc import Callable, Iterator
 from functools import cache
 
-from symgrad.backends import blas, checks, entry, joined, native, numpy, saved, straight, threads, training
+from symgrad.backends import blas, checks, entry, jax, joined, native, numpy, pure, saved, straight, threads, torch, training
 
 # kind of node → its parts, apart from operators and contexts, of which all are harmless; no lambda, class, with, comprehension
 NODES: dict[type[ast.AST], tuple[str, ...]] = {
@@ -42,9 +42,10 @@ IMPORTED = {
     ("numba", "njit"), ("numba", "types"), ("numba.core", "cgutils"), ("numba.core", "types"), ("numba.extending", "intrinsic"),
     ("llvmlite", "ir"), ("typing", "Any"), ("__future__", "annotations"), ("collections.abc", "Mapping"),
     ("numpy.typing", "ArrayLike"), ("numpy.typing", "NDArray"),
+    ("", "jax"), ("", "jax.numpy as jnp"), ("jax", "lax"), ("", "torch"),
 }  # fmt: skip
 # of what is imported, what the rest may read: the others are for the fixed texts
-READ = {"np", "math", "njit", "Mapping", "ArrayLike", "NDArray"}
+READ = {"np", "math", "njit", "jnp", "lax", "torch", "Mapping", "ArrayLike", "NDArray"}
 TYPES = {"dict", "tuple", "str", "bool"}  # that stand in annotations, and are not called
 DECORATORS = {("njit",), ("np", "errstate")}
 MATH = {"erf", "erfc", "lgamma", "log", "pi", "sin", "tan"}
@@ -56,8 +57,31 @@ NUMPY = {
     *("maximum", "minimum", "max", "min", "sum", "prod", "argmax", "argmin", "einsum", "add"),
     *("zeros", "empty", "full", "arange", "asarray", "ascontiguousarray", "broadcast_to", "shape"),
 }  # fmt: skip
+# of libraries that differentiate, beyond NumPy's
+LAX = {"scan", "stop_gradient", "logistic", "erf", "erfc", "lgamma", "digamma"}
+TORCH = {"atleast_1d", "argmax", "argmin", "amax", "prod", "broadcast_to"}
+MODULES = {"np": NUMPY, "math": MATH, "jnp": NUMPY, "lax": LAX, "torch": NUMPY | TORCH}
 # of arrays, of their types and flags, and of the table of what is kept
-ATTRIBUTES = {"shape", "reshape", "view", "astype", "dtype", "ndim", "flags", "carray", "T", "copy", "transpose", "pop", "at"}
+ATTRIBUTES = {
+    "shape",
+    "reshape",
+    "view",
+    "astype",
+    "dtype",
+    "ndim",
+    "flags",
+    "carray",
+    "T",
+    "copy",
+    "transpose",
+    "pop",
+    "at",
+    "add",
+    "set",
+    "permute",
+    "clone",
+    "to",
+}
 # arguments and results of entry points, which call no function for matrices of that name
 HIDE = {"_rows", "_sizes"}
 
@@ -84,6 +108,8 @@ def fixed() -> frozenset[str]:
     texts = [checks.CHECKS, entry.COMPILED, entry.CACHED, entry.KEPT, threads.SUPPORT, native.SUPPORT, straight.own_text()]
     texts += [training.SHUFFLE, saved.SUPPORT, saved.VERSION, joined.SUPPORT, *numpy.OWN.values()]
     texts += [blas.support("_gemm(", dtype) for dtype in ("float32", "float64")]
+    for library in (jax.LIBRARY, torch.LIBRARY):
+        texts += [*pure.checks(library), *pure.definitions(library).values()]
     return frozenset(_lines(node, text.split("\n")) for text in texts for node in ast.parse(text).body)
 
 
@@ -129,7 +155,7 @@ def _wrong(root: ast.stmt, own: frozenset[str]) -> Iterator[tuple[int, str]]:
     bound = {_binds(node) for node in nodes} - changed if isinstance(root, ast.FunctionDef) else set()
     for node in nodes:
         check = RULES.get(type(node))
-        if type(node) not in NODES or (isinstance(node, OUTSIDE) and node is not root):
+        if type(node) not in NODES or (isinstance(node, OUTSIDE) and node is not root and not _is_step(node)):
             what: str | None = f"a {type(node).__name__}"
         else:
             what = check(node, own, bound) if check else None
@@ -137,7 +163,14 @@ def _wrong(root: ast.stmt, own: frozenset[str]) -> Iterator[tuple[int, str]]:
             yield getattr(node, "lineno", root.lineno), what
 
 
+def _is_step(node: ast.AST) -> bool:
+    """A step of a recurrence, which is a function inside of its kernel."""
+    return isinstance(node, ast.FunctionDef) and node.name.startswith("_step_") and not node.decorator_list
+
+
 def _binds(node: ast.AST) -> str | None:
+    if isinstance(node, ast.FunctionDef) and _is_step(node):
+        return node.name
     if isinstance(node, ast.arg):
         return node.arg
     return node.id if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) else None
@@ -179,7 +212,7 @@ def _call(node: ast.Call, own: frozenset[str], bound: set[str | None]) -> str | 
 
 def _attribute(node: ast.Attribute, own: frozenset[str], bound: set[str | None]) -> str | None:
     base = node.value.id if isinstance(node.value, ast.Name) else ""
-    known = {"np": NUMPY, "math": MATH}.get(base, ATTRIBUTES)
+    known = MODULES.get(base, ATTRIBUTES)
     return None if node.attr in known else f"the attribute {node.attr!r}"
 
 

@@ -23,7 +23,7 @@ from symgrad.core.expr import accesses, gathers, indices_of, is_access, name_of,
 from symgrad.core.guards import needed
 from symgrad.core.layout import Layout
 from symgrad.core.parts import stays
-from symgrad.core.program import Index, covers
+from symgrad.core.program import Index, Statement, covers
 from symgrad.core.ranges import scoped
 from symgrad.core.source import statement_text
 from symgrad.schedule.kernels import Blocks, Contract, Kernel, Map, Scan, Schedule
@@ -83,7 +83,7 @@ def _kernels(
             continue
         assert not isinstance(kernel, Blocks)
         yield f"# {statement_text(kernel.statement, schedule.program, layout)}"
-        lines = _Array(schedule, kernel, dtype, within_scan(around, *kernel.times)).lines()
+        lines = Array(schedule, kernel, dtype, within_scan(around, *kernel.times)).lines()
         test = times_test(kernel.times)
         yield from [f"if {test}:", *indent(lines)] if test else lines
 
@@ -104,7 +104,9 @@ def shape(schedule: Schedule, name: str) -> str:
 
 
 @dataclass
-class _Array:
+class Array:
+    """One kernel as lines over whole arrays. Other libraries have their own `box`, `stored`, `added_at`, `whole` and `turned`."""
+
     schedule: Schedule
     kernel: Map | Contract
     dtype: str
@@ -115,9 +117,9 @@ class _Array:
         # reads that a condition on indices protects are computed all the same, at places inside the array
         scopes = scoped(self.kernel.statement.value, self.kernel.statement.ranges)
         self.protected = {read for read, _, guards in scopes if guards}
-        statement = rectangular(self.kernel.statement)
+        statement, self.moving = self.box(self.kernel.statement)
         self.guards = needed(statement, self.schedule.program)
-        self.ragged, self.moving = statement != self.kernel.statement, self.kernel.statement.moving
+        self.ragged = statement != self.kernel.statement
         self.kernel = replace(self.kernel, statement=statement)
         self.scatters = isinstance(self.kernel, Map) and self.kernel.scatters
         self.targets = list(indices_of(statement.target))
@@ -127,6 +129,10 @@ class _Array:
             kept.sort(key=lambda index: next(k for k, t in enumerate(self.targets) if t.has(index.symbol)))
         self.order: list[Index] = kept + reduced
         self.kept, self.reduced = kept, reduced
+
+    def box(self, statement: Statement) -> tuple[Statement, tuple[Index, ...]]:
+        """The statement over a box, and the indices of its target whose ends move with others."""
+        return rectangular(statement), statement.moving
 
     def lines(self) -> list[str]:
         statement = self.kernel.statement
@@ -139,9 +145,18 @@ class _Array:
         if self.in_part:
             # a part that is no box is written as one: beside it, where other parts may be, it adds 0
             value = self.inside(value)
-            adds = self.kernel.adds or self.ragged
-            return [f"{name}[{self.cells()}] {'+=' if adds else '='} {value}"]
-        return [f"{name} = {name} + {value}" if self.kernel.adds else f"{name} = {value}"]
+            return [self.stored(name, self.cells(), value, self.kernel.adds or self.ragged)]
+        return [self.whole(name, value)]
+
+    def stored(self, name: str, cells: str, value: str, adds: bool) -> str:
+        return f"{name}[{cells}] {'+=' if adds else '='} {value}"
+
+    def whole(self, name: str, value: str) -> str:
+        return f"{name} = {name} + {value}" if self.kernel.adds else f"{name} = {value}"
+
+    def added_at(self, name: str, cells: str, value: str) -> str:
+        add = "_add_at" if "np.clip" in cells else "np.add.at"
+        return f"{add}({name}, ({cells},), {value})"
 
     def scattered(self, value: str) -> str:
         """The value added to cells in any order; what guards keep outside of the array is 0, and added at its edge."""
@@ -149,8 +164,7 @@ class _Array:
         target = self.kernel.statement.target
         places = [self.place(target, i, axis) for i, axis in zip(self.targets, axes, strict=True)]
         cells = ", ".join(map(self.broadcast, places))
-        add = "_add_at" if "np.clip" in cells else "np.add.at"
-        return f"{add}({python_name(name)}, ({cells},), {self.broadcast(value)})"
+        return self.added_at(python_name(name), cells, self.broadcast(value))
 
     def inside(self, value: str) -> str:
         """The value of a reduction with an identity of its own, 0 beside the cells that the statement defines."""
@@ -182,10 +196,14 @@ class _Array:
                 out.append(affine(target - axis.lo))
                 continue
             index = next(i for i in self.kept if i.symbol == found[0])
-            lo, hi = (sp.expand(target.subs(found[0], end) - axis.lo) for end in (index.lo, index.hi))
-            whole = lo == 0 and sp.expand(hi - axis.hi + axis.lo) == 0
-            out.append(":" if whole else f"{affine(lo)}:{self.size(index, affine(lo), affine(hi + 1))}")
+            out.append(self.slice(target, index, axis))
         return ", ".join(out)
+
+    def slice(self, place: Any, index: Index, axis: Index) -> str:
+        """The places along an axis of an index that moves by 1 with `index`."""
+        lo, hi = (sp.expand(place.subs(index.symbol, end) - axis.lo) for end in (index.lo, index.hi))
+        whole = lo == 0 and sp.expand(hi - axis.hi + axis.lo) == 0
+        return ":" if whole else f"{affine(lo)}:{self.size(index, affine(lo), affine(hi + 1))}"
 
     def size(self, index: Index, lo: str, end: str) -> str:
         """The end of a slice, not before its start."""
@@ -199,7 +217,7 @@ class _Array:
         return self.schedule.program.tensors[name].axes
 
     def code(self) -> Code:
-        return _ArrayCode(self.dtype, self.read, self.line, arrays=True)
+        return ArrayCode(self.dtype, self.read, self.line, arrays=True)
 
     def elementwise(self) -> str:
         value = self.code()(self.kernel.statement.value)
@@ -280,18 +298,21 @@ class _Array:
         places = [symbols.index(i) for i in indices]
         order = sorted(range(len(places)), key=places.__getitem__)
         if order != list(range(len(order))):
-            name = f"{name}.transpose({', '.join(map(str, order))})"
+            name = self.turned(name, order)
         slots = [":" if k in places else "None" for k in range(min(places), len(symbols))]
         return name if "None" not in slots else f"{name}[{', '.join(slots)}]"
 
-    def line(self, symbol: Symbol) -> str:
+    def turned(self, name: str, order: Sequence[int]) -> str:
+        return f"{name}.transpose({', '.join(map(str, order))})"
+
+    def line(self, symbol: Symbol, kind: str = "") -> str:
         """An index as numbers along its own axis; an extent as it is."""
         found = [k for k, index in enumerate(self.order) if index.symbol == symbol]
         if not found:
             return python_name(str(symbol))
         index = self.order[found[0]]
         slots = [":"] + ["None"] * (len(self.order) - found[0] - 1)
-        arange = f"np.arange({affine(index.lo)}, {affine(sp.expand(index.hi + 1))})"
+        arange = f"np.arange({affine(index.lo)}, {affine(sp.expand(index.hi + 1))}{kind})"
         return arange if len(slots) == 1 else f"{arange}[{', '.join(slots)}]"
 
     def grid(self, expr: Any) -> str:
@@ -317,14 +338,14 @@ class _Array:
         return f"np.broadcast_to({value}, ({self.sizes(self.order)}))"
 
 
-def replace_order(array: _Array, indices: Sequence[Index]) -> _Array:
+def replace_order(array: Array, indices: Sequence[Index]) -> Array:
     """The same kernel seen over fewer loops."""
     other = copy(array)
     other.order = list(indices)
     return other
 
 
-class _ArrayCode(Code):
+class ArrayCode(Code):
     def value_of_index(self, expr: Any) -> str:
         """Never Python's own number, whose division by 0 is an error."""
         text = self.index(expr)

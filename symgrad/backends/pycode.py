@@ -24,7 +24,7 @@ RESERVED = {
     *("np", "math", "njit", "F", "range", "len", "min", "max", "abs", "int", "float", "print", "str", "type", "super", "set"),
     *("epochs", "batch", "shuffle", "order", "random", "history", "steps", "examples", "epoch", "total", "place", "start", "row"),
     *("DataError", "ValueError", "check", "buffers", "value_and_grad", "forward", "step", "fit"),
-    *("bool", "dict", "tuple", "Mapping", "ArrayLike", "NDArray"),
+    *("bool", "dict", "tuple", "Mapping", "ArrayLike", "NDArray", "jax", "jnp", "lax", "torch", "carry"),
 }
 COMPARE = {sp.Gt: ">", sp.Ge: ">=", sp.Lt: "<", sp.Le: "<=", sp.Eq: "==", sp.Ne: "!="}
 EXTREMES = {MAXIMUM: "max", MINIMUM: "min"}
@@ -112,20 +112,24 @@ class Code:
                 above.append(factor)
         out = "*".join(self(f, MUL) for f in above) or self.number(sp.S.One)
         if below:
-            out += "/" + (self(below[0], POW) if len(below) == 1 else "(" + "*".join(self(f, MUL) for f in below) + ")")
+            out += "/" + self.divisor(self(below[0], POW) if len(below) == 1 else "(" + "*".join(self(f, MUL) for f in below) + ")")
         return out, MUL
+
+    def divisor(self, text: str) -> str:
+        """A number that must not be 0, or of which there may be no power."""
+        return text
 
     def pow(self, expr: Any) -> tuple[str, int]:
         base, exponent = expr.base, expr.exp
         if exponent == sp.S.Half:
-            return f"np.sqrt({self(base)})", ATOM
+            return f"np.sqrt({self.divisor(self(base))})", ATOM
         if exponent.is_number and exponent.is_negative:
-            return f"{self.number(sp.S.One)}/{self(base**-exponent, POW)}", MUL
+            return f"{self.number(sp.S.One)}/{self.divisor(self(base**-exponent, POW))}", MUL
         if exponent == 2 and base.is_Symbol:
             return f"{self(base, MUL)}*{self(base, MUL)}", MUL
         if exponent.is_Integer and exponent <= 64:
             return f"{self(base, ATOM)}**{int(exponent)}", POW
-        return f"{self(base, ATOM)}**{self(exponent, ATOM)}", POW
+        return f"{self.divisor(self(base, ATOM))}**{self(exponent, ATOM)}", POW
 
     def where(self, expr: Any) -> str:
         condition, yes, no = map(self, expr.args)

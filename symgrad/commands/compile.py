@@ -22,6 +22,7 @@ def compile_module(options: Any) -> None:
         written = [*k.save_native(options.output, options.force)]
     else:
         written = [k.save(options.output, options.force, optimizer)]
+    written += [written[0].with_suffix(".h")] if k.backend == "c" else []
     trains = f"; step and fit by {options.optimizer}" if optimizer else ""
     print(f"wrote {', '.join(map(str, written))}: {k.loss} and its gradients by {', '.join(k.wrt)}{trains}")
     if options.explain:

@@ -109,10 +109,12 @@ def _check_options(parser: argparse.ArgumentParser) -> None:
 
 def _compile_options(parser: argparse.ArgumentParser) -> None:
     _model_options(parser)
-    parser.add_argument("-o", "--output", required=True, metavar="net.py", help="the module to write")
+    parser.add_argument(
+        "-o", "--output", required=True, metavar="net.py", help="the module to write, or net.c, with net.h beside it"
+    )
     parser.add_argument("--batch", type=_names, default=(), help="inputs with an example axis, separated by commas")
     parser.add_argument("--dtype", default="float64", help="float64 (default) or float32")
-    parser.add_argument("--backend", default="numba", help="numba (default) or numpy")
+    parser.add_argument("--backend", default="numba", help="numba (default), numpy, jax, torch or c")
     native = "machine code beside the module, net.kernel.so, so that it starts at once and needs NumPy alone"
     parser.add_argument("--native", action="store_true", help=native)
     trains = f"what the module's step and fit train by: {', '.join(RATES)}; default sgd"

@@ -180,6 +180,10 @@ _FILES = {
     ),
     "SG713": Meaning("A saved module does not have what is asked of it.", "load the model itself, or save the kernel again"),
     "SG714": Meaning("A saved module needs a newer numba.", "pip install -U numba"),
+    "SG721": Meaning("A recurrence with checkpoint= is exported, which cannot be.", "compile without checkpoint="),
+    "SG722": Meaning("The name of a file cannot begin the names of functions of C.", "use letters, digits and _, as in net.c"),
+    "SG723": Meaning("The name of a file is that of another language.", "end it with .c for C, with .py for Python"),
+    "SG724": Meaning("A kernel that is an export is to be trained or bound.", 'compile with backend="numba" for that'),
 }
 
 CATALOGUE = _SYNTAX | _NAMES | _INDICES | _GRAPH | _SIZE | _DATA | _FILES

@@ -13,7 +13,7 @@ from typing import Any
 import sympy as sp
 from sympy import Expr
 
-from symgrad.core.affine import bounds, solved_sizes
+from symgrad.core.affine import Ends, bounds, solved_sizes
 from symgrad.core.dependence import Item, Loop, Step, order
 from symgrad.core.expr import accesses, binds, indices_of, where
 from symgrad.core.guards import needed
@@ -127,10 +127,10 @@ def loop_order(statement: Statement) -> tuple[Index, ...]:
     return (*kept, *others, best)
 
 
-def rectangular(statement: Statement) -> Statement:
-    """Ranges that depend on outer indices become the box around them, with a guard that keeps the points."""
+def rectangular(statement: Statement, around: Mapping[Any, Ends] | None = None) -> Statement:
+    """Ranges that depend on outer indices, or those of `around`, become the box around them, with a guard that keeps the points."""
     value, domain = statement.value, []
-    ranges: dict[Any, tuple[Any, Any]] = {}
+    ranges: dict[Any, tuple[Any, Any]] = dict(around or {})
     op = statement.op or "sum"
     for index in outer_first(statement.domain):
         inner = set(ranges) & (index.lo + index.hi).free_symbols

@@ -43,6 +43,8 @@ DATA = (
         "SG611", "train", "model.sg", "--data", "digits",
         files={"model.sg": LINE}, without=["sklearn"], what="scikit-learn is not installed",
     ),
+    Example("SG611", "J = x^2 + 3*x^5", calls=(Call("compile", backend="torch"), Call("__call__", x=1.0)), without=("torch",),
+            what="PyTorch is not installed"),
     trained("SG612", table="a,b,y\n1,2\n"),
     trained("SG612", "--column", "z"),
     trained("SG613", model="input x[j]; param w[j], c; J = sum(w[j]*x[j] for j in 1..D) + c", promised=True),

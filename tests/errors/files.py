@@ -3,7 +3,7 @@
 from symgrad.backends.checks import CHECKS
 from symgrad.backends.saved import VERSION
 from symgrad.backends.signed import line, signed
-from tests.errors.rows import Call, Example, Link, command
+from tests.errors.rows import Call, Example, Link, command, made
 
 FAILS = "#!/bin/sh\necho '! LaTeX Error: File `amsmath.sty not found.'\nexit 1\n"
 EDITED = f'"""J and its gradients by w.\n\n{line("0.1.0")}\n"""\n'
@@ -39,4 +39,17 @@ FILES = (
     Example("SG713", "input x; J = x^2", calls=(Call("compile", batch=["x"], backend="numpy"),
                                                 Call("save", "net.py", optimizer=Call("Adam")))),
     Example("SG714", calls=(Call("load", "net.py"),), files={"net.py": NEWER}, numba="0.60.0", what="numba 0.60.0 is installed"),
+    Example("SG710", "J = x^2", calls=(Call("compile", backend="c"), Call("__call__", x=1.0)), without=("gcc",),
+            what="no C compiler is installed"),
+    made("SG721", "h[0] = 0; h[t] = sin(w*h[t-1] + x[t]) for t in 1..T; J = h[T]^2",
+         Call("compile", backend="jax", checkpoint=True)),
+    command("SG721", "compile", "h[0] = 0; h[t] = sin(w*h[t-1] + x[t]) for t in 1..T; J = h[T]^2",
+            "--backend", "c", "--checkpoint", "-o", "net.c"),
+    command("SG722", "compile", "J = x^2", "--backend", "c", "-o", "my-net.c"),
+    command("SG722", "compile", "J = x^2", "--backend", "c", "-o", "double.c"),
+    command("SG723", "compile", "J = x^2", "--backend", "c", "-o", "net.py"),
+    command("SG723", "compile", "J = x^2", "--backend", "torch", "-o", "net.c"),
+    made("SG724", "J = (w*x - 1)^2", Call("compile", backend="jax", wrt=["w"]),
+         Call("fit", {"w": 0.0}, {"x": 1.0}, Call("SGD", 0.1))),
+    made("SG724", "J = x^2", Call("compile", backend="c"), Call("bind", x=1.0)),
 )  # fmt: skip
