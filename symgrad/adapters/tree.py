@@ -14,6 +14,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
+
 from symgrad.core.errors import SymgradError, did_you_mean
 from symgrad.kernel import Kernel
 
@@ -53,8 +55,14 @@ def leaves(kernel: Kernel, params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def like(tree: Mapping[str, Any], arrays: Mapping[str, Any]) -> dict[str, Any]:
-    """A tree of the same form with the arrays of those names."""
-    return {key: like(value, arrays) if isinstance(value, Mapping) else arrays[key] for key, value in tree.items()}
+    """A tree of the same form with the arrays of those names, each of its leaf's type: optimizers keep their state in that."""
+    return {key: like(value, arrays) if isinstance(value, Mapping) else _typed(arrays[key], value) for key, value in tree.items()}
+
+
+def _typed(array: Any, leaf: Any) -> Any:
+    dtype = getattr(leaf, "dtype", None)
+    plain = not isinstance(dtype, np.dtype) or dtype == array.dtype or dtype.kind in "biuO"
+    return array if plain else array.astype(dtype)
 
 
 def _walk(tree: Any, above: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
