@@ -65,6 +65,7 @@ def test_labels_of_every_kind() -> None:
     binary = SymgradClassifier(EXAMPLES / "logistic.sg", epochs=60, random_state=0, backend="numpy").fit(X, labels == 1)
     assert binary.predict_proba(X).shape == (120, 2)
     assert binary.predict(X).dtype == bool
+    assert [each.__sklearn_tags__().classifier_tags.multi_class for each in (one_hot, counted, binary)] == [True, True, False]
 
 
 def test_compiled() -> None:
@@ -89,6 +90,7 @@ def test_regression_is_least_squares() -> None:
     assert two.predict(X).shape == (200, 2)
     assert two.score(X, np.stack([y, -y], axis=1)) > 0.95
     assert two.__sklearn_tags__().target_tags.multi_output
+    assert not found.__sklearn_tags__().target_tags.multi_output
 
 
 def test_searches_pipelines_and_copies() -> None:

@@ -23,8 +23,7 @@ LAYERS = {
     "backends": {"core", "schedule", "backends"},
     "answers": {"core", "frontend", "transform", "printers", "answers"},
     "adapters": {
-        *("core", "frontend", "transform", "adapters", "kernel", "compiler", "operators", "optimizers", "train", "trainer"),
-        "data",
+        *("core", "frontend", "transform", "adapters", "compiler", "data", "kernel", "operators", "optimizers", "trainer"),
     },
     "commands": {folder.stem for folder in PACKAGE.iterdir()},
 }

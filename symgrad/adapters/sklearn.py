@@ -225,6 +225,13 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         arrays = {name: _columns(front.program, name, features), **self.constants_, **self.params_}
         return front.forward(**{name: arrays[name] for name in front.parts[0].schedule.arguments})[self.compiled_.output]
 
+    def _labels(self) -> Tensor | None:
+        """The model's labels, for what scikit-learn asks before it fits; `fit` says what is wrong with a model."""
+        try:
+            return _labels_of(self._program(), self.y)
+        except SymgradError:
+            return None
+
     def __getstate__(self) -> dict[str, Any]:
         """A program is kept as its text, which reads back as the same."""
         state = super().__getstate__()
@@ -255,8 +262,8 @@ class SymgradRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
         return self._found(X)
 
     def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.target_tags.multi_output = self.model is not None and bool(_labels_of(self._program(), self.y).axes)
+        tags, tensor = super().__sklearn_tags__(), self._labels()
+        tags.target_tags.multi_output = tensor is not None and bool(tensor.axes)
         return tags
 
 
@@ -286,10 +293,8 @@ class SymgradClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
         return self.classes_[best]
 
     def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        if self.model is not None:
-            tensor = _labels_of(self._program(), self.y)
-            tags.classifier_tags.multi_class = bool(tensor.axes) or tensor.values is not None
+        tags, tensor = super().__sklearn_tags__(), self._labels()
+        tags.classifier_tags.multi_class = tensor is None or bool(tensor.axes) or tensor.values is not None
         return tags
 
 

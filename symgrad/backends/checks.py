@@ -90,7 +90,8 @@ def _array(name, value, axes, equation):
 
 def _integers(name, value, axes, equation):
     """The value as a contiguous array of whole numbers; DataError SG602 or SG603 where it cannot be."""
-    array = np.asarray(value if type(value) is _ndarray else _read(name, value))
+    value = value if type(value) is _ndarray else _read(name, value)
+    array = np.asarray(value)
     if array.ndim != len(axes):
         raise DataError("SG602", f"{name} has shape {array.shape}, but {equation} needs {_axes(axes)}")
     if array.dtype.kind not in "iu":
