@@ -65,6 +65,8 @@ def test_labels_of_every_kind() -> None:
     binary = SymgradClassifier(EXAMPLES / "logistic.sg", epochs=60, random_state=0, backend="numpy").fit(X, labels == 1)
     assert binary.predict_proba(X).shape == (120, 2)
     assert binary.predict(X).dtype == bool
+    X, labels = blobs(2)
+    assert clone(binary).fit(X, names[labels]).score(X, names[labels]) > 0.95
     assert [each.__sklearn_tags__().classifier_tags.multi_class for each in (one_hot, counted, binary)] == [True, True, False]
 
 

@@ -185,7 +185,6 @@ class _Gradient(torch.autograd.Function):
 
 
 def _scaled(grads: Mapping[str, Any], tensors: Mapping[str, Any], slope: Any) -> list[Any]:
-    """New arrays of the tensors' types: whoever gets them may change them."""
+    """New arrays, since whoever gets them may change them; PyTorch gives each the type of its tensor."""
     factor = slope.item()
-    found = [_tensor(grads[name] * factor) for name in tensors]
-    return [each if each.dtype == own.dtype else each.to(own.dtype) for each, own in zip(found, tensors.values(), strict=True)]
+    return [_tensor(grads[name] * factor) for name in tensors]
