@@ -167,3 +167,7 @@ def test_module() -> None:
     with pytest.raises(sg.SymgradError) as error:
         sg.adapters.torch.Loss(sg.parse(text), {"x": np.zeros(2)}, backend="numpy")
     assert error.value.code == "SG609"
+    for wrong in ({"W": "zero"}, {"W": [[1.0], [1.0, 2.0]]}, [1.0]):
+        with pytest.raises(sg.SymgradError) as error:
+            sg.adapters.torch.Loss(sg.parse(text), wrong, backend="numpy")
+        assert error.value.code == "SG633"

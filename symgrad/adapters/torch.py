@@ -32,6 +32,7 @@ from symgrad.core.program import Program
 from symgrad.kernel import Kernel
 
 CHANGED = "one of the variables needed for gradient computation has been modified by an inplace operation"  # as PyTorch says it
+_from_numpy, _asarray, _Tensor, _grad_enabled = torch.from_numpy, np.asarray, torch.Tensor, torch.is_grad_enabled
 DTYPES = {"float64": torch.float64, "float32": torch.float32}
 
 
@@ -55,9 +56,9 @@ class Function:
 
     def __call__(self, /, **arrays: Any) -> Any:
         """Raises as a call of the kernel does, SG609 (a gradient that the kernel does not have), SG631 (a GPU), SG632."""
-        numbers, tensors, versions, differentiates = arrays.copy(), {}, [], torch.is_grad_enabled()
+        numbers, tensors, versions, differentiates = arrays.copy(), {}, [], _grad_enabled()
         for name, value in arrays.items():
-            if isinstance(value, torch.Tensor):
+            if isinstance(value, _Tensor):
                 numbers[name] = array_of(name, value)
                 versions.append((value, value._version))
                 if differentiates and value.requires_grad:
@@ -76,7 +77,7 @@ class Function:
 class Loss(torch.nn.Module):
     """J as a module: `loss(**data)`. params: where to start, by name; they become `torch.nn.Parameter`s of these names.
 
-    A name that modules of PyTorch's have for something else gets a `_` behind it. Raises SG609 (not in wrt), SG632.
+    A name that modules of PyTorch's have for something else gets a `_` behind it. Raises SG609 (not in wrt), SG633 (no numbers).
 
     >>> import symgrad as sg
     >>> loss = Loss(sg.parse("param w; J = (w*x - 1)^2"), {"w": 0.0}, backend="numpy")
@@ -92,12 +93,18 @@ class Loss(torch.nn.Module):
         super().__init__()
         self.function = function(model, **options)
         self._names: dict[str, str] = {}
+        if not isinstance(params, Mapping):
+            raise SymgradError("SG633", f"the parameters are a {type(params).__name__}, not a dict of arrays by name")
         for name, value in params.items():
             if name not in self.function.kernel.wrt:
                 raise _no_gradient(name, self.function.kernel)
             own = f"{name}_" if hasattr(self, name) else name
             dtype = value.dtype if isinstance(value, torch.Tensor) else DTYPES[self.function.kernel.dtype]
-            self.register_parameter(own, torch.nn.Parameter(torch.as_tensor(value, dtype=dtype).detach().clone()))
+            try:
+                start = torch.as_tensor(value, dtype=dtype).detach().clone()
+            except (TypeError, ValueError, RuntimeError) as error:
+                raise SymgradError("SG633", f"{name} cannot start at that: {error}", hint="pass an array of numbers") from None
+            self.register_parameter(own, torch.nn.Parameter(start))
             self._names[name] = own
 
     def forward(self, /, **data: Any) -> Any:
@@ -106,19 +113,24 @@ class Loss(torch.nn.Module):
 
 
 def array_of(name: str, tensor: Any) -> Any:
-    """The tensor's numbers where they lie; one without axes is a number. Raises SG631 (another device), SG632 (no array)."""
+    """The tensor's numbers where they lie; one without axes is a number. Raises SG631 (another device), SG632 (no array).
+
+    Half of what the function of a small kernel takes beside it: `force` is PyTorch's quickest way past a gradient.
+    """
     if not tensor.is_cpu:
         message = f"{name} lies on {tensor.device}, and the kernel reads the memory of the processor"
         raise SymgradError("SG631", message, hint=f"copy it first: {name}.cpu()")
     try:
-        return tensor.numpy(force=True) if tensor.ndim else tensor.item()
+        if not tensor.ndim:
+            return tensor.item()
+        return tensor.numpy(force=True) if tensor.requires_grad else tensor.numpy()
     except (TypeError, RuntimeError) as error:
         said = str(error).partition("\n")[0]
         raise SymgradError("SG632", f"{name} is a tensor that gives no array: {said}") from None
 
 
 def _tensor(found: Any) -> Any:
-    return torch.from_numpy(np.asarray(found))
+    return _from_numpy(_asarray(found))
 
 
 def _no_gradient(name: str, kernel: Kernel) -> SymgradError:
