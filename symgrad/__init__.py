@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from symgrad import rates
+    from symgrad import adapters, rates
     from symgrad.checking import check
     from symgrad.compiler import compile
     from symgrad.core.errors import SymgradError, SymgradWarning
@@ -22,12 +22,13 @@ if TYPE_CHECKING:
     from symgrad.train import SGD, Adagrad, Adam, AdamW, Diverged, Momentum, Nesterov, RMSProp
 
 __all__ = [
-    "SGD", "Adagrad", "Adam", "AdamW", "Diverged", "Momentum", "Nesterov", "RMSProp", "SymgradError", "SymgradWarning", "check",
-    "compile", "derive", "from_sympy", "hessian", "hvp", "jacobian", "jvp", "load", "parse", "parse_latex", "program_latex",
-    "rates", "read", "vjp",
+    "SGD", "Adagrad", "Adam", "AdamW", "Diverged", "Momentum", "Nesterov", "RMSProp", "SymgradError", "SymgradWarning", "adapters",
+    "check", "compile", "derive", "from_sympy", "hessian", "hvp", "jacobian", "jvp", "load", "parse", "parse_latex",
+    "program_latex", "rates", "read", "vjp",
 ]  # fmt: skip
 
 _HOMES = {
+    "adapters": ("adapters",),
     "checking": ("check",),
     "compiler": ("compile",),
     "core.errors": ("SymgradError", "SymgradWarning"),
@@ -42,6 +43,7 @@ _HOMES = {
     "rates": ("rates",),
     "train": ("SGD", "Adagrad", "Adam", "AdamW", "Diverged", "Momentum", "Nesterov", "RMSProp"),
 }
+_MODULES = ("adapters", "rates")  # public names that are modules themselves
 _HOME = {name: f"symgrad.{module}" for module, names in _HOMES.items() for name in names}
 
 
@@ -49,7 +51,7 @@ def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'symgrad' has no attribute {name!r}")
     home = import_module(_HOME[name])
-    value = globals()[name] = home if name == "rates" else getattr(home, name)
+    value = globals()[name] = home if name in _MODULES else getattr(home, name)
     return value
 
 

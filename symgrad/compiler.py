@@ -5,7 +5,7 @@ batch → stabilize → normalize → reverse → collect → normalize → prun
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from sympy import S
@@ -183,6 +183,21 @@ def front_part(program: Program, primal: Program, stable: bool = True) -> Part:
     given = [name for name in program.free if name in needed]
     planned = schedule(optimize(primal, defined, stable=stable), given, defined)
     return Part("forward", planned, {n: n for n in defined}, "Every quantity that the model defines.")
+
+
+def front_kernel(kernel: Kernel, outputs: Sequence[str]) -> Kernel:
+    """A kernel whose `forward` computes those quantities alone, over the same batch, from the arrays that they need.
+
+    >>> import symgrad as sg
+    >>> p = sg.parse("param w; input x, t; y = w*x; J = (y - t)^2; minimize J")
+    >>> front_kernel(sg.compile(p, batch=["x", "t"], backend="numpy"), ["y"]).forward(w=2.0, x=[1.0, 3.0])
+    {'y': array([2., 6.])}
+    """
+    program, needed = kernel.program, ancestors(kernel.primal, outputs)
+    given = [name for name in program.free if name in needed]
+    planned = schedule(optimize(kernel.primal, outputs, stable=kernel.stabilize), given, [*outputs])
+    part = Part("forward", planned, {name: name for name in outputs}, f"{', '.join(outputs)} alone.")
+    return replace(kernel, source=module_text(program, (part,), kernel.dtype, kernel.backend), parts=(part,))
 
 
 def operator_kernel(

@@ -25,6 +25,7 @@ from symgrad.bind import Bound, in_place
 from symgrad.calling import check_names, refusal, thread_option
 from symgrad.core.errors import SymgradError
 from symgrad.core.program import Program
+from symgrad.core.source import written_name
 from symgrad.transform.stabilize import Fired
 
 
@@ -86,6 +87,61 @@ class Kernel:
             found = self._refused("value_and_grad", arrays, error)
         return found
 
+    @property
+    def uphill(self) -> bool:
+        """The model says `maximize` of this loss: who minimizes takes -J."""
+        return self.program.goal == "maximize" and self.loss == self.program.loss
+
+    @cached_property
+    def arguments(self) -> tuple[str, ...]:
+        """The names of the arrays that a call takes."""
+        return tuple(self._arguments("value_and_grad"))
+
+    def checked(self, /, **arrays: Any) -> dict[str, Any]:
+        """The arrays as a call would read them: of the kernel's type, in one piece, the very same where they are so already.
+
+        Raises as a call does, and runs nothing.
+        """
+        self.check_names([*self.arguments], arrays)
+        entry = self.module._checked_value_and_grad
+        own = {python_name(name): name for name in self.arguments}
+        try:
+            found = entry(**{spelt: arrays[name] for spelt, name in own.items()})
+        except (ValueError, MemoryError) as error:
+            raise self._refusal(error) from None
+        order = entry.__code__.co_varnames[: len(own)]
+        return {own[spelt]: array for spelt, array in zip(order, found[len(found) - len(own) :], strict=True)}
+
+    def flat(self, params: Mapping[str, Any], /, **data: Any) -> tuple[Any, Any]:
+        """(fun, theta0) for `scipy.optimize.minimize(fun, theta0, jac=True)`: J as a function of all parameters in one vector.
+
+        params: where to start, by name; they are what is varied, one after the other in that order, each row by row. data: all
+        other arrays, which are checked here, once. fun(theta) is (J, gradient), a float and a new float64 vector; for a model that
+        says `maximize` both have the other sign. fun.unflatten(theta) gives the arrays by name, fun.hvp(theta, v) the Hessian
+        times v, for `hessp=fun.hvp`.
+
+        Raises as a call does, SG609 (not in wrt), SG633 (no dict, or a name in both); fun raises SG633 for another length.
+
+        >>> import symgrad as sg
+        >>> k = sg.compile(sg.parse("param w, c; J = (w*x + c)^2/2"), wrt=["w", "c"], backend="numpy")
+        >>> fun, theta0 = k.flat({"w": 1.0, "c": 1.0}, x=2.0)
+        >>> fun(theta0)
+        (4.5, array([6., 3.]))
+        """
+        from symgrad.adapters.scipy import flat
+
+        return flat(self, params, data)
+
+    def tree(self, params: Mapping[str, Any], /, **data: Any) -> tuple[Any, dict[str, Any]]:
+        """A call with the parameters in a dict of dicts: (J, gradients in a dict of the same form), as optax takes them.
+
+        The last key of an array is the quantity's name. A model that says `maximize` gives -J, and gradients to go downhill by.
+        Raises as a call does, SG609 (not in wrt), SG633 (no dict, a name twice or missing).
+        """
+        from symgrad.adapters.tree import value_and_grad
+
+        return value_and_grad(self, params, **data)
+
     def forward(self, /, **arrays: Any) -> dict[str, Any]:
         """Every quantity that the model defines, by name."""
         try:
@@ -96,6 +152,7 @@ class Kernel:
 
     def bind(self, /, **arrays: Any) -> Bound:
         """A call for inner loops: the arrays are checked here, once, and read where they lie at every call of the result.
+        Arrays of other libraries that share their memory (DLPack) are too.
 
         They are changed in place between calls; nothing is converted, since a copy would not see the changes. Numbers
         become arrays without axes, `bound.arrays[name]`. One bound call is for one thread.
@@ -114,7 +171,11 @@ class Kernel:
         wanted = self._arguments("value_and_grad")
         self.check_names(wanted, arrays)
         indices = {name: self.program.tensors[name].values is not None for name in wanted}
-        given = {name: in_place(name, arrays[name], self.dtype, indices[name]) for name in wanted}
+        try:
+            shared = {name: self.module._read(written_name(name), arrays[name]) for name in wanted}
+        except ValueError as error:
+            raise self._refusal(error) from None
+        given = {name: in_place(name, shared[name], self.dtype, indices[name]) for name in wanted}
         names, threads = {name: python_name(name) for name in wanted}, self._threads("value_and_grad")
         try:
             return Bound(self.module, names, given, any(indices.values()), threads)

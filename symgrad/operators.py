@@ -13,10 +13,12 @@ dy_i/dx_k = A_ik (1 − y_i²)
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache
 from types import MappingProxyType
+from typing import Any
 
+import numpy as np
 import sympy as sp
 
 from symgrad.compiler import lower, operator_kernel
@@ -48,6 +50,7 @@ class Built:
     raw: Program
     results: Mapping[str, str]
     inputs: tuple[str, ...] = ()
+    tangents: Mapping[str, str] = field(default_factory=dict)  # of `inputs`, which is whose
 
 
 @dataclass(frozen=True)
@@ -198,6 +201,45 @@ def hvp(program: Program, loss: str | None = None, wrt: Iterable[str] | None = N
     return _operator("hvp", program, find_loss(a_program(program), loss), wrt)
 
 
+@dataclass(frozen=True)
+class Curvature:
+    """The Hessian of what `of` computes times a vector, by `of.wrt`; `tangents` names the vector's parts as `kernel` does.
+
+    There is no kernel where the Hessian is zero for all arrays.
+    """
+
+    of: Kernel
+    kernel: Kernel | None
+    tangents: Mapping[str, str]
+
+    def __call__(self, params: Mapping[str, Any], along: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
+        """Σ_l d²J/dx_k dx_l along_l for each x of `params`. Of `along`, what is left out is 0."""
+        found: Mapping[str, Any] = {}
+        if self.kernel is not None:
+            given = {**data, **params}
+            parts = {own: along[name] if name in along else np.zeros(np.shape(given[name])) for name, own in self.tangents.items()}
+            _, found = self.kernel(**{name: given[name] for name in self.kernel.arguments if name in given}, **parts)
+        return {name: found[name] if name in found else np.zeros(np.shape(each)) for name, each in params.items()}
+
+
+@lru_cache(maxsize=64)
+def curvature(kernel: Kernel) -> Curvature:
+    """The second derivatives of a compiled kernel, over its batch as it is, as a product with a vector; kept for the next call.
+
+    Forward mode over the gradient that the kernel computes, with the same rules of stability (Pearlmutter 1994).
+    """
+    try:
+        built = _hvp(kernel.primal, kernel.loss, kernel.wrt)
+    except SymgradError as error:
+        if error.code != "SG406":
+            raise
+        return Curvature(kernel, None, {})
+    added = frozenset(built.raw.defined) - frozenset(kernel.primal.defined)
+    joint = collect(built.raw, "apart", added)
+    made = operator_kernel(kernel.program, kernel.primal, joint, kernel.loss, built.results, kernel.dtype, kernel.backend)
+    return Curvature(kernel, made, built.tangents)
+
+
 def hessian(program: Program, loss: str | None = None, wrt: Iterable[str] | None = None) -> Operator:
     """d²J/dx_k dx_l. `results` are named "x" for the block of x with itself, "x,w" for that of x with w.
 
@@ -253,7 +295,8 @@ def _hvp(program: Program, loss: str, wrt: tuple[str, ...]) -> Built:
     if not results:
         raise _no_curvature(loss, wrt)
     needed = ancestors(raw, results.values())
-    return Built(raw, results, tuple(dots[name] for name in wrt if dots[name] in needed))
+    tangents = {name: dots[name] for name in wrt if dots[name] in needed}
+    return Built(raw, results, tuple(tangents.values()), tangents)
 
 
 def _hessian(program: Program, loss: str, wrt: tuple[str, ...]) -> Built:

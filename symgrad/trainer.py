@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -148,10 +148,9 @@ class Job:
     def extents(self) -> dict[Any, int]:
         """Every size: from the data, from --size, else 32."""
         given: dict[Any, int] = {}
-        for name in (self.features, self.target):
-            for axis, count in zip(self.program.tensors[name].axes, self.arrays[name].shape[1:], strict=True):
-                _learn(axis.extent, count, given)
-                self.check_extent(name, axis, count, given)
+        for name, axis, count in self.measured():
+            _learn(axis.extent, count, given)
+            self.check_extent(name, axis, count, given)
         free = {name: symbol for symbol in self.unknown(given) for name in self.names_of(symbol)}
         for name, count in (self.settings.sizes or {}).items():
             if name not in free:
@@ -163,6 +162,12 @@ class Job:
         for symbol in self.unknown(given):
             _learn(self.extent_of(symbol), HIDDEN, given)
         return given
+
+    def measured(self) -> Iterator[tuple[str, Index, int]]:
+        """Every axis whose length the data tell."""
+        for name in (self.features, self.target):
+            for axis, count in zip(self.program.tensors[name].axes, self.arrays[name].shape[1:], strict=True):
+                yield name, axis, count
 
     def names_of(self, symbol: Any) -> list[str]:
         """What --size may call an extent: its name, or an index that it ends."""

@@ -23,6 +23,7 @@ COMPUTED = "call of getattr with a computed name"
 ALLOWED = {
     ("__init__.py", "call of import_module"): "modules of the table of public names",
     ("__init__.py", COMPUTED): "names of that table",
+    ("adapters/__init__.py", "call of import_module"): "modules of the table of adapters",
     ("answers/arrays.py", COMPUTED): "rows and columns",
     ("answers/report.py", COMPUTED): "fields of the report",
     ("backends/gate.py", COMPUTED): "fields of Python's own nodes",

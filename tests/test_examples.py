@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from tests.plain_python import module_of
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
 @pytest.fixture(scope="module")
 def surfaces() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("cost_surfaces", ROOT / "examples" / "cost_surfaces.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return module_of(EXAMPLES / "cost_surfaces.py")
 
 
 @pytest.mark.parametrize("loss", ["cross-entropy", "quadratic cost"])
@@ -42,3 +39,56 @@ def test_cost_surfaces_picture(surfaces: ModuleType, tmp_path: Path, monkeypatch
     monkeypatch.setattr(surfaces, "POINTS", 5)
     surfaces.picture(tmp_path / "costs.png")
     assert (tmp_path / "costs.png").read_bytes().startswith(b"\x89PNG")
+
+
+def adapter(name: str, *needs: str) -> Any:
+    """The example of an adapter, if the libraries are there that it imports."""
+    for library in needs:
+        pytest.importorskip(library)
+    return module_of(EXAMPLES / "adapters" / f"{name}.py")
+
+
+def test_scipy_fits() -> None:
+    """Optimizers that stop where the slope is not zero, or that miss the numbers behind the data."""
+    fits = adapter("scipy_fits", "scipy")
+    params, found = fits.logistic()
+    assert found.success
+    assert np.abs(found.jac).max() < 1e-8
+    assert np.sign(params["w"]).tolist() == [1, -1, 1]
+    params, found = fits.decay()
+    assert [round(float(params[name]), 1) for name in "abc"] == [2.5, 1.3, 0.5]
+
+
+def test_sklearn_search() -> None:
+    """A search in which more hidden units are no better than a few."""
+    found = adapter("sklearn_search", "sklearn").search(examples=300, epochs=15)
+    scores = found.cv_results_["mean_test_score"]
+    assert scores[2] > scores[0]
+
+
+def test_torch_crf() -> None:
+    """A gradient that does not reach the layer below, or a field that does not learn that labels stay."""
+    history, between = adapter("torch_crf", "torch").train(steps=40)
+    assert history[-1] < history[0] / 4
+    assert between.argmax(axis=1).tolist() == [0, 1, 2]
+
+
+def test_jax_ensemble() -> None:
+    """Members that learn from one another's gradients would not each get better."""
+    _, losses = adapter("jax_ensemble", "jax").train(members=3, steps=120)
+    assert losses.shape == (120, 3)
+    assert (losses[-1] < losses[0] / 10).all()
+
+
+def test_optax_training() -> None:
+    """Uphill where downhill is meant."""
+    params, losses = adapter("optax_training", "optax").train(steps=60)
+    assert losses[-1] < losses[0] / 2
+    assert {key: sorted(value) for key, value in params.items()} == {"hidden": ["W", "c"], "output": ["d", "v"]}
+
+
+def test_dlpack_exchange() -> None:
+    """Results that are not the library's, or not the right ones."""
+    J, grads = adapter("dlpack_exchange").exchange(np.from_dlpack)
+    assert float(J) == 4.5
+    assert grads["w"].tolist() == [3.0, 3.0, 3.0]

@@ -51,7 +51,7 @@ def test_a_fixed_text_passes_only_as_it_is() -> None:
     text = f"import numpy as np\n\nF = np.float64\n_D = np.dtype(F)\n\n\n{checks.CHECKS}\n"
     passed(text)
     with pytest.raises(Unsafe):
-        passed(text.replace("    array = np.asarray(value)\n", "    array = np.asarray(value)\n    array.tofile('x')\n"))
+        passed(text.replace("\n    array = np.asarray(value)\n", "\n    array = np.asarray(value)\n    array.tofile('x')\n"))
 
 
 @pytest.mark.parametrize(

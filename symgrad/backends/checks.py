@@ -40,10 +40,37 @@ def _axes(axes):
     return f"{len(axes)} {'axis' if len(axes) == 1 else 'axes'} [{', '.join(axes)}]" if axes else "a single number"
 
 
+_READABLE = {1, 3, 11, 13}  # of DLPack's kinds of devices, those whose memory the processor reads
+_DEVICES = {2: "a CUDA device", 8: "a Metal device", 10: "a ROCm device", 14: "a oneAPI device"}
+
+
+def _read(name, value):
+    """An array of another library as one of NumPy's, on the same memory where that can be; DataError SG631 or SG632.
+
+    All that does not speak DLPack is given back as it is.
+    """
+    if not hasattr(value, "__dlpack__") or isinstance(value, _ndarray):
+        return value
+    try:
+        device = int(value.__dlpack_device__()[0])
+    except Exception:  # a device that DLPack has no number for: the library says below why it gives no array
+        device = 1
+    if device not in _READABLE:
+        where = _DEVICES.get(device, f"a device of DLPack's kind {device}")
+        hint = f"copy it first, such as {name}.cpu()"
+        raise DataError("SG631", f"{name} lies on {where}, and the kernel reads the memory of the processor", hint)
+    try:
+        return np.asarray(value) if hasattr(value, "__array__") else np.from_dlpack(value)
+    except (TypeError, RuntimeError, ValueError, BufferError) as error:
+        said = str(error).partition("\\n")[0]
+        raise DataError("SG632", f"{name} is a {type(value).__name__} that gives no array: {said}") from None
+
+
 def _array(name, value, axes, equation):
     """The value as a contiguous array of the kernel's type; DataError SG602 or SG603 where it cannot be."""
+    value = value if type(value) is _ndarray else _read(name, value)
     try:
-        array = value if type(value) is _ndarray else np.asarray(value)
+        array = np.asarray(value)
     except ValueError:
         raise DataError("SG602", f"{name} is no array: its rows differ in length, but {equation} needs {_axes(axes)}") from None
     if array.ndim != len(axes):
@@ -63,6 +90,7 @@ def _array(name, value, axes, equation):
 
 def _integers(name, value, axes, equation):
     """The value as a contiguous array of whole numbers; DataError SG602 or SG603 where it cannot be."""
+    value = value if type(value) is _ndarray else _read(name, value)
     array = np.asarray(value)
     if array.ndim != len(axes):
         raise DataError("SG602", f"{name} has shape {array.shape}, but {equation} needs {_axes(axes)}")

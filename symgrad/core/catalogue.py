@@ -162,6 +162,12 @@ _DATA = {
     "SG618": Meaning(
         "An array cannot be bound: it could not be read where it lies.", "bind a contiguous array of the kernel's type"
     ),
+    "SG631": Meaning("An array lies in the memory of another device, such as a GPU.", "copy it to the processor's memory first"),
+    "SG632": Meaning(
+        "An object of another library gives no array.",
+        "pass plain numbers: a tensor with a gradient is x.detach(), a sparse one x.to_dense()",
+    ),
+    "SG633": Meaning("Parameters do not stand in the tree, or the vector, that is needed.", "give one array for each parameter"),
 }
 
 _FILES = {

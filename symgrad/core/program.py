@@ -259,6 +259,9 @@ class Program:
     def __iter__(self) -> Iterator[Statement]:
         return iter(self.statements)
 
+    def __deepcopy__(self, memo: Any) -> Program:
+        return self  # nothing in it changes
+
     @cached_property
     def defined(self) -> tuple[str, ...]:
         """Names of all defined tensors in the order of their first statement."""

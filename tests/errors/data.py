@@ -1,11 +1,13 @@
 """SG6xx: arrays, settings and data sets that do not fit the model."""
 
-from tests.errors.rows import Array, Call, Example, command, made
+from tests.errors.rows import Array, Call, Example, Tensor, command, made
 
 DOT = "J = sum(w[j]*x[j] for j in 1..D)"
 LINE = "input x[j], y^*; param w[j], c; y = sum(w[j]*x[j] for j in 1..D) + c; J = (y - y^*)^2/2; minimize J"
 TWO = "input x[j], y^*[k]; param W[k,j]\nz[k] = sum(W[k,j]*x[j] for j in 1..D)\nJ = sum((z[k] - y^*[k])^2 for k in 1..2)"
 TABLE = "a,b,y\n1,2,3\n2,1,4\n3,3,7\n"
+GPU = Tensor("torch.ones(3, device='cuda')", 2)
+GRADIENT = Tensor("torch.ones(3, requires_grad=True)", 1, "Can't export tensors that require gradient, use tensor.detach()")
 GATHER = "input k in 1..N\nJ = x[k]^2 + sum(x[i] for i in 1..N)"
 
 
@@ -38,6 +40,7 @@ DATA = (
         "SG609", "J = w*x", Call("compile", backend="numpy", wrt=["w"]),
         Call("fit", {"x": 1.0}, {"w": 1.0}, Call("SGD", 0.1), progress=False),
     ),
+    made("SG609", DOT, Call("compile", backend="numpy", wrt=["w"]), Call("tree", {"layer": {"x": Array((3,))}}, w=Array((3,)))),
     command("SG610", "train", "model.sg", "--data", "digit", files={"model.sg": LINE}),
     command(
         "SG611", "train", "model.sg", "--data", "digits",
@@ -53,4 +56,8 @@ DATA = (
     trained("SG614", "--size", "Q=3"),
     made("SG616", "J = log(-1 - x^2)", Call("check", "dJ/dx = 1")),
     made("SG618", DOT, Call("compile", backend="numpy"), Call("bind", w=[1.0, 2.0], x=Array((2,)))),
+    called("SG631", w=GPU, x=Array((3,))),
+    called("SG632", w=GRADIENT, x=Array((3,))),
+    made("SG633", DOT, Call("compile", backend="numpy", wrt=["w"]), Call("tree", {"layer": {"bias": {}}}, x=Array((3,)))),
+    made("SG633", DOT, Call("compile", backend="numpy", wrt=["w"]), Call("flat", [1.0, 2.0, 3.0], x=Array((3,)))),
 )  # fmt: skip

@@ -30,6 +30,24 @@ class Array:
 
 
 @dataclass(frozen=True)
+class Tensor:
+    """An array of a library that need not be there: on a device (DLPack's number of its kind), or one that gives no array."""
+
+    shown: str
+    device: int = 1
+    why: str = ""
+
+    def __dlpack__(self, **_: Any) -> Any:
+        raise BufferError(self.why)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return self.device, 0
+
+    def __repr__(self) -> str:
+        return self.shown
+
+
+@dataclass(frozen=True)
 class Link:
     """A symbolic link to another name."""
 
