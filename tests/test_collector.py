@@ -69,3 +69,15 @@ def test_a_setting_changed_inside_stays() -> None:
     with rare_collections():
         gc.set_threshold(900, 5, 5)
     assert gc.get_threshold() == (900, 5, 5)
+
+
+def test_what_is_remembered_of_a_long_program_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Expressions of a program that nobody uses any more stay in memory."""
+    monkeypatch.setattr(collector, "RESTING", 8)
+    monkeypatch.setattr(collector, "_memories", [])
+    memory = collector.remembered(str)
+    with rare_collections():
+        with rare_collections():
+            assert [memory(k) for k in range(9)]
+        assert memory.cache_info().currsize == 9
+    assert memory.cache_info().currsize == 0

@@ -16,11 +16,11 @@ True
 
 from __future__ import annotations
 
+import functools
 import gc
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import _lru_cache_wrapper, lru_cache
 from typing import Any, TypeVar
 
 RARE = (100_000, 50, 50)
@@ -31,12 +31,12 @@ T = TypeVar("T")
 _lock = threading.Lock()
 _inside = 0
 _given: tuple[int, int, int] | None = None
-_memories: list[_lru_cache_wrapper[Any]] = []
+_memories: list[functools._lru_cache_wrapper[Any]] = []
 
 
-def remembered(function: Callable[..., T]) -> _lru_cache_wrapper[T]:
+def remembered(function: Callable[..., T]) -> functools._lru_cache_wrapper[T]:
     """As `lru_cache`, for what is asked of every expression of a program."""
-    memory = lru_cache(maxsize=WORKING)(function)
+    memory = functools.lru_cache(maxsize=WORKING)(function)
     _memories.append(memory)
     return memory
 

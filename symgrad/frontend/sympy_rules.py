@@ -30,11 +30,12 @@ from symgrad.core.expr import (
     reduction,
     split_reduction,
     where,
+    written_out,
 )  # fmt: skip
 from symgrad.core.functions import BY_HEAD, FUNCTIONS, arguments, function_hint
 from symgrad.core.program import Function
 from symgrad.core.reductions import REDUCTIONS
-from symgrad.frontend.convert import LARGEST, number, written_out
+from symgrad.frontend.convert import LARGEST, number
 from symgrad.frontend.sympy_functions import Definition
 from symgrad.frontend.sympy_names import Names, called_name, is_reducing, quantity_name, shown
 from symgrad.frontend.syntax import LIMITS

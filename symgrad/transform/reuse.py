@@ -238,7 +238,11 @@ def _goes(statement: Statement, program: Program, pinned: frozenset[str], keep: 
         return True
     if is_access(statement.value) or is_index(statement.value) or not statement.reads:
         return all(_plain(read, statement) for user in users for read in user.reads_of[statement.name])
-    if len(users) != 1 or len(tuple(nodes(statement.value))) > WIDEST or users[0].op in ("max", "min", "argmax", "argmin", "logsumexp"):
+    if (
+        len(users) != 1
+        or len(tuple(nodes(statement.value))) > WIDEST
+        or users[0].op in ("max", "min", "argmax", "argmin", "logsumexp")
+    ):
         return False
     reads = users[0].reads_of[statement.name]
     same = len(reads) == 1 and len(indices_of(reads[0])) == len(users[0].domain) and len(statement.domain) > 0
