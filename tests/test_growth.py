@@ -15,8 +15,10 @@ import pytest
 import sympy as sp
 
 import symgrad as sg
-from symgrad.compiler import adjoint, lower
+from symgrad.compiler import adjoint, lower, optimize
+from symgrad.core.expr import nodes
 from symgrad.frontend.syntax import Parser, parse_expression
+from symgrad.transform.reuse import WIDEST
 
 MOST = 1.01
 
@@ -152,3 +154,21 @@ def test_a_long_sum_is_not_copied_for_each_term(op: str, monkeypatch: pytest.Mon
     tree: Any = parse_expression(op.join(f"a_{k}" for k in range(60)))
     assert made == [2] * 59
     assert len(tree.terms if op == "+" else tree.factors) == 60
+
+
+def test_values_that_have_grown_are_not_put_into_their_readers() -> None:
+    """A chain of arrays that goes into one equation is built up anew at each of its steps."""
+    lines = [f"y_{k}[i] = floor(y_{k - 1}[i])*c[i]" for k in range(1, 200)]
+    program = sg.parse("\n".join(["y_0[i] = c[i]", *lines, "J = sum(y_199[i] for i)"]))
+    merged = optimize(lower(program, "J", ()), ["J"])
+    assert 1 < len(merged.statements) < 50
+    assert max(len(tuple(nodes(s.value))) for s in merged.statements) < 2 * WIDEST
+
+
+def test_a_closed_form_is_measured_as_it_would_be_read() -> None:
+    """Parts that stand in it many times count each time."""
+    lines = [f"e_{k} = sin(e_{k - 1}*e_{k - 2})*e_{k - 1}/(1 + e_{k - 2}^2)" for k in range(2, 18)]
+    derived = sg.derive(sg.parse("\n".join(["e_0 = x", "e_1 = cos(x)", *lines, "J = e_17"])))
+    with pytest.raises(sg.SymgradError) as caught:
+        derived.gradient("x")
+    assert caught.value.code == "SG506"

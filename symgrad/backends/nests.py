@@ -18,10 +18,11 @@ import sympy as sp
 from symgrad.backends import blas
 from symgrad.backends.pycode import Code, affine, python_name
 from symgrad.core.affine import Ends
-from symgrad.core.expr import gathers, indices_of, is_access, is_index, is_where, name_of, nodes, position, substitute
+from symgrad.core.expr import gathers, indices_of, is_access, is_index, is_where, name_of, nodes, substitute
 from symgrad.core.guards import needed
 from symgrad.core.parts import never_outside, stays
 from symgrad.core.program import Index, outer_first
+from symgrad.core.reductions import position
 from symgrad.schedule.contractions import Product, joined
 from symgrad.schedule.kernels import Blocks, Contract, Map, Schedule, flat
 

@@ -19,12 +19,12 @@ import sympy as sp
 from sympy import Expr
 
 from symgrad.core.errors import SymgradError
-from symgrad.core.expr import gathers, indices_of, position, where
+from symgrad.core.expr import gathers, indices_of, where
 from symgrad.core.graph import components
 from symgrad.core.guards import on_places
 from symgrad.core.meaning import Env, Place, Watch, compiled, ranging
 from symgrad.core.program import Program, Statement, outer_first
-from symgrad.core.reductions import REDUCTIONS
+from symgrad.core.reductions import REDUCTIONS, position
 from symgrad.core.sizes import check_fits, check_known, sizes_of
 
 Cell = tuple[str, Place]

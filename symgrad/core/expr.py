@@ -105,11 +105,6 @@ def reduction(op: str, body: Expr, limits: Sequence[Sequence[Any]]) -> Expr:
     return head(REDUCE + op)(body, *(sp.Tuple(*limit) for limit in limits))
 
 
-def mean(body: Expr, limits: Sequence[Sequence[Any]]) -> Expr:
-    """A mean is a sum over its count."""
-    return reduction("sum", body, limits) / sp.Mul(*(hi - lo + 1 for _, lo, hi in limits))
-
-
 def powered(base: Any, exponent: Any) -> Any:
     """A power, equal to SymPy's, which asks base and exponent much: none of it has an answer for a name or a sum of names."""
     plain = base.is_Symbol or isinstance(base, Indexed) or (base.is_Add and not any(part.is_number for part in base.args[1:]))
@@ -409,14 +404,6 @@ def _nodes(expr: Any, enter: Callable[[Any], bool]) -> Iterator[Any]:
                 stack.extend([(arg, False) for arg in reversed(args)])
 
 
-def written_out(expr: Any) -> int:
-    """Parts of an expression with shared ones counted each time."""
-    found: dict[Any, int] = {}
-    for node in nodes(expr):
-        found[node] = 1 + sum(found.get(arg, 0) for arg in node.args)
-    return found[expr]
-
-
 def accesses(expr: Any, enter: Callable[[Any], bool] | None = None) -> tuple[Expr, ...]:
     """The distinct accesses, in a fixed order, those inside reductions too."""
     return leaves(expr).reads if enter is None else tuple(node for node in nodes(expr, enter) if is_access(node))
@@ -490,14 +477,3 @@ def powers(expr: Expr) -> dict[Expr, Expr]:
 
 def from_powers(factors: Mapping[Expr, Expr]) -> Expr:
     return times(*(powered(base, exponent) for base, exponent in factors.items()))
-
-
-def position(limits: Sequence[Sequence[Any]] | Iterable[Any]) -> Expr:
-    """Which point of a reduction's range: the index itself if it is one, else a row-major count from 0."""
-    limits = [tuple(limit) for limit in limits]
-    if len(limits) == 1:
-        return limits[0][0]
-    place: Expr = sp.S.Zero
-    for symbol, lo, hi in limits:
-        place = place * (hi - lo + 1) + (symbol - lo)
-    return place

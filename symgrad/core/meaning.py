@@ -31,13 +31,12 @@ from symgrad.core.expr import (
     is_reduction,
     is_where,
     name_of,
-    position,
     split_call,
     split_reduction,
 )  # fmt: skip
 from symgrad.core.functions import BY_HEAD
 from symgrad.core.program import Function
-from symgrad.core.reductions import REDUCTIONS
+from symgrad.core.reductions import REDUCTIONS, position
 
 Env = dict[Any, Any]  # indices, extents and parameters of functions
 Place = tuple[int, ...]

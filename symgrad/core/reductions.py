@@ -10,7 +10,7 @@ For a product that is the product of the others (right at zeros); for max and mi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ import mpmath
 import sympy as sp
 from sympy import Expr
 
-from symgrad.core.expr import fresh_index, position, reduction, substitute, where
+from symgrad.core.expr import fresh_index, reduction, substitute, where
 
 Limit = tuple[Any, Any, Any]
 
@@ -105,3 +105,14 @@ REDUCTIONS: dict[str, Reduction] = {
 }
 # spellings of the language; mean is a sum over its count
 REDUCERS = ("sum", "prod", "max", "min", "mean", "logsumexp", "argmax", "argmin")
+
+
+def position(limits: Sequence[Sequence[Any]] | Iterable[Any]) -> Expr:
+    """Which point of a reduction's range: the index itself if it is one, else a row-major count from 0."""
+    limits = [tuple(limit) for limit in limits]
+    if len(limits) == 1:
+        return limits[0][0]
+    place: Expr = sp.S.Zero
+    for symbol, lo, hi in limits:
+        place = place * (hi - lo + 1) + (symbol - lo)
+    return place

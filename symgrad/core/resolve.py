@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+import sympy as sp
 from sympy import Expr, Symbol
 
 from symgrad.core.affine import coefficients
@@ -27,7 +28,6 @@ from symgrad.core.expr import (
     is_access,
     is_index,
     is_reduction,
-    mean,
     name_of,
     rebuild,
     reduction,
@@ -279,3 +279,8 @@ def _axis_symbols(wanted: tuple[str, ...], names: Collection[str]) -> list[Symbo
             used.add(letter)
         out.append(index_symbol(letter))
     return out
+
+
+def mean(body: Expr, limits: Sequence[Sequence[Any]]) -> Expr:
+    """A mean is a sum over its count."""
+    return reduction("sum", body, limits) / sp.Mul(*(hi - lo + 1 for _, lo, hi in limits))

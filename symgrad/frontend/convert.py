@@ -15,10 +15,11 @@ import sympy as sp
 from sympy import Expr
 
 from symgrad.core.errors import Span, SymgradError
-from symgrad.core.expr import access, applied, call, gradient, index_symbol, plus, powered, reduction, times, where, written_out
+from symgrad.core.expr import access, applied, call, gradient, index_symbol, plus, powered, reduction, times, where
 from symgrad.core.functions import FUNCTIONS, arguments, function_hint
 from symgrad.core.graph import components
 from symgrad.core.layout import shape
+from symgrad.core.measure import written_out
 from symgrad.core.program import Function
 from symgrad.core.reductions import REDUCTIONS
 from symgrad.core.tree import Binder, Call, Compare, Name, Num, Pow, Prod, Reduce, Sum, Tree, children, map_tree

@@ -30,9 +30,9 @@ from symgrad.core.expr import (
     reduction,
     split_reduction,
     where,
-    written_out,
 )  # fmt: skip
 from symgrad.core.functions import BY_HEAD, FUNCTIONS, arguments, function_hint
+from symgrad.core.measure import written_out
 from symgrad.core.program import Function
 from symgrad.core.reductions import REDUCTIONS
 from symgrad.frontend.convert import LARGEST, number

@@ -19,8 +19,9 @@ from typing import Any
 from sympy import Expr
 
 from symgrad.core.errors import SymgradError
-from symgrad.core.expr import access, is_access, is_reduction, name_of, rebuild, reduction, rename_bound, written_out
+from symgrad.core.expr import access, is_access, is_reduction, name_of, rebuild, reduction, rename_bound
 from symgrad.core.graph import in_rings
+from symgrad.core.measure import written_out
 from symgrad.core.program import Program, Statement, Tensor
 from symgrad.transform.gather import free_name
 from symgrad.transform.named import Named
