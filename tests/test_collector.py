@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 import symgrad as sg
-from symgrad.core import collector
+from symgrad.core import collector, expr
 from symgrad.core.collector import RARE, rare_collections
 
 
@@ -69,3 +69,17 @@ def test_a_setting_changed_inside_stays() -> None:
     with rare_collections():
         gc.set_threshold(900, 5, 5)
     assert gc.get_threshold() == (900, 5, 5)
+
+
+def test_what_is_remembered_ends_with_the_work() -> None:
+    """Expressions of thousands of models that stay in memory; answers thrown away in the middle of the work."""
+    sg.compile(sg.parse("y = exp(sum(x[i] for i)); J = y^2"), backend="numpy")
+    assert nodes_kept() == 0
+    with rare_collections():
+        sg.parse("y = exp(sum(x[i] for i)); J = y^2")
+        assert nodes_kept() > 0
+    assert nodes_kept() == 0
+
+
+def nodes_kept() -> int:
+    return int(expr._all_nodes.cache_info().currsize)  # type: ignore[attr-defined]
