@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from symgrad import rates
+    from symgrad import distributed, rates
     from symgrad.checking import check
     from symgrad.compiler import compile
     from symgrad.core.errors import SymgradError
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SGD", "Adagrad", "Adam", "AdamW", "Diverged", "Momentum", "Nesterov", "RMSProp", "SymgradError", "check", "compile", "derive",
-    "from_sympy", "hessian", "hvp", "jacobian", "jvp", "parse", "parse_latex", "program_latex", "rates", "read", "vjp",
+    "distributed", "from_sympy", "hessian", "hvp", "jacobian", "jvp", "parse", "parse_latex", "program_latex", "rates", "read",
+    "vjp",
 ]  # fmt: skip
 
 _HOMES = {
@@ -30,6 +31,7 @@ _HOMES = {
     "compiler": ("compile",),
     "core.errors": ("SymgradError",),
     "derivation": ("derive",),
+    "distributed": ("distributed",),
     "frontend.files": ("read",),
     "frontend.latex": ("parse_latex",),
     "frontend.sympy": ("from_sympy",),
@@ -39,6 +41,7 @@ _HOMES = {
     "rates": ("rates",),
     "train": ("SGD", "Adagrad", "Adam", "AdamW", "Diverged", "Momentum", "Nesterov", "RMSProp"),
 }
+_MODULES = ("distributed", "rates")  # public names that are modules themselves
 _HOME = {name: f"symgrad.{module}" for module, names in _HOMES.items() for name in names}
 
 
@@ -46,7 +49,7 @@ def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'symgrad' has no attribute {name!r}")
     home = import_module(_HOME[name])
-    value = globals()[name] = home if name == "rates" else getattr(home, name)
+    value = globals()[name] = home if name in _MODULES else getattr(home, name)
     return value
 
 

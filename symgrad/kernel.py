@@ -122,6 +122,19 @@ class Kernel:
         except (ValueError, MemoryError) as error:
             raise self._refusal(error) from None
 
+    def checked(self, /, **arrays: Any) -> dict[str, Any]:
+        """The arrays of a call as the kernel takes them: of its types, contiguous. Nothing is computed. Raises as a call does."""
+        wanted = self._arguments("value_and_grad")
+        self.check_names(wanted, arrays)
+        given = {python_name(name): arrays[name] for name in wanted}
+        check = self.module._checked_value_and_grad
+        try:
+            found = check(**given)
+        except (ValueError, MemoryError) as error:
+            raise self._refusal(error) from None
+        fit = dict(zip(check.__code__.co_varnames[: len(given)], found[-len(given) :], strict=True))
+        return {name: fit[python_name(name)] for name in wanted}
+
     def _refused(self, entry: str, arrays: Mapping[str, Any], error: Exception) -> Any:
         """What a call gives that did not go through: names such as lambda have another spelling in Python."""
         if not isinstance(error, TypeError):

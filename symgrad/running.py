@@ -79,7 +79,7 @@ class Run:
         except (MemoryError, ValueError) as error:
             raise no_memory(error) from None
         watch = watch or Watch()
-        show = _bar(epochs, self.kernel.loss) if progress else lambda done, loss, validation: None
+        show = bar(epochs, self.kernel.loss) if progress else lambda done, loss, validation: None
         steps.compile()
         with held() as pressed:
             try:
@@ -279,7 +279,7 @@ def held() -> Iterator[list[bool]]:
         signal.signal(signal.SIGINT, signal.SIG_DFL if before is None else before)
 
 
-def _bar(epochs: int, loss: str) -> Show:
+def bar(epochs: int, loss: str) -> Show:
     """Progress on standard error: one line that is rewritten in a terminal, ten lines elsewhere."""
     terminal = sys.stderr.isatty()
     shown = [0]
