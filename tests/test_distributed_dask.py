@@ -50,7 +50,7 @@ def cluster() -> Iterator[Any]:
     settings = {"distributed.worker.daemon": True, "distributed.nanny.environ.PYTHONPATH": str(ROOT)}
     with (
         dask.config.set(settings),
-        distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None, memory_limit=0) as made,
+        distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0", memory_limit=0) as made,
     ):
         yield made
 
@@ -268,6 +268,9 @@ def test_clients(cluster: Any) -> None:
         assert repr(obj) == f"<DaskObjective of J over {sum(obj.rows)} examples in {SHARDS} shards; float64>"
         obj.close()
         assert bits(obj(**params())) == bits(local()(**params()))
+        with distributed.Client(cluster):  # a later client, which ends earlier
+            held = objective(client, mode="actors")
+        assert bits(held(**params())) == bits(local()(**params()))
     with refused("SG651", "the client is closed"):
         obj(**params())
     with refused("SG651", "the client is closed"):

@@ -183,7 +183,8 @@ class DaskObjective(Objective):
                 self._done([future], deadline, {address})
                 refusal = self._refusal(future)
                 if future.status == "finished":
-                    self._actors.append(_Actor(share, address, future.result()))
+                    with self.client.as_current():  # an actor asks through the client that is there when it comes
+                        self._actors.append(_Actor(share, address, future.result()))
                 elif refusal is not None and refusal.code != "SG656":
                     raise refusal
                 else:
