@@ -103,7 +103,7 @@ class DaskObjective(Objective):
         else:
             sources = self._futures_of(self.sources, self._blocks)
             found = [self._submit(worker.describe_sources, self.job, each[0], sources[each]) for each in self._blocks]
-        return [pair for pairs in self._results(found) for pair in pairs]
+        return [pair for pairs in self._results(found, found) for pair in pairs]
 
     def _kept(self) -> Iterable[Any]:
         """The shards of all blocks in the workers' memory."""
@@ -122,9 +122,11 @@ class DaskObjective(Objective):
                 self._kept()
             shared = self._submit(worker.handed, given)
             level = [self._block_task(each, order, shared) for each, order in orders.items()]
+            made = [shared, *level]
             while len(level) > 1:
                 level = [self._submit(worker.total, level[start : start + FAN]) for start in range(0, len(level), FAN)]
-        return self._results(level)[0]
+                made += level
+        return self._results(level, made)[0]
 
     def _block_task(self, block: Block, order: worker.Order, shared: Any) -> Any:
         if self.keep:
@@ -262,8 +264,9 @@ class DaskObjective(Objective):
                 self._running()
                 raise SymgradError("SG656", "the cluster has dropped the step: data that cannot be read again was lost") from None
 
-    def _results(self, futures: Sequence[Any]) -> list[Any]:
-        with self._waits(futures):
+    def _results(self, futures: Sequence[Any], made: Sequence[Any] = ()) -> list[Any]:
+        """What futures are; they, and those that were made for them, are given back."""
+        with self._waits(futures, made):
             self._done(futures, self._deadline())
             refusals = [refusal for future in futures if (refusal := self._refusal(future)) is not None]
             if refusals:
@@ -292,8 +295,8 @@ class DaskObjective(Objective):
         return SymgradError("SG656", f"a task failed on a worker: {type(error).__name__}: {error}")
 
     @contextmanager
-    def _waits(self, futures: Sequence[Any]) -> Iterator[None]:
-        """What is not waited for any longer is not computed."""
+    def _waits(self, futures: Sequence[Any], made: Sequence[Any] = ()) -> Iterator[None]:
+        """What is not waited for any longer is not computed. made: is given back in the end."""
         try:
             yield
         except BaseException:
@@ -302,6 +305,8 @@ class DaskObjective(Objective):
             raise
         finally:
             self._computed = {}
+            for future in made:  # now: the frames of a wait that was broken off hold theirs until Python looks for cycles
+                future.release()
 
 
 class _Lost(Exception):

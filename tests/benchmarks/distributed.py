@@ -7,6 +7,8 @@ work, by the number of shards, for both modes; data sets larger than the memory 
 from __future__ import annotations
 
 import functools
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -46,11 +48,23 @@ def params() -> dict[str, Any]:
 
 @contextmanager
 def cluster(workers: int, memory: str | int = 0) -> Iterator[Any]:
+    """Workers in sessions of their own: Linux shares a busy machine among sessions, and two workers of one would get no more."""
     from distributed import Client, LocalCluster
 
-    settings = {"n_workers": workers, "threads_per_worker": 1, "memory_limit": memory, "dashboard_address": ":0"}
-    with LocalCluster(**settings) as made, Client(made) as client:
-        yield client
+    with LocalCluster(n_workers=0, dashboard_address=":0") as made, Client(made) as client:
+        command = [sys.executable, "-m", "dask", "worker", made.scheduler_address, "--nthreads", "1", "--memory-limit", str(memory)]
+        processes = [
+            subprocess.Popen([*command, "--no-dashboard"], stderr=subprocess.DEVNULL, start_new_session=True)
+            for _ in range(workers)
+        ]
+        try:
+            client.wait_for_workers(workers, timeout=120)
+            yield client
+        finally:
+            for process in processes:
+                process.terminate()
+            for process in processes:
+                process.wait()
 
 
 def objective(client: Any, sources: Any, **settings: Any) -> Any:
