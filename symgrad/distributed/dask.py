@@ -244,7 +244,9 @@ class DaskObjective(Objective):
                 return found
             if time.monotonic() > until:
                 raise SymgradError(
-                    "SG656", f"the cluster has had no worker for {PATIENCE:.0f} s", hint="start one: dask worker ADDRESS"
+                    "SG656",
+                    f"the cluster has had no worker for {PATIENCE:.0f} s",
+                    hint="start one: dask worker ADDRESS; the log of one that left says why",
                 )
             time.sleep(LOOK)
 
@@ -290,6 +292,9 @@ class DaskObjective(Objective):
                 return SymgradError("SG656", message, hint="is there memory for a shard? smaller shards need less")
             case ModuleNotFoundError() if (error.name or "").startswith("symgrad"):
                 return SymgradError("SG655", "a worker has no symgrad", hint="install symgrad where workers start")
+            case RuntimeError() if "deserialization of the task graph" in str(error):
+                message = "the scheduler cannot read a task, since it has other libraries than the client, or no symgrad"
+                return SymgradError("SG655", message, hint="install the same versions for the scheduler too")
             case _ if unread:
                 return unreadable(unread[0][0], unread[0][1].exception())
         return SymgradError("SG656", f"a task failed on a worker: {type(error).__name__}: {error}")

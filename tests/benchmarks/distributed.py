@@ -101,13 +101,16 @@ def speed_up() -> None:
                 made = {name: objective(client, shards(8, rows), mode=mode) for name, client in clients.items()}
                 calls = {name: functools.partial(obj, **start) for name, obj in made.items()}
                 assert len({call()[0].tobytes() for call in calls.values()}) == 1
+                before = {name: client.run(time.process_time) for name, client in clients.items()}
                 found = in_turns(calls)
                 ratio = min(found["one worker"]) / min(found["two workers"])
                 print(
                     f"  {mode:6} {rows:6} rows, {whole * 1000:6.1f} ms a shard on one thread: two workers {ratio:.2f} times as fast"
                 )
                 for name, seconds in found.items():
-                    print(f"    {name:11} {shown(seconds)}")
+                    spent = [after - before[name][at] for at, after in clients[name].run(time.process_time).items()]
+                    busy = ", ".join(f"{1000 * each / (TURNS + 1):.1f}" for each in spent)
+                    print(f"    {name:11} {shown(seconds)}; processor {busy} ms a step")
                 for obj in made.values():
                     obj.close()
 
