@@ -27,8 +27,8 @@ z[j] = tanh(sum(W[j,i]*x[i] for i))
 J = (sum(v[j]*z[j] for j) - y_star)^2/2 + sum(v[j]^2 for j)/1000
 minimize J
 """
-D, H, BATCH = 100, 100, ("x", "y_star")
-TURNS = 9
+D, H, BATCH = 100, 300, ("x", "y_star")
+TURNS = 6
 
 
 def shard(number: int, rows: int) -> dict[str, Any]:
