@@ -33,7 +33,8 @@ from symgrad.distributed.shards import Arrays, Block, Description, blocks_of, su
 MODES = ("tasks", "actors")
 FAN = 16  # vectors that one task adds up: a power of two, so that a task's sum is a node of the tree
 TASKS = 64  # blocks at least where there are so many shards, in "tasks": a task costs the scheduler about a millisecond
-LOOK, PATIENCE = (
+# seconds between two looks at a step, for an answer of the scheduler, and without a worker until that is an error
+LOOK, ANSWER, PATIENCE = 1.0, 30.0, 30.0
     1.0,
     30.0,
 )  # seconds between two looks at a cluster that does not answer, and without a worker until that is an error
@@ -236,7 +237,7 @@ class DaskObjective(Objective):
             if deadline is not None and time.monotonic() > deadline:
                 raise SymgradError("SG656", f"the step has not ended within {self.timeout} s")
             try:
-                found = set(self.client.sync(self.client.scheduler.ncores, callback_timeout=PATIENCE))
+                found = set(self.client.sync(self.client.scheduler.ncores, callback_timeout=ANSWER))
             except (OSError, TimeoutError) as error:
                 self._running()
                 raise SymgradError("SG656", f"the scheduler does not answer: {error}") from None
