@@ -35,9 +35,6 @@ FAN = 16  # vectors that one task adds up: a power of two, so that a task's sum 
 TASKS = 64  # blocks at least where there are so many shards, in "tasks": a task costs the scheduler about a millisecond
 # seconds between two looks at a step, for an answer of the scheduler, and without a worker until that is an error
 LOOK, ANSWER, PATIENCE = 1.0, 30.0, 30.0
-    1.0,
-    30.0,
-)  # seconds between two looks at a cluster that does not answer, and without a worker until that is an error
 ATTEMPTS = 5  # of actors that are lost in one step
 
 Steps = Sequence[Mapping[str, Any]] | None
