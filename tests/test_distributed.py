@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -180,6 +181,23 @@ def test_training_that_breaks_off() -> None:
             local().fit(params(), optimizer=sg.SGD(1e6), epochs=80, progress=False, **settings)
         assert caught.value.code == "SG607"
         assert all(np.isfinite(array).all() for array in caught.value.params.values())
+
+
+def test_ctrl_c_ends_with_a_whole_step() -> None:
+    """Parameters of half a step, or a traceback in place of what is trained."""
+    calls = []
+
+    def pressed() -> dict[str, Any]:
+        calls.append(1)
+        if len(calls) == 4:  # the first call is made with the objective: this is in the third step
+            signal.raise_signal(signal.SIGINT)
+        return load(1)
+
+    obj = sg.distributed.LocalObjective(sg.parse(NETWORK), [load(0), pressed], BATCH, keep=False, backend="numpy")
+    f = obj.fit(params(), optimizer=sg.SGD(0.1), epochs=50, progress=False)
+    assert (f.stopped, len(f.history["J"])) == ("interrupted", 3)
+    wanted = obj.fit(params(), optimizer=sg.SGD(0.1), epochs=3, progress=False)
+    assert f.params["W"].tobytes() == wanted.params["W"].tobytes()
 
 
 # refusals
