@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from symgrad import adapters, rates
+    from symgrad import adapters, distributed, rates
     from symgrad.checking import check
     from symgrad.compiler import compile
     from symgrad.core.errors import SymgradError, SymgradWarning
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SGD", "Adagrad", "Adam", "AdamW", "Diverged", "Momentum", "Nesterov", "RMSProp", "SymgradError", "SymgradWarning", "adapters",
-    "check", "compile", "derive", "from_sympy", "hessian", "hvp", "jacobian", "jvp", "load", "parse", "parse_latex",
-    "program_latex", "rates", "read", "vjp",
+    "check", "compile", "derive", "distributed", "from_sympy", "hessian", "hvp", "jacobian", "jvp", "load", "parse",
+    "parse_latex", "program_latex", "rates", "read", "vjp",
 ]  # fmt: skip
 
 _HOMES = {
@@ -33,6 +33,7 @@ _HOMES = {
     "compiler": ("compile",),
     "core.errors": ("SymgradError", "SymgradWarning"),
     "derivation": ("derive",),
+    "distributed": ("distributed",),
     "frontend.files": ("read",),
     "frontend.latex": ("parse_latex",),
     "frontend.sympy": ("from_sympy",),
@@ -43,7 +44,7 @@ _HOMES = {
     "rates": ("rates",),
     "train": ("SGD", "Adagrad", "Adam", "AdamW", "Diverged", "Momentum", "Nesterov", "RMSProp"),
 }
-_MODULES = ("adapters", "rates")  # public names that are modules themselves
+_MODULES = ("adapters", "distributed", "rates")  # public names that are modules themselves
 _HOME = {name: f"symgrad.{module}" for module, names in _HOMES.items() for name in names}
 
 

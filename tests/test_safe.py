@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ast
 import sys
 from collections.abc import Callable
 from itertools import product
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import symgrad as sg
-from symgrad.backends import checks, load, module, numba, numpy, pycode
+from symgrad.backends import checks, gate, load, module, numba, numpy, pycode
 from symgrad.backends.gate import Unsafe, passed
 from symgrad.core.errors import SymgradError
 from tests import hostile
@@ -44,6 +45,20 @@ def test_the_gate_stops_what_no_kernel_needs(line: str) -> None:
 def test_the_gate_reads_the_whole_module(line: str) -> None:
     with pytest.raises(Unsafe):
         passed(f"{HEAD}    return x\n\n\n{line}\n")
+
+
+def test_the_gate_waits_for_other_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python 3.11 breaks a parse off while another thread parses, and so a worker that loads a kernel meanwhile."""
+    parse, left = gate.ast.parse, ["before=78, after=206"] * 3
+
+    def disturbed(text: str) -> ast.Module:
+        if left:
+            raise SystemError(f"AST constructor recursion depth mismatch ({left.pop()})")
+        return parse(text)
+
+    monkeypatch.setattr(gate.ast, "parse", disturbed)
+    passed(f"{HEAD}    return np.exp(x)\n")
+    assert not left
 
 
 def test_a_fixed_text_passes_only_as_it_is() -> None:

@@ -168,6 +168,17 @@ _DATA = {
         "pass plain numbers: a tensor with a gradient is x.detach(), a sparse one x.to_dense()",
     ),
     "SG633": Meaning("Parameters do not stand in the tree, or the vector, that is needed.", "give one array for each parameter"),
+    "SG651": Meaning("The client of a cluster is closed, or is no client.", "make a client: distributed.Client(address)"),
+    "SG652": Meaning(
+        "What is given as shards is none, or does not go with the settings.", "give functions that return dicts of arrays"
+    ),
+    "SG653": Meaning("A shard cannot be read.", "let every worker reach its file"),
+    "SG654": Meaning("A shard does not hold what the model needs.", "let all shards hold the same names and columns"),
+    "SG655": Meaning(
+        "A worker has other libraries, or makes another kernel of the program.", "install the same versions on all machines"
+    ),
+    "SG656": Meaning("The cluster has not done a step.", "look at the scheduler and its workers, then call again"),
+    "SG657": Meaning("A shard that was read again holds other numbers.", "let a loader return the same arrays at every call"),
 }
 
 _FILES = {

@@ -6,7 +6,7 @@ of the following calls, the ratio fastest peer / symgrad, the memory that a proc
 of the machine's matrix peak or memory bandwidth where that bounds the work, and what a gradient costs beside the forward
 pass. Then whole processes, the accuracy on digits, and how the time to derive grows with the number of statements
 (alone: python -m tests.benchmarks derive). One thread, or with `--threads all` all of them. Peers that are not
-installed are left out (extra `bench`).
+installed are left out (extra `bench`). `python -m tests.benchmarks distributed` is about clusters (distributed.py).
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from typing import Any
 
 import numpy as np
 
+from tests.benchmarks import distributed
 from tests.benchmarks.peers import MODULES, PARAMETERS, build
 from tests.benchmarks.workloads import CASE_2, SOFTMAX, WORKLOADS, Workload
 
@@ -330,13 +331,16 @@ def derive() -> None:
 
 def main() -> None:
     reader = argparse.ArgumentParser(prog="python -m tests.benchmarks")
-    reader.add_argument("workloads", nargs="*", help=f"{', '.join(WORKLOADS)}, or derive; all if none is named")
+    reader.add_argument("workloads", nargs="*", help=f"{', '.join(WORKLOADS)}, or derive, or distributed; all if none is named")
     reader.add_argument("--threads", choices=("1", "all", "both"), default="1")
     reader.add_argument("--json", help="a file for the figures")
     reader.add_argument("--picture", help="a file for the ratios as bars, .png or .svg")
     asked = reader.parse_args()
     if asked.workloads == ["derive"]:
         derive()
+        return
+    if asked.workloads == ["distributed"]:
+        distributed.main()
         return
     wanted = asked.workloads or list(WORKLOADS)
     cores = os.cpu_count() or 1

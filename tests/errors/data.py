@@ -1,6 +1,6 @@
 """SG6xx: arrays, settings and data sets that do not fit the model."""
 
-from tests.errors.rows import Array, Call, Example, Tensor, command, made
+from tests.errors.rows import Array, Call, Example, File, Noise, Ranks, Tensor, command, made
 
 DOT = "J = sum(w[j]*x[j] for j in 1..D)"
 LINE = "input x[j], y^*; param w[j], c; y = sum(w[j]*x[j] for j in 1..D) + c; J = (y - y^*)^2/2; minimize J"
@@ -18,6 +18,11 @@ def called(code: str, model: str = DOT, promised: bool = False, **arrays: object
 def trained(code: str, *options: str, model: str = LINE, table: str = TABLE, promised: bool = False) -> Example:
     argv = ("train", "model.sg", "--data", "data.csv", "--backend", "numpy", *options)
     return command(code, *argv, files={"model.sg": model, "data.csv": table}, promised=promised)
+
+
+def sharded(code: str, shards: object, batch: object = ("x",), what: str = "", **options: object) -> Example:
+    call = Call("distributed.LocalObjective", shards, batch, backend="numpy", **options)
+    return made(code, "param w; input x; J = (w*x)^2; minimize J", call, what=what)
 
 
 DATA = (
@@ -60,4 +65,19 @@ DATA = (
     called("SG632", w=GRADIENT, x=Array((3,))),
     made("SG633", DOT, Call("compile", backend="numpy", wrt=["w"]), Call("tree", {"layer": {"bias": {}}}, x=Array((3,)))),
     made("SG633", DOT, Call("compile", backend="numpy", wrt=["w"]), Call("flat", [1.0, 2.0, 3.0], x=Array((3,)))),
+    made("SG651", DOT, Call("distributed.DaskObjective", [File("0.npz")], "tcp://scheduler:8786", ["x"])),
+    sharded("SG652", []),
+    sharded("SG652", [{"x": Array((3,))}], ()),
+    sharded("SG653", [{"x": Array((3,))}, File("part-1.npz")]),
+    sharded("SG654", [{"x": Array((3,))}, {"x": Array((3, 2))}]),
+    sharded("SG654", [{"x": Array((3,)), "w": Array((1,))}]),
+    made(
+        "SG655", DOT, Call("distributed.MPIObjective", [File("0.npz")], Ranks(), batch=["x"], wrt=["w"]),
+        what="rank 1 has another version of numpy",
+    ),
+    Example("SG656", calls=(Call("distributed.dask.running", "connecting"),), what="the scheduler has ended: the client's status"),
+    Example(
+        "SG657", "param w; input x; J = (w*x)^2; minimize J",
+        calls=(Call("distributed.LocalObjective", [Noise()], ["x"], keep=False, backend="numpy"), Call("__call__", w=1.0)),
+    ),
 )  # fmt: skip

@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 LONGEST, LINES = 100, 8  # characters of a line and lines of a text that the page shows
 
 
@@ -52,6 +54,44 @@ class Link:
     """A symbolic link to another name."""
 
     to: str
+
+
+@dataclass(frozen=True)
+class File:
+    """A loader of a shard's file."""
+
+    path: str
+
+    def __call__(self) -> Any:
+        return np.load(self.path)
+
+    def __repr__(self) -> str:
+        return f"lambda: np.load({self.path!r})"
+
+
+class Noise:
+    """A loader whose numbers are others at every call."""
+
+    def __init__(self) -> None:
+        self.random = np.random.default_rng(0)
+
+    def __call__(self) -> Any:
+        return {"x": self.random.random(3)}
+
+    def __repr__(self) -> str:
+        return "lambda: {'x': np.random.random(3)}"
+
+
+class Ranks:
+    """An MPI communicator of two ranks, the second of which tells something else."""
+
+    rank, size = 0, 2
+
+    def allgather(self, told: Any) -> list[Any]:
+        return [told, None]
+
+    def __repr__(self) -> str:
+        return "MPI.COMM_WORLD"
 
 
 class Call:

@@ -7,6 +7,7 @@ import hashlib
 import importlib.util
 import io
 import json
+import operator
 import os
 import sys
 import tempfile
@@ -98,7 +99,9 @@ def _called(example: Example) -> Answer:
         found = sg if example.model is None else getattr(sg, example.reader)(example.model, **example.options)
         for place, call in enumerate(example.calls):
             owner, given = (sg, (found,)) if place == 0 and found is not sg else (found, ())
-            found = getattr(owner, call.name)(*given, *map(_value, call.args), **{k: _value(v) for k, v in call.options.items()})
+            found = operator.attrgetter(call.name)(owner)(
+                *given, *map(_value, call.args), **{k: _value(v) for k, v in call.options.items()}
+            )
         raise AssertionError(f"nothing is refused, here is a {type(found).__name__}")
     except (sg.SymgradError, sg.SymgradWarning) as error:
         return Answer(str(error), error.as_dict())
@@ -112,7 +115,9 @@ def _value(value: Any) -> Any:
     if isinstance(value, Array):
         return np.full(value.shape, value.of, value.dtype)
     if isinstance(value, Call):
-        return getattr(sg, value.name)(*map(_value, value.args), **{k: _value(v) for k, v in value.options.items()})
+        return operator.attrgetter(value.name)(sg)(*map(_value, value.args), **{k: _value(v) for k, v in value.options.items()})
+    if isinstance(value, list):
+        return [_value(each) for each in value]
     return {name: _value(each) for name, each in value.items()} if isinstance(value, dict) else value
 
 
