@@ -376,7 +376,8 @@ class Nest:
         return [self.less_one(), f"{total} = _highest + {self.code.call('np.log1p')}(_rest)"]
 
     def less_one(self) -> str:
-        return f"_rest += {'F({})' if self.code.dtype == 'float32' else '{}'}".format("int(_tops) - 1")
+        more = "int(_tops) - 1"
+        return f"_rest += F({more})" if self.code.dtype == "float32" else f"_rest += {more}"
 
     def extreme(self, total: str, inner: tuple[Index, ...], text: str, before: list[str], sign: str) -> Iterator[str]:
         """The maximum, or minus that of what is negated; nan if one is nan."""

@@ -42,7 +42,7 @@ class Flat:
     def __init__(self, objective: Objective, params: Mapping[str, Any], data: Mapping[str, Any]):
         self.objective, self.data = objective, dict(data)
         self.like = {name: np.asarray(array) for name, array in params.items()}
-        self.sign = -1.0 if objective.kernel.program.goal == "maximize" else 1.0
+        self.sign = -1.0 if objective.kernel.uphill else 1.0
 
     def unflatten(self, theta: Any) -> Arrays:
         return unpacked(np.asarray(theta, self.objective.kernel.dtype), self.like)
