@@ -108,6 +108,7 @@ def test_calls_at_once_and_bound_calls() -> None:
 
 
 @pytest.mark.usefixtures("cut")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # JAX warns of forks, once another test loaded it
 def test_fork() -> None:
     """A child that waits for threads that only its parent has."""
     program, k = kernel(NETWORK, threads=4)

@@ -295,6 +295,8 @@ class Writer:
                 return c_name(name), ATOM
             case ast.Attribute(attr=name):
                 return CONSTANTS[name], ATOM
+            case ast.Subscript(value=ast.Attribute(value=ast.Name(id=name), attr="shape"), slice=ast.Constant(value=int(place))):
+                return _factor(self.arrays.extents[name][place]), ATOM
             case ast.Subscript():
                 return self.cell(node), ATOM if self.is_array(node) else UNARY
             case ast.UnaryOp(op=ast.USub()):

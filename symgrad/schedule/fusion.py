@@ -47,8 +47,9 @@ class Together:
 def fused(kernels: Sequence[Kernel | Run], program: Program, aliases: Mapping[str, str]) -> list[Kernel | Run | Together]:
     """The kernels, in an order that brings nests together."""
     places: list[_Place] = []
+    divided = _divided(kernels)
     for kernel in kernels:
-        place = _earlier(kernel, places, program) if isinstance(kernel, Map | Contract) and kernel.loops else None
+        place = _earlier(kernel, places, program, divided) if isinstance(kernel, Map | Contract) and kernel.loops else None
         if place is not None and _is_softmax(place.kernels[0], kernel):
             place.kernels[0] = _named_as(place.kernels[0], kernel)  # type: ignore[arg-type]
         elif place is not None and _is_logsumexp(place.kernels[0]):
@@ -72,14 +73,21 @@ class _Place:
         return self.kernels[0] if len(self.kernels) == 1 else Together(tuple(self.kernels))  # type: ignore[arg-type]
 
 
-def _earlier(kernel: Map | Contract, places: Sequence[_Place], program: Program) -> _Place | None:
+def _divided(kernels: Sequence[Kernel | Run]) -> frozenset[str]:
+    """Logarithms of sums whose exponentials are divided by the sum: the nest of a softmax has them."""
+    sums = {k.statement.name: k for k in kernels if isinstance(k, Contract) and k.statement.op == "logsumexp"}
+    maps = [k for k in kernels if isinstance(k, Map) and isinstance(k.statement.value, sp.exp)] if sums else []
+    return frozenset(n for k in maps for n in k.statement.read_names if n in sums and k.loops and _is_softmax(sums[n], k))
+
+
+def _earlier(kernel: Map | Contract, places: Sequence[_Place], program: Program, divided: frozenset[str]) -> _Place | None:
     """The last place that the kernel can join."""
     simple = _simple(kernel, program)
     if not (simple or _is_logsumexp(kernel)):
         return None
     for place in places[: -LOOK_BACK - 1 : -1]:
         first = place.kernels[0]
-        if (len(place.kernels) == 1 and _is_softmax(first, kernel)) or _is_part(place.kernels, kernel):
+        if (len(place.kernels) == 1 and _is_softmax(first, kernel)) or _is_part(place.kernels, kernel, divided):
             return place
         alike = simple and isinstance(first, Map | Contract) and _same_loops(first, kernel) and _simple(first, program)
         if alike and all(_same_cells(other, kernel, place.touched.aliases) for other in place.kernels):  # type: ignore[arg-type]
@@ -121,7 +129,7 @@ def _is_logsumexp(kernel: Kernel | Run) -> bool:
     return isinstance(kernel, Contract) and kernel.statement.op in ("max", "logsumexp") and kernel.in_register and not kernel.adds
 
 
-def _is_part(others: Sequence[Kernel | Run], kernel: Map | Contract) -> bool:
+def _is_part(others: Sequence[Kernel | Run], kernel: Map | Contract, divided: frozenset[str]) -> bool:
     """Of max a, logsumexp a and logsumexp(a - max a) one that is not among the others."""
     first = others[0]
     if not (isinstance(first, Contract) and isinstance(kernel, Contract) and _is_logsumexp(first) and _is_logsumexp(kernel)):
@@ -130,7 +138,7 @@ def _is_part(others: Sequence[Kernel | Run], kernel: Map | Contract) -> bool:
     kept = len(first.loops) - len(first.statement.reduced)
     if ends[0] != ends[1] or first.loops[:kept] != kernel.loops[:kept] or first.times != kernel.times:
         return False
-    if any(not isinstance(other, Contract) for other in others):
+    if any(not isinstance(each, Contract) or each.statement.name in divided for each in (*others, kernel)):
         return False
     statement, value = _named_as(kernel, first).statement, first.statement.value
     tops = [other.statement.target for other in others if isinstance(other, Contract) and other.statement.op == "max"]
