@@ -406,6 +406,7 @@ print(float(fit.history["J"][-1]))
 def test_a_second_process_needs_no_sympy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A model that is compiled again, or an old text for a model that has changed."""
     monkeypatch.setenv("SYMGRAD_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("symgrad.loading._remembered", {})
     monkeypatch.chdir(tmp_path)
     model = tmp_path / "net.sg"
     model.write_text(NETWORK)
