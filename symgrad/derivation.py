@@ -72,10 +72,12 @@ class Gradient(Program, Printed):
             other.ranges,
         )
 
+    @rare_collections()
     def latex(self) -> str:
         """One equation, with the derivative written as a fraction."""
         return pages.equation(forward_line(self.statements[0], self), LATEX)
 
+    @rare_collections()
     def text(self) -> str:
         """One line of Unicode text."""
         return pages.equation(forward_line(self.statements[0], self), TEXT)
@@ -195,6 +197,7 @@ class Derivation(Printed):
         whole = None if self.steps is self.program else forward_line(self.program.statements[0], self.program)
         return Page(CHAIN[style](self.steps, self.raw, self.loss), whole)
 
+    @rare_collections()
     def gradient(self, name: str) -> Gradient:
         """dJ/dname in closed form, in forward quantities that have names.
 

@@ -11,11 +11,13 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import sympy as sp
 
 import symgrad as sg
 from symgrad.compiler import adjoint, lower, optimize
+from symgrad.core.collector import rare_collections
 from symgrad.core.expr import nodes
 from symgrad.frontend.syntax import Parser, parse_expression
 from symgrad.transform.reuse import WIDEST
@@ -172,3 +174,27 @@ def test_a_closed_form_is_measured_as_it_would_be_read() -> None:
     with pytest.raises(sg.SymgradError) as caught:
         derived.gradient("x")
     assert caught.value.code == "SG506"
+
+
+@pytest.mark.parametrize("backend", ["numpy", "numba"])
+def test_an_expression_nests_as_deep_as_a_text_may(backend):
+    """Passes and printers that call themselves too often for Python, and brackets that its parser does not take."""
+    limit, depth = sys.getrecursionlimit(), 198
+    program = sg.parse(f"input x[i]; J = sum({'sin(' * (depth - 1)}x[i]{')' * (depth - 1)} for i)")
+    d = sg.derive(program)
+    assert d.text().count("sin") > depth
+    assert d.latex().count(r"\sin") > depth
+    x = np.array([0.5, 2.0])
+    value, slope = x, np.ones(2)
+    for _ in range(depth - 1):
+        value, slope = np.sin(value), slope * np.cos(value)
+    J, grads = sg.compile(program, wrt="x", backend=backend)(x=x)
+    assert float(J) == pytest.approx(value.sum(), rel=1e-12)
+    np.testing.assert_allclose(grads["x"], slope, rtol=1e-12)
+    assert sys.getrecursionlimit() == limit
+
+
+def test_what_nests_deeper_than_python_calls_is_refused():
+    """A traceback of the interpreter's."""
+    with pytest.raises(sg.SymgradError, match="SG504"), rare_collections():
+        raise RecursionError

@@ -12,6 +12,7 @@ from functools import lru_cache
 
 from sympy import Expr
 
+from symgrad.core.collector import rare_collections
 from symgrad.core.expr import reduction
 from symgrad.core.functions import FUNCTIONS
 from symgrad.core.layout import Layout
@@ -107,6 +108,7 @@ def _declaration(tensor: Tensor, layout: Layout) -> str:
     return written_name(tensor.name) + indices + values
 
 
+@rare_collections()
 def program_text(program: Program) -> str:
     """The whole program; declarations first, then the equations in the user's order."""
     layout = Layout.of(program)

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from inspect import Parameter, Signature, signature
 from typing import Any, Generic, ParamSpec, Protocol, Self, TypeVar, overload
 
+from symgrad.core.collector import rare_collections
 from symgrad.core.drawing import Drawing, Network
 from symgrad.core.errors import SymgradError, did_you_mean
 from symgrad.core.page import Page
@@ -55,6 +56,7 @@ class PageFormat(Generic[Out]):
         if shown is None:
             return self
 
+        @rare_collections()
         def printed(*args: P.args, **how: P.kwargs) -> Out:
             return self.write(shown.page(*args, **how))
 
@@ -69,6 +71,7 @@ class Fragment(PageFormat[str]):
         if shown is None:
             return self
 
+        @rare_collections()
         def printed(*args: Any, standalone: bool = False, **how: Any) -> str:
             return self.writer(standalone)(shown.page(*args, **how))
 

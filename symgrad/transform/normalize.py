@@ -1,6 +1,6 @@
 """One reduction a statement: every reduction inside an expression becomes a named quantity.
 
-Equal reductions, whatever their indices are called, are named once.
+Equal reductions, whatever their indices are called, are named once. Of a value that nests deep, parts get names too.
 
 >>> from symgrad.frontend.text import parse
 >>> print(normalize(parse("p[k] = exp(b[k])/sum(exp(b[l]) for l in 1..K)")))
@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from sympy import Expr, Symbol
+from sympy import Expr, S, Symbol
 
 from symgrad.core.affine import bounds
 from symgrad.core.expr import (
@@ -37,6 +37,7 @@ from symgrad.core.expr import (
     substitute,
     where,
 )  # fmt: skip
+from symgrad.core.measure import DEEPEST, is_deep
 from symgrad.core.parts import around_points
 from symgrad.core.program import Index, Origin, Program, Statement, Tensor
 from symgrad.core.reductions import REDUCTIONS
@@ -45,7 +46,7 @@ Ranges = dict[Symbol, Index]
 
 
 def normalize(program: Program) -> Program:
-    """The same program with at most one reduction, outermost, in each statement."""
+    """The same program with at most one reduction, outermost, in each statement, and no value that nests deep."""
     return _Lift(program).run()
 
 
@@ -57,10 +58,11 @@ class _Lift:
         self.tensors: list[Tensor] = []
         self.taken = set(program.taken)
         self.numbers: Counter[str] = Counter()  # the last one tried for each name
+        self.depths: dict[Any, int] = {}
 
     def run(self) -> Program:
         for statement in self.program.statements:
-            if not binds(statement.value):
+            if not binds(statement.value) and not is_deep(statement.value):
                 self.statements.append(statement)
                 continue
             value, ranges = statement.value, _ranges(statement)
@@ -82,21 +84,25 @@ class _Lift:
                 under = ((),) * len(node.args)
             args = [self.walk(arg, (*guards, *more), ranges, statement, memo) for arg, more in zip(node.args, under, strict=True)]
             new = rebuild(node, args)
-            memo[node, guards] = self.lift(new, guards, ranges, statement) if is_reduction(new) else new
+            memo[node, guards] = self.lift(new, guards, ranges, statement) if is_reduction(new) or self.is_deep(new) else new
         return memo[node, guards]
 
+    def is_deep(self, node: Any) -> bool:
+        self.depths[node] = 1 + max((self.depths.get(arg, 0) for arg in node.args), default=0)
+        return self.depths[node] >= DEEPEST and isinstance(node, Expr)
+
     def lift(self, node: Any, guards: tuple[Any, ...], ranges: Ranges, statement: Statement) -> Any:
-        """A name for a reduction, over the indices that are free in it."""
+        """A name for a reduction, or for a part of a deep value, over the indices that are free in it."""
         inside = free_indices(node)
         free = [symbol for symbol in ranges if symbol in inside]
-        op, body, limits = split_reduction(node)
+        op, body, limits = split_reduction(node) if is_reduction(node) else (None, node, ())
         for guard in guards:
             # what a guard keeps from being read must not be read under the new name either
             if set(guard.free_symbols) & set(ranges) <= set(free):
-                body = where(guard, body, REDUCTIONS[op].identity)
-        key = _key(reduction(op, body, limits), free, ranges)
+                body = where(guard, body, REDUCTIONS[op].identity if op else S.Zero)
+        key = _key(reduction(op, body, limits) if op else body, free, ranges)
         if key not in self.known:
-            name = self.unused(f"{statement.name}_{op}")
+            name = self.unused(f"{statement.name}_{op or 'part'}")
             hulls = {s: Index(s, *bounds(s, {r.symbol: (r.lo, r.hi) for r in ranges.values()})) for s in free}
             axes = [ranges[s] if set(free).issuperset(_outer(ranges[s], ranges)) else hulls[s] for s in free]
             self.known[key] = name, tuple(free)

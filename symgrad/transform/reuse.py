@@ -33,6 +33,7 @@ from symgrad.core.expr import (
 )  # fmt: skip
 from symgrad.core.functions import BY_HEAD
 from symgrad.core.graph import ancestors, topological
+from symgrad.core.measure import is_deep
 from symgrad.core.parts import around_points
 from symgrad.core.program import Index, Origin, Program, Statement, Tensor, covers
 
@@ -240,7 +241,7 @@ def _goes(statement: Statement, program: Program, pinned: frozenset[str], keep: 
         return all(_plain(read, statement) for user in users for read in user.reads_of[statement.name])
     if len(users) != 1 or users[0].op in ("max", "min", "argmax", "argmin", "logsumexp"):
         return False
-    if len(tuple(nodes(statement.value))) > WIDEST:
+    if len(tuple(nodes(statement.value))) > WIDEST or is_deep(statement.value):
         return False
     reads = users[0].reads_of[statement.name]
     same = len(reads) == 1 and len(indices_of(reads[0])) == len(users[0].domain) and len(statement.domain) > 0
