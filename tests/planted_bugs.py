@@ -103,7 +103,11 @@ BUGS: dict[str, Bug] = {
         "y[i] = x[i]*sum(A[i,j]*x[j] for j in 1..N) for i in 2..N; z[i] = x[i]^2*sum(A[i,j]*x[j] for j in 1..N) for i in 1..N; J = sum(y[i] for i in 2..N) + sum(z[i] for i in 1..N)",
     ),
     "read past the end without its guard": Bug(
-        "transform.normalize._Lift.lift", "where(guard, body, REDUCTIONS[op].identity)", "body", "arrays", PAST
+        "transform.normalize._Lift.lift",
+        "where(guard, body, REDUCTIONS[op].identity if op else S.Zero)",
+        "body",
+        "arrays",
+        PAST,
     ),
     "other branch under the same condition": Bug(
         "transform.normalize._Lift.walk", "(condition.negated,)", "(condition,)", "arrays", CHOICE

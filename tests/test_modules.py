@@ -413,6 +413,7 @@ def test_a_second_process_needs_no_sympy(tmp_path: Path, monkeypatch: pytest.Mon
     net = sg.load("net.sg", batch=["x", "y_star"], backend="numpy")
     given = {"x": [[1.0], [2.0]], "y_star": [1.0, 2.0]}
     wanted = kernel().fit({"alpha": [[0.5]], "c": 0.0}, given, epochs=3, progress=False)
+    monkeypatch.setenv("PYTHONPATH", str(Path(sg.__file__).parent.parent))  # an installed symgrad is another one, by its files
     ran = subprocess.run([sys.executable, "-c", SECOND], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
     assert float(ran.stdout) == wanted.history["J"][-1]
