@@ -284,6 +284,8 @@ def picture(found: list[Found], file: str) -> None:
     axes.bar(list(shown), list(shown.values()), color=["#2a6f4e" if r >= 1 else "#a33" for r in shown.values()])
     axes.axhline(1, color="black", linewidth=0.8)
     axes.set_yscale("log")
+    for axis in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
+        axis("{x:g}")
     axes.set_ylabel("fastest peer / symgrad")
     figure.tight_layout()
     figure.savefig(file)
