@@ -321,7 +321,7 @@ class Loaded:
         patience: int | None = None,
         **rates: Any,
     ) -> Fit:
-        """Train, as `Kernel.fit` with the optimiser of `load` or `save`; the numbers are the same to the last bit.
+        """Train, as `Kernel.fit` with the optimiser of `load` or `save`; with NumPy the numbers are the same to the last bit.
 
         rates: numbers of the update rule such as learning_rate, in place of those that were chosen. Another optimiser, clipping,
         validation, patience and fewer parameters need the model: with them this is `kernel.fit`.
