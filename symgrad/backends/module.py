@@ -124,5 +124,5 @@ def kernel_text(part: Part, dtype: str, backend: str) -> str:
     first = [*threads.HEAD, *threads.block_names(schedule)] if schedule.blocks else []
     given = ", ".join([*first, *sizes, *arguments, *buffers, *blas.takes(body)])
     # a saved module may lie where nothing can be written
-    decorator = numba.DECORATOR.replace("cache=True", "cache=_CACHED")
+    decorator = numba.KERNEL.replace("cache=True", "cache=_CACHED")
     return f"{before}{decorator}\ndef _{part.name}({given}):\n{indent(body)}\n{out}"

@@ -33,12 +33,24 @@ from symgrad.schedule.updates import is_kept
 
 FLAGS = '{"reassoc", "contract", "arcp", "nsz"}'
 DECORATOR = f'@njit(cache=True, nogil=True, error_model="numpy", fastmath={FLAGS})'
+# a kernel: none of the arrays that it is given shares memory with one that it writes
+APART_TOO = ", pipeline_class=_Apart"
+KERNEL = f"{DECORATOR[:-1]}{APART_TOO})"
 HELPER = f'@njit(inline="always", error_model="numpy", fastmath={FLAGS}, **_INNER)'
 EXACT = ("_log_share", "_share_less")  # helpers whose sums are to be added in the order in which they are written
 INTEGERS = {"float32": "np.int32", "float64": "np.int64"}
 # the bytes of a block in all arrays; over how many numbers a product should sum at least
 BLOCK, SUMMED = 2**18, 128
 # functions that compiled code alone calls need no way in from Python, which would take a tenth of the time to compile
+APART = '''
+class _Apart(Compiler):
+    """LLVM may know that no two arrays share memory (restrict in C): else it compares all addresses before every inner loop."""
+
+    def define_pipelines(self):
+        if hasattr(self.state.flags, "noalias"):
+            self.state.flags.noalias = True
+        return super().define_pipelines()
+'''
 INNER = '_INNER = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}'
 IMPORTS = "import numpy as np\nfrom numba import njit"
 
@@ -58,14 +70,16 @@ def helpers(body: str, dtype: str) -> str:
     types += f"\n{INNER}" if used or "_gemm(" in body else ""
     tables = own_text() if "_straight(" in body else ""
     views = SUPPORT.strip("\n") if "_joined(" in body else ""
-    return "\n\n\n".join(text for text in (types, used, tables, views) if text)
+    apart = APART.strip("\n") if "=_Apart" in body else ""
+    return "\n\n\n".join(text for text in (types, apart, used, tables, views) if text)
 
 
 def imports(text: str) -> str:
     """The imports of a module with this text."""
     calls = "_gemm(" in text
     more = (*(blas.STANDARD if calls else ()), *(["math"] if "math." in text else []))
-    return standard_imports(text, more) + (blas.IMPORTS if calls or "_joined(" in text else IMPORTS)
+    apart = "\nfrom numba.core.compiler import Compiler" if "=_Apart" in text else ""
+    return standard_imports(text, more) + (blas.IMPORTS if calls or "_joined(" in text else IMPORTS) + apart
 
 
 def standard_imports(text: str, more: Sequence[str]) -> str:

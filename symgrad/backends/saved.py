@@ -234,7 +234,7 @@ def names_text(arguments: Mapping[str, str], loss: str, wrt: tuple[str, ...]) ->
 def fitting_text(fitting: Fitting, dtype: str, backend: str) -> str:
     """All of the training."""
     compiled = backend == "numba"
-    decorator = numba.DECORATOR.replace("cache=True", "cache=_CACHED") if compiled else numpy.QUIET
+    decorator = numba.KERNEL.replace("cache=True", "cache=_CACHED") if compiled else numpy.QUIET
     blocks = [
         check_text(fitting.batches, "_checked_fit", '"""Sizes and arrays that fit, for `fit`."""'),
         shuffle_text(decorator),

@@ -66,7 +66,7 @@ class Training:
 def training_text(training: Training, dtype: str, backend: str) -> str:
     """The module: `check`, `buffers` and `_train`, for numpy `_step` too."""
     compiled = backend == "numba"
-    decorator = numba.DECORATOR if compiled else numpy.QUIET
+    decorator = numba.KERNEL if compiled else numpy.QUIET
     made, functions = loop_texts(training, dtype, decorator if compiled else "")
     parts = [
         check_text(training),
@@ -93,7 +93,8 @@ def loop_texts(training: Training, dtype: str, decorator: str, suffix: str = "")
 
 
 def shuffle_text(decorator: str) -> str:
-    return f"{decorator}\n{SHUFFLE}"
+    """All modules share it, so that it knows no class of theirs."""
+    return f"{decorator.replace(numba.APART_TOO, '')}\n{SHUFFLE}"
 
 
 def names(items: tuple[str, ...] | list[str]) -> list[str]:
