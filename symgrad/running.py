@@ -114,8 +114,9 @@ class Steps:
         self.clock = np.array([0, 0, 0, epochs * -(-run.examples // run.batch), epochs], dtype=np.int64)
         self.sums, self.history = np.zeros(1), np.empty(epochs)
         rates = [kind(value) for value in run.optimizer.rates]
-        self.rest = [*outer, *run.data.values(), *run.params.values(), *self.state, *rates, *run.module.buffers(*sizes)]
-        self.moving = [*run.params.values(), *self.state, self.order, self.random, self.clock, self.sums]
+        carried, buffers = run.module.buffers(*sizes)
+        self.rest = [*outer, *run.data.values(), *run.params.values(), *self.state, *rates, *carried, *buffers]
+        self.moving = [*run.params.values(), *self.state, *carried, self.order, self.random, self.clock, self.sums]
         self.key = tuple(sizes)
         self.copy()
 

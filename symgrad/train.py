@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from symgrad.backends.load import load
-from symgrad.backends.training import Training, training_text
+from symgrad.backends.training import First, Training, training_text
 from symgrad.compiler import lower, optimize
 from symgrad.core.errors import SymgradError
 from symgrad.core.graph import ancestors
@@ -28,6 +28,7 @@ from symgrad.divergence import Diverged
 from symgrad.kernel import Kernel
 from symgrad.optimizers import SGD, Adagrad, Adam, AdamW, Momentum, Nesterov, Optimizer, RMSProp, Rule, an_optimizer, clipped
 from symgrad.running import Fit, Run, Watch
+from symgrad.schedule.ahead import ahead
 from symgrad.schedule.order import schedule
 from symgrad.update import step_program
 
@@ -95,9 +96,16 @@ def plan(kernel: Kernel, params: tuple[str, ...], rule: Rule, single: bool) -> T
     data = [name for name in kernel.program.free if name not in params and name in ancestors(primal, [kernel.loss])]
     outputs = [kernel.loss, *made.aliases]
     step = optimize(made.program, outputs, pinned=(*params, *state), stable=kernel.stabilize)
-    planned = schedule(step, [*data, *params, *state, *rates, *counters.values()], outputs, made.aliases)
-    checks = schedule(optimize(kernel.primal, [kernel.loss], stable=kernel.stabilize), [*data, *params], [kernel.loss])
     batched = tuple(name for name in kernel.batch if name in data)
+    early = ahead(step, set(batched), made.aliases) if single and kernel.backend == "numba" else None
+    given = [*data, *params, *state, *rates, *counters.values()]
+    if early is None:
+        planned = schedule(step, given, outputs, made.aliases)
+    else:
+        aliases = {**made.aliases, **early.aliases}
+        given += [*early.examples.values(), *early.carried]
+        planned = schedule(early.program, given, [*outputs, *early.aliases], aliases)
+    checks = schedule(optimize(kernel.primal, [kernel.loss], stable=kernel.stabilize), [*data, *params], [kernel.loss])
     size = str(checks.program.tensors[batched[0]].axes[0].extent) if batched else None
     return Training(
         kernel.program,
@@ -113,4 +121,5 @@ def plan(kernel: Kernel, params: tuple[str, ...], rule: Rule, single: bool) -> T
         single,
         size,
         kernel.loss,
+        First(schedule(early.first, [*data, *params], early.carried), early.examples) if early else None,
     )

@@ -11,7 +11,7 @@ import secrets
 from pathlib import Path
 from typing import Any
 
-from symgrad.backends import joined
+from symgrad.backends import joined, numba
 
 STAND_IN = """
 def _sizes(*sizes):
@@ -51,7 +51,7 @@ def _joined(array):
 def plain_module(text: str, folder: Path) -> Any:
     """A kernel's module with no numba in it, which calls gemm wherever it can."""
     text = re.sub(r"^@njit.*\n|^from llvmlite.*\n|^from numba.*\n|^_(?:BLAS|CACHED|ALONE) = .*\n", "", text, flags=re.MULTILINE)
-    text = text.replace(joined.SUPPORT.strip("\n"), JOINED)
+    text = text.replace(joined.SUPPORT.strip("\n"), JOINED).replace(numba.APART.strip("\n"), "")
     start = text.find("@intrinsic")
     if start >= 0:
         end = text.index("return signature, call", start) + len("return signature, call")

@@ -82,11 +82,12 @@ class _Run:
             self.sums, self.history = np.zeros(1), np.empty(epochs)
             self.order, self.random = np.arange(rows), np.array([seed % 2147483646 + 1], dtype=np.int64)
             self.clock = np.array([0, 0, 0, epochs*-(-rows//self.batch), epochs], dtype=np.int64)
-            outer, buffers = room(self.batch, *sizes)
+            outer, carried, buffers = room(self.batch, *sizes)
         except (MemoryError, ValueError, OverflowError) as error:
             raise DataError("SG508", f"there is not enough memory for this: {error}", "fewer examples or epochs") from None
-        self.rest = [*outer, *(arrays[name] for name in _GIVEN), *self.params.values(), *self.state.values(), *rates, *buffers]
-        self.moving = [*self.params.values(), *self.state.values(), self.order, self.random, self.clock, self.sums]
+        self.rest = [*outer, *(arrays[name] for name in _GIVEN), *self.params.values(), *self.state.values(), *rates]
+        self.rest += [*carried, *buffers]
+        self.moving = [*self.params.values(), *self.state.values(), *carried, self.order, self.random, self.clock, self.sums]
         self.copy()
 
     def steps(self, epochs, limit, shuffle):

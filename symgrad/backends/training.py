@@ -14,13 +14,13 @@ Scalar parameters are arrays without axes, read and written as `c[()]`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
 from symgrad.backends import blas, numba, numpy
 from symgrad.backends.checks import CHECKS, check_lines
-from symgrad.backends.entry import array_buffers
+from symgrad.backends.entry import array_buffers, as_tuple
 from symgrad.backends.module import header
 from symgrad.backends.pycode import indent, python_name
 from symgrad.core.program import Program
@@ -35,6 +35,21 @@ SHUFFLE = '''def _shuffle(order, state):
 
 
 CLOCK = {"t": "_clock[0]", "epoch": "_clock[1] + 1", "steps": "_clock[3]", "epochs": "_clock[4]"}
+
+
+@dataclass(frozen=True)
+class First:
+    """What the first step of an epoch is given, each step then computing it for the next (`schedule/ahead.py`).
+
+    `examples`: the name of an example → that of the next one.
+    """
+
+    schedule: Schedule
+    examples: Mapping[str, str]
+
+    @property
+    def carried(self) -> tuple[str, ...]:
+        return self.schedule.outputs
 
 
 @dataclass(frozen=True)
@@ -57,10 +72,16 @@ class Training:
     single: bool
     example_size: str | None
     loss: str
+    first: First | None = None
 
     @property
     def cells(self) -> frozenset[str]:
-        return frozenset(n for n in (*self.params, *self.state) if not self.step.program.tensors[n].axes)
+        return frozenset(n for n in (*self.params, *self.state, *self.carried) if not self.step.program.tensors[n].axes)
+
+    @property
+    def carried(self) -> tuple[str, ...]:
+        """What steps hand on to the next beside parameters and state."""
+        return self.first.carried if self.first else ()
 
 
 def training_text(training: Training, dtype: str, backend: str) -> str:
@@ -85,11 +106,13 @@ def training_text(training: Training, dtype: str, backend: str) -> str:
 def loop_texts(training: Training, dtype: str, decorator: str, suffix: str = "") -> tuple[str, list[str]]:
     """The text of the arrays that the loop takes beside its data, and the functions of the loop; no decorator: NumPy's."""
     if not decorator:
-        return "()", [step_text(training, dtype, suffix), f"{numpy.QUIET}\n{train_text(training, None, suffix)}"]
+        return "(), ()", [step_text(training, dtype, suffix), f"{numpy.QUIET}\n{train_text(training, None, suffix)}"]
     tables: list[str] = []
     shorter = None if training.single else training.example_size
     step = numba.body(training.step, dtype, training.cells, shorter, tables)
-    return buffers_text(training, blas.given(step)), [*tables, f"{decorator}\n{train_text(training, step, suffix)}"]
+    first = numba.body(training.first.schedule, dtype, training.cells, shorter, tables) if training.first else ""
+    text = train_text(training, step, suffix, first)
+    return buffers_text(training, blas.given(step + first)), [*tables, f"{decorator}\n{text}"]
 
 
 def shuffle_text(decorator: str) -> str:
@@ -116,17 +139,17 @@ def check_text(training: Training, name: str = "check", doc: str = "") -> str:
 
 
 def buffers_text(training: Training, more: list[str]) -> str:
-    """A tuple of row buffers for shuffled data and the step's temporaries, for batches of N; `more` is passed on as it is."""
-    rows = (
-        []
-        if training.single
-        else [f"np.empty(({numpy.shape(training.step, n)}), {numpy.cell_type(training.step, n)})" for n in training.batched]
-    )
-    inner = [
-        f"np.empty(({numpy.shape(training.step, n)}), {numpy.cell_type(training.step, n)})" for n in array_buffers(training.step)
-    ]
-    made = "".join(f"\n        {text}," for text in [*rows, *inner, *more])
-    return f"({made}\n    )"
+    """Two tuples: what steps carry on; and row buffers for shuffled data and the step's temporaries, for batches of N.
+
+    `more` is passed on as it is.
+    """
+
+    def made(name: str) -> str:
+        return f"np.empty(({numpy.shape(training.step, name)}), {numpy.cell_type(training.step, name)})"
+
+    rows = () if training.single else training.batched
+    lines = "".join(f"\n        {text}," for text in [*map(made, rows), *map(made, array_buffers(training.step)), *more])
+    return f"{as_tuple(list(map(made, training.carried)))}, ({lines}\n    )"
 
 
 def step_text(training: Training, dtype: str, suffix: str) -> str:
@@ -139,12 +162,15 @@ def step_text(training: Training, dtype: str, suffix: str) -> str:
     return f"{head}\n{indent(body)}\n{indent(writes)}\n    return {python_name(training.loss)}"
 
 
-def train_text(training: Training, body: str | None, suffix: str) -> str:
-    """Epochs over shuffled rows. `body`: the step's lines, which are compiled once in the loop's place; else it is called."""
+def train_text(training: Training, body: str | None, suffix: str, first: str = "") -> str:
+    """Epochs over shuffled rows. `body`: the step's lines, which are compiled once in the loop's place; else it is called.
+
+    `first`: the lines that compute what steps carry on, for an epoch's first example.
+    """
     step = training.step
     outer = size_names(step, training.example_size)
     rows = [f"_{n}_rows" for n in names(training.batched)] if body is not None and not training.single else []
-    buffers = [*names(array_buffers(step)), *blas.takes(body)] if body is not None else []
+    buffers = [*names(array_buffers(step)), *blas.takes(body + first)] if body is not None else []
     arguments = [
         *("epochs", "_limit", "batch", "shuffle", "order", "random", "history", "_clock", "_sums"),
         *outer,
@@ -152,11 +178,12 @@ def train_text(training: Training, body: str | None, suffix: str) -> str:
         *names(training.params),
         *names(training.state),
         *names(training.rates),
+        *names(training.carried),
         *rows,
         *buffers,
     ]
     stepped = partial(_stepped, training, suffix=suffix, body=body)
-    inside = _single(training, stepped) if training.single else _minibatch(training, stepped, body is not None)
+    inside = _single(training, stepped, first) if training.single else _minibatch(training, stepped, body is not None)
     lines = [
         "examples = len(order)",
         "while _limit > 0 and _clock[1] < epochs:",
@@ -199,12 +226,20 @@ def _stepped(training: Training, places: dict[str, str], suffix: str, body: str 
 BAD = ["    if not np.isfinite(_loss):", "        return False"]
 
 
-def _single(training: Training, stepped: Callable[[dict[str, str]], list[str]]) -> list[str]:
+def _single(training: Training, stepped: Callable[[dict[str, str]], list[str]], first: str) -> list[str]:
     """One example a step; where nothing is batched, the whole is the one example."""
     places = {n: f"{_whole(n)}[order[place]]" for n in training.batched}
+    start, advance = [], []
+    if training.first:
+        start = [f"{python_name(n)} = {_whole(n)}[order[0]]" for n in training.first.examples] + first.split("\n")
+        start = ["if _clock[2] == 0:", *("    " + line for line in start)]
+        advance = ["    _following = min(place + 1, examples - 1)"]
+        places |= {new: f"{_whole(n)}[order[_following]]" for n, new in training.first.examples.items()}
     return [
+        *start,
         "for place in range(_first, _last):",
         "    _clock[0] += 1",
+        *advance,
         *stepped(places),
         *BAD,
         "    total += _loss",
