@@ -363,12 +363,14 @@ class Nest:
         return f"_highest = _highest if np.isfinite(_highest) else {self.code.number(sp.S.Zero)}"
 
     def besides_the_top(self) -> list[str]:
-        """The exponential of what is `_here`, added to the sum of those below the highest; those as high are counted."""
-        zero, one = self.code.number(sp.S.Zero), self.code.number(sp.S.One)
+        """The exponential of what is `_here`, added to the sum of those below the highest; those as high are counted.
+
+        A factor of 0 or 1, since LLVM finds no vectors where a sum is chosen to change or not.
+        """
         return [
             f"_share = {self.code.call('np.exp')}(_here - _highest)",
-            f"_rest += {zero} if _here == _highest else _share",
-            f"_tops += {one} if _here == _highest else {zero}",
+            "_rest += _share*F(_here != _highest)",
+            "_tops += F(_here == _highest)",
         ]
 
     def log_of_sum(self, total: str) -> list[str]:
