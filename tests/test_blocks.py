@@ -20,7 +20,7 @@ from tests.models import MODELS, random_arrays
 from tests.plain_python import plain_module
 
 # a recurrence and a normalization over the examples; a sum that another equation reads; words; pooling, which starts at 0;
-# rows counted from 1, read by their number, and reached from another row
+# rows counted from 1, read by their number, and reached from another row; a gradient with a term over the rows and one after them
 OWN = {
     "recurrent": """
         index n in 1..N, t in 1..T, j, k in 1..H, i in 1..M
@@ -56,6 +56,14 @@ OWN = {
         a[n,f,k] = relu(sum(w[f,u]*x[n,k+u] for u in 0..2) - 0.1) for k in 0..5
         q[n,f,p] = a[n,f,2*p] + a[n,f,2*p+1]^2
         J = sum(q[n,f,p]^2 for n, f, p)
+    """,
+    "mixture": """
+        index n in 1..N, f in 1..F, i in 1..M
+        input x[n,i]
+        param m[f,i], s[f,i]
+        r[n,f] = sum(((x[n,i] - m[f,i])*exp(-s[f,i]))^2 for i)
+        q[n,f] = -sum(s[f,i] for i) - r[n,f]/2
+        J = -sum(logsumexp(q[n,f] for f) for n)/N
     """,
 }
 
@@ -135,3 +143,17 @@ def test_what_goes_together() -> None:
     assert [kernel.statement.name for kernel in planned.kernels[2:]] == ["J"]  # s² is known at the end
     assert [set(blocks.short) for blocks in planned.blocks] == [{"a_sum", "a"}, {"d"}]
     assert "with a, a_sum of a block" in str(planned)
+
+
+def test_a_sum_over_the_rows_overtakes_what_sets_its_cells(tmp_path: Path) -> None:
+    """A gradient's term over the rows that runs over all of them again, since another term waits for a sum that is whole."""
+    program = sg.parse(OWN["mixture"])
+    k = sg.compile(program, wrt=["m", "s"], backend="numba")
+    inside, after = k.source[k.source.index("for _first in range") : k.source.index("def _checked")].split("if _part in (-1, 2):")
+    assert "# s_bar[f,i] += sum(" in inside
+    assert "s_bar[f, i] += " in after
+    # two sums of rows over the same points stand in one nest
+    lines = inside.split("\n")
+    rows = [place for place, line in enumerate(lines) if "m_bar[f, i] +=" in line or "s_bar[f, i] +=" in line]
+    assert len(rows) == 2
+    assert rows[1] == rows[0] + 1

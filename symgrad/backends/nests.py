@@ -191,7 +191,7 @@ class Nest:
         value, before = self.hoist(self.value, self.kernel.loops)
         store = self.names.read(self.target)
         op = "+=" if self.kernel.adds else "="
-        if isinstance(self.kernel, Map):
+        if isinstance(self.kernel, Map) or not self.kernel.in_register:  # a sum of rows adds to rows that hold something
             return _Part(before, [f"{store} {op} {self.code(value)}"], len(self.kernel.loops))
         total = f"_total_{place}"
         kept = sum(index not in self.kernel.statement.reduced for index in self.kernel.loops)

@@ -83,7 +83,7 @@ class _Region:
 
     def filled(self, kernels: Iterable[Kernel]) -> _Region:
         for kernel in kernels:
-            found = self.fitting(kernel)
+            found = self.fitting(kernel) or self.overtaking(kernel)
             if found is not None:
                 self.first = self.first or kernel
                 self.inside.append(found)
@@ -106,6 +106,22 @@ class _Region:
             sums_read = any(not written.isdisjoint(k.statement.read_names) for k in flat([kernel]))
             return None if None in body or sums_read else replace(kernel, body=tuple(body))  # type: ignore[arg-type]
         return None if isinstance(kernel, Blocks) else self.fitting_nest(kernel)
+
+    def overtaking(self, kernel: Kernel) -> Kernel | None:
+        """A sum over the rows, of which others that come after all blocks would set the cells: they add to them instead."""
+        if not isinstance(kernel, Contract) or not kernel.adds:
+            return None
+        waiting = [k for k in self.late if isinstance(k, Map | Contract) and k.statement.name == kernel.statement.name]
+        everyone, self.late_touch = self.late_touch, Touched(self.schedule.aliases)
+        for other in self.late:
+            if other not in waiting:
+                self.late_touch.add(other)
+        found = self.fitting(kernel)
+        self.late_touch = everyone
+        if found is None or self.keeps(kernel):
+            return None
+        self.late = [replace(k, adds=True) if isinstance(k, Map | Contract) and k in waiting else k for k in self.late]
+        return found
 
     def fitting_nest(self, kernel: Map | Contract) -> Map | Contract | None:
         statement = kernel.statement

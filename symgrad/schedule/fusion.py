@@ -103,7 +103,9 @@ def _simple(kernel: Map | Contract, program: Program) -> bool:
         return False
     if isinstance(kernel, Map):
         return not kernel.scatters
-    return kernel.statement.op == "sum" and kernel.in_register and not isinstance(kernel.product, Product) and _kept_first(kernel)
+    if kernel.statement.op != "sum" or isinstance(kernel.product, Product):
+        return False
+    return _kept_first(kernel) if kernel.in_register else kernel.adds
 
 
 def _kept_first(kernel: Contract) -> bool:
