@@ -128,9 +128,9 @@ class Kernel:
         >>> fun(theta0)
         (4.5, array([6., 3.]))
         """
-        from symgrad.adapters.scipy import flat
+        from symgrad.flat import flat
 
-        return flat(self, params, data)
+        return flat(self, self, self.checked, params, data)
 
     def tree(self, params: Mapping[str, Any], /, **data: Any) -> tuple[Any, dict[str, Any]]:
         """A call with the parameters in a dict of dicts: (J, gradients in a dict of the same form), as optax takes them.

@@ -271,8 +271,13 @@ def test_refusals_at_a_call() -> None:
         obj.fit(params(), optimizer="adam", clip_norm=1.0)
     with refused("SG609", "x is not among"):
         obj.fit({"x": 1.0})
-    with refused("SG609", "x is not among"):
+    with refused("SG609", "no gradient by x"):
         obj.flat({"x": 1.0})
+    fun, theta = obj.flat(params())
+    with refused("SG633", "shape \\(3,\\)"):
+        fun(theta[:3])
+    with refused("SG652", "no Hessian times a vector"):
+        fun.hvp(theta, theta)
 
 
 def test_places_are_those_of_the_users_text() -> None:
