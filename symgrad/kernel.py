@@ -209,7 +209,7 @@ class Kernel:
     def fit(
         self,
         params: Mapping[str, Any],
-        data: Mapping[str, Any],
+        data: Mapping[str, Any] | None = None,
         optimizer: Any = None,
         epochs: int = 10,
         batch_size: int | None = 32,
@@ -220,6 +220,8 @@ class Kernel:
         clip_value: float | None = None,
         validation: Mapping[str, Any] | None = None,
         patience: int | None = None,
+        objective: Any = None,
+        local_steps: int | None = None,
     ) -> Any:
         """Train: the epoch loop, shuffling and updates run inside the compiled code.
 
@@ -230,6 +232,10 @@ class Kernel:
         then scales them all to that norm at most. validation: data whose loss is found after every epoch.
         patience: stop after so many epochs without a better loss (of `validation`, else of the training), and
         return the parameters of the best epoch. A model that says `maximize` is trained uphill.
+
+        objective: shards of examples on other machines (`symgrad.distributed`), for a kernel of the same model; `data` is then what
+        no shard holds. An epoch is then one step from the gradient over all examples; with `local_steps` shards take so many steps
+        on minibatches of `batch_size` by themselves before they are averaged.
 
         Returns a `symgrad.train.Fit`: `.params`, `.history[loss]` (an epoch's mean each), `.validation`, `.stopped`.
         Ctrl-C ends the training after the running step or within 0.2 s, and returns what is trained so far, with
@@ -245,9 +251,12 @@ class Kernel:
         if self.checkpoint is not False:
             message = "a kernel with checkpoint= does not train: the steps of fit keep whole arrays"
             raise SymgradError("SG408", message, hint="compile without checkpoint=, or update the parameters between calls")
-        return fit(
-            self, params, data, optimizer, epochs, batch_size, shuffle, seed, progress, clip_norm, clip_value, validation, patience
-        )
+        settings = (optimizer, epochs, batch_size, shuffle, seed, progress, clip_norm, clip_value, validation, patience)
+        if objective is None and local_steps is None:
+            return fit(self, params, data or {}, *settings)
+        from symgrad.distributed.fitting import fit_kernel
+
+        return fit_kernel(self, objective, params, data or {}, *settings, local_steps)
 
     def save(self, path: str | Path, force: bool = False, optimizer: Any = None) -> Path:
         """Write a module that runs with numpy and numba alone; an existing file is kept unless `force`.

@@ -22,8 +22,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from symgrad.core.errors import SymgradError
 from symgrad.core.program import Program, a_program, name_list
 from symgrad.core.source import written_name
