@@ -27,11 +27,11 @@ from symgrad.backends.checks import CHECKS, check_lines
 from symgrad.backends.entry import Part, as_tuple, describe_arguments, returned, unpacked
 from symgrad.backends.nests import indent
 from symgrad.backends.numba import scan_indices, within_scan
-from symgrad.backends.numpy import OWN, Array, ArrayCode, allocated, shape
+from symgrad.backends.numpy import OWN, Array, ArrayCode, allocated, replace_order, shape
 from symgrad.backends.pycode import FOR_ARRAYS, HELPERS, affine, named, python_name, used_definitions
 from symgrad.core.affine import Ends
 from symgrad.core.errors import SymgradError
-from symgrad.core.expr import gathers, indices_of, is_access, name_of, powers
+from symgrad.core.expr import accesses, gathers, indices_of, is_access, name_of, powers
 from symgrad.core.functions import BY_HEAD, FUNCTIONS
 from symgrad.core.layout import Layout
 from symgrad.core.program import Index, Program
@@ -105,7 +105,7 @@ def _share_less(c, d, u, top, excess):
     return np.where(u == top, near, c*np.exp(below - excess) - d)
 
 def _gelu(u):
-    return 0.5*u*_erfc(-0.7071067811865476*u)
+    return 0.5*u*_erfc(-1.4142135623730951*u/2.0)
 
 def _leaky_relu(u, a):
     return np.where(u > 0.0, u, a*u)
@@ -145,7 +145,7 @@ def _logsumexp(values, axis):
     top = np.where(np.isfinite(top), top, 0.0)
     highest = values == top
     shares = np.exp(values - top)
-    rest = np.sum(np.where(highest, shares - 1.0, shares), axis=axis) + np.sum(highest, axis=axis) - 1.0
+    rest = np.sum(np.where(highest, shares - 1.0, shares), axis=axis) + np.sum(np.where(highest, 1.0, 0.0), axis=axis) - 1.0
     return np.squeeze(top, axis) + np.log1p(rest)
 """)
 
@@ -252,12 +252,11 @@ class PureArray(Array):
         return self.code_type("float64", self.read, lambda symbol: self.line(symbol, ", dtype=F"), arrays=True)
 
     def elementwise(self) -> str:
-        value = self.code()(self.kernel.statement.value)
-        return value if self.fills() or not self.order else self.broadcast(value)
+        return self.whole_of(self.kernel.statement.value)
 
-    def fills(self) -> bool:
+    def fills(self, value: Any) -> bool:
         """The reads span all loops together, so that the value does too."""
-        spanned = {s for r in self.kernel.statement.reads if self.sliced(r) for s in self.moving_with(r)}
+        spanned = {s for r in accesses(value) if self.sliced(r) for s in self.moving_with(r)}
         return spanned >= {index.symbol for index in self.order}
 
     def reduce(self) -> str:
@@ -265,8 +264,7 @@ class PureArray(Array):
         product = self.einsum() if op == "sum" and not self.ragged else None
         if product:
             return product
-        value = self.code()(statement.value)
-        value = value if self.fills() else self.broadcast(value)
+        value = self.whole_of(statement.value)
         if op in ("argmax", "argmin"):
             return self.first_of(f"np.{op}", value)
         return f"np.sum({value}, axis={self.dims})" if op == "sum" else f"_{op}({value}, {self.dims})"
@@ -288,20 +286,41 @@ class PureArray(Array):
     def product(self, value: Any, of_matrices: bool = False) -> str | None:
         factors = powers(value)
         symbols = [index.symbol for index in self.order]
+        if len(symbols) > len(string.ascii_letters) or any(self.axes_values(b) for b in accesses(value) if indices_of(b)):
+            return None
         arrays = [b for b in factors if is_access(b) and any(i.has(*symbols) for i in indices_of(b))]
         scalars = [b for b in factors if b not in arrays]
-        if not arrays or len(self.order) > len(string.ascii_letters) or any(factors[b] != 1 or not self.sliced(b) for b in arrays):
-            return None
-        if any(self.axes_values(b) for b in arrays):
-            return None
+        if any(s.has(*symbols) for s in scalars) or any(factors[b] != 1 or not self.sliced(b) for b in arrays):
+            return None if of_matrices else self.of_parts(factors)
         found = {a: self.moving_with(a) for a in arrays}
-        if not {s for each in found.values() for s in each} >= set(symbols) or any(s.has(*symbols) for s in scalars):
+        if not arrays or not {s for each in found.values() for s in each} >= set(symbols):
             return None
         scale = sp.Mul(*(b ** factors[b] for b in scalars))
         if of_matrices and self.is_one_array(found):
             return None
         call = self.summed(arrays, found) if self.is_one_array(found) else self.contracted(arrays, found)
         return call if scale == 1 else f"{self.code()(scale, 2)}*{call}"
+
+    def of_parts(self, factors: Mapping[Any, Any]) -> str | None:
+        """The einsum of factors that are no arrays as they stand: those of the same loops are multiplied cell by cell before."""
+        loops: dict[tuple[Index, ...], list[Any]] = {}
+        for base, power in factors.items():
+            loops.setdefault(tuple(index for index in self.order if base.has(index.symbol)), []).append(base**power)
+        scale = sp.Mul(*loops.pop((), []))
+        if len(loops) < 2 or {index for group in loops for index in group} < set(self.order):
+            return None
+        letters, kept = einsum_letters([index.symbol for index in self.order]), [index.symbol for index in self.kept]
+        # libraries that contract from left to right lose the loops that are summed first
+        groups = sorted(loops, key=lambda group: (not set(group) & set(self.reduced), -len(group)))
+        subscripts = ",".join("".join(letters[index.symbol] for index in group) for group in groups)
+        arrays = ", ".join(replace_order(self, group).whole_of(sp.Mul(*loops[group])) for group in groups)
+        call = f'np.einsum("{subscripts}->{"".join(letters[s] for s in kept)}", {arrays})'
+        return call if scale == 1 else f"{self.code()(scale, 2)}*{call}"
+
+    def whole_of(self, value: Any) -> str:
+        """A value as an array over all loops."""
+        text = self.code()(value)
+        return text if self.fills(value) else self.broadcast(text)
 
     def is_one_array(self, found: Mapping[Any, Sequence[Symbol]]) -> bool:
         """A sum over an array, or over a product of arrays cell by cell: no product of matrices."""
