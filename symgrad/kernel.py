@@ -258,18 +258,29 @@ class Kernel:
 
         return fit_kernel(self, objective, params, data or {}, *settings, local_steps)
 
-    def save(self, path: str | Path, force: bool = False, optimizer: Any = None) -> Path:
+    def save(
+        self,
+        path: str | Path,
+        force: bool = False,
+        optimizer: Any = None,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+    ) -> Path:
         """Write a module that runs with numpy and numba alone; an existing file is kept unless `force`.
 
         Its `value_and_grad` and `forward` are those of this kernel, its `step` and `fit` train by `optimizer`, sg.SGD() by
-        default, with the numbers of `fit`; its docstring has the equations, shapes and types (`symgrad.saving`). Of a kernel for
-        JAX or PyTorch the module is `source`, without `step` and `fit`; of one for C, net.c and net.h are written.
+        default, with the numbers of `fit`, and cut gradients as there; its docstring has the equations, shapes and types
+        (`symgrad.saving`). Of a kernel for JAX or PyTorch the module is `source`, without `step` and `fit`; of one for C, net.c and
+        net.h are written.
         Raises SG701 (it exists), SG702 (it cannot be written), SG608 (no optimiser), SG713 (an optimiser for what does not train),
         SG722, SG723 (the name of a file).
         """
+        from symgrad.optimizers import SGD, an_optimizer, clipped
         from symgrad.saving import saved_text
 
         path = Path(path)
+        if clip_norm is not None or clip_value is not None:
+            optimizer = clipped(an_optimizer(optimizer or SGD()), clip_value, clip_norm)
         exported = files(self.program, self.parts, self.dtype, self.backend, self.source, path)
         for each in exported:
             check_writable(each, force)
