@@ -128,9 +128,9 @@ class Kernel:
         >>> fun(theta0)
         (4.5, array([6., 3.]))
         """
-        from symgrad.adapters.scipy import flat
+        from symgrad.flat import flat
 
-        return flat(self, params, data)
+        return flat(self, self, self.checked, params, data)
 
     def tree(self, params: Mapping[str, Any], /, **data: Any) -> tuple[Any, dict[str, Any]]:
         """A call with the parameters in a dict of dicts: (J, gradients in a dict of the same form), as optax takes them.
@@ -209,7 +209,7 @@ class Kernel:
     def fit(
         self,
         params: Mapping[str, Any],
-        data: Mapping[str, Any],
+        data: Mapping[str, Any] | None = None,
         optimizer: Any = None,
         epochs: int = 10,
         batch_size: int | None = 32,
@@ -220,6 +220,8 @@ class Kernel:
         clip_value: float | None = None,
         validation: Mapping[str, Any] | None = None,
         patience: int | None = None,
+        objective: Any = None,
+        local_steps: int | None = None,
     ) -> Any:
         """Train: the epoch loop, shuffling and updates run inside the compiled code.
 
@@ -230,6 +232,10 @@ class Kernel:
         then scales them all to that norm at most. validation: data whose loss is found after every epoch.
         patience: stop after so many epochs without a better loss (of `validation`, else of the training), and
         return the parameters of the best epoch. A model that says `maximize` is trained uphill.
+
+        objective: shards of examples on other machines (`symgrad.distributed`), for a kernel of the same model; `data` is then what
+        no shard holds. An epoch is then one step from the gradient over all examples; with `local_steps` shards take so many steps
+        on minibatches of `batch_size` by themselves before they are averaged.
 
         Returns a `symgrad.train.Fit`: `.params`, `.history[loss]` (an epoch's mean each), `.validation`, `.stopped`.
         Ctrl-C ends the training after the running step or within 0.2 s, and returns what is trained so far, with
@@ -245,22 +251,36 @@ class Kernel:
         if self.checkpoint is not False:
             message = "a kernel with checkpoint= does not train: the steps of fit keep whole arrays"
             raise SymgradError("SG408", message, hint="compile without checkpoint=, or update the parameters between calls")
-        return fit(
-            self, params, data, optimizer, epochs, batch_size, shuffle, seed, progress, clip_norm, clip_value, validation, patience
-        )
+        settings = (optimizer, epochs, batch_size, shuffle, seed, progress, clip_norm, clip_value, validation, patience)
+        if objective is None and local_steps is None:
+            return fit(self, params, data or {}, *settings)
+        from symgrad.distributed.fitting import fit_kernel
 
-    def save(self, path: str | Path, force: bool = False, optimizer: Any = None) -> Path:
+        return fit_kernel(self, objective, params, data or {}, *settings, local_steps)
+
+    def save(
+        self,
+        path: str | Path,
+        force: bool = False,
+        optimizer: Any = None,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+    ) -> Path:
         """Write a module that runs with numpy and numba alone; an existing file is kept unless `force`.
 
         Its `value_and_grad` and `forward` are those of this kernel, its `step` and `fit` train by `optimizer`, sg.SGD() by
-        default, with the numbers of `fit`; its docstring has the equations, shapes and types (`symgrad.saving`). Of a kernel for
-        JAX or PyTorch the module is `source`, without `step` and `fit`; of one for C, net.c and net.h are written.
+        default, with the numbers of `fit`, and cut gradients as there; its docstring has the equations, shapes and types
+        (`symgrad.saving`). Of a kernel for JAX or PyTorch the module is `source`, without `step` and `fit`; of one for C, net.c and
+        net.h are written.
         Raises SG701 (it exists), SG702 (it cannot be written), SG608 (no optimiser), SG713 (an optimiser for what does not train),
         SG722, SG723 (the name of a file).
         """
+        from symgrad.optimizers import SGD, an_optimizer, clipped
         from symgrad.saving import saved_text
 
         path = Path(path)
+        if clip_norm is not None or clip_value is not None:
+            optimizer = clipped(an_optimizer(optimizer or SGD()), clip_value, clip_norm)
         exported = files(self.program, self.parts, self.dtype, self.backend, self.source, path)
         for each in exported:
             check_writable(each, force)

@@ -323,13 +323,16 @@ class Loaded:
     ) -> Fit:
         """Train, as `Kernel.fit` with the optimiser of `load` or `save`; with NumPy the numbers are the same to the last bit.
 
-        rates: numbers of the update rule such as learning_rate, in place of those that were chosen. Another optimiser, clipping,
-        validation, patience and fewer parameters need the model: with them this is `kernel.fit`.
+        rates: numbers of the update rule such as learning_rate, in place of those that were chosen. Another optimiser, clipping
+        that the module was not saved with, validation, patience and fewer parameters need the model: then this is `kernel.fit`.
         Raises as `Kernel.fit`, SG608 for a number that the rule does not have, SG713 where the module cannot do it.
         """
         more: dict[str, Any] = {"clip_norm": clip_norm, "clip_value": clip_value, "validation": validation, "patience": patience}
         fewer = self.model is not None and set(params) != set(vars(self.module).get("_TRAINED", params))
-        if fewer or optimizer is not None or any(value is not None for value in more.values()):
+        alone = not fewer and optimizer is None and validation is None and patience is None
+        own = _numbers(vars(self.module).get("fit")) if alone else {}
+        rates |= {name: more.pop(name) for name in [*more] if name in own and more[name] is not None}
+        if not alone or any(value is not None for value in more.values()):
             if rates:
                 raise SymgradError("SG608", f"{next(iter(rates))} is a number of the optimiser", hint="give it to the optimiser")
             chosen = optimizer or self.options.optimizer
@@ -361,13 +364,12 @@ class Loaded:
 
     def _check_rates(self, function: Any, rates: Mapping[str, Any]) -> dict[str, Any]:
         """The numbers of the update rule, with those that were chosen."""
-        keywords = [each for each in inspect.signature(function).parameters.values() if each.kind is each.KEYWORD_ONLY]
-        names = {each.name: each.default for each in keywords}
+        names = _numbers(function)
         for name in rates:
             if name not in names:
                 known = f"they are {', '.join(names)}" if names else "it has none"
                 raise SymgradError("SG608", f"{name} is no number of the update rule", hint=known)
-        for name in missing([each.name for each in keywords if each.default is each.empty], rates):
+        for name in missing([name for name, value in names.items() if value is inspect.Parameter.empty], rates):
             raise SymgradError("SG608", f"the learning rate is an equation over {name}, which is not given", hint=f"pass {name}=…")
         return names
 
@@ -385,3 +387,9 @@ class Loaded:
 
     def __repr__(self) -> str:
         return f"<{self.path}: {self.loss} and its gradients by {', '.join(self.wrt)}>"
+
+
+def _numbers(function: Any) -> dict[str, Any]:
+    """The numbers of the update rule that a module's `step` or `fit` takes, with those that were chosen."""
+    given = inspect.signature(function).parameters.values() if function else ()
+    return {each.name: each.default for each in given if each.kind is each.KEYWORD_ONLY}

@@ -22,7 +22,7 @@ are the defaults but for SGD's rate of 0.01 and Momentum's 0.9.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import lru_cache
 from typing import Any
 
 from symgrad.core.errors import SymgradError
@@ -47,13 +47,19 @@ class Rule:
     equations_of_rates: tuple[tuple[str, str], ...] = ()
     clips: tuple[str, ...] = ()
 
-    @cached_property
+    @property
     def program(self) -> Program:
-        return parse(self.equations)
+        return _program(self.equations)
 
     @property
     def state(self) -> tuple[str, ...]:
         return tuple(n.removesuffix(NEXT) for n in self.program.defined if n.endswith(NEXT) and n != "theta" + NEXT)
+
+
+@lru_cache(maxsize=64)
+def _program(equations: str) -> Program:
+    """Kept here: a rule with its program in it could not be pickled, nor what holds an optimiser."""
+    return parse(equations)
 
 
 @dataclass(frozen=True)

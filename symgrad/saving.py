@@ -224,6 +224,8 @@ def _how(kernel: Kernel, optimizer: Optimizer, fitting: saved.Fitting) -> Iterat
     yield from (f"        {name} = {text}" for name, text in optimizer.rule.equations_of_rates)
     sign = "minus its gradient, since the model is to be maximised" if kernel.program.goal == "maximize" else "its gradient"
     state = f"; {', '.join(name for name in optimizer.rule.state)} start at 0" if optimizer.rule.state else ""
+    cuts = {"clip_value": "each cell cut to clip_value at most", "clip_norm": "all scaled to a norm of clip_norm at most"}
+    sign += "".join(f", {cuts[name]}" for name in optimizer.rule.clips)
     yield f"    where g is {sign}{state}; what ends in {NEXT} is what it becomes"
     numbers = [f"{name} is {saved.keyword(name)}" for name in optimizer.rule.rates if saved.keyword(name) != name]
     numbers += ["t is the number of the step, from 1"] if fitting.batches.counters else []

@@ -21,7 +21,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
 
-from symgrad.adapters.sklearn import SymgradClassifier, SymgradRegressor
+from symgrad.adapters.sklearn import LINEAR, SOFTMAX, SymgradClassifier, SymgradRegressor
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 COUNTED = """
@@ -34,6 +34,8 @@ J = -log(y[c]) + lambda*sum(W[k,i]^2 for k, i)
 minimize J
 """
 TARGETS = "input x[i], y^*[k]; param W[k,i]; y[k] = sum(W[k,i]*x[i] for i); J = sum((y[k] - y^*[k])^2 for k); minimize J"
+
+C, R = SymgradClassifier, SymgradRegressor
 
 
 def blobs(classes: int = 3) -> tuple[Any, Any]:
@@ -125,6 +127,57 @@ def test_the_start_is_the_documented_one() -> None:
     assert start["W"].any()
 
 
+def on_shards(text: str, **data: Any) -> Any:
+    """An objective whose shards are 50 rows of the data, the last one fewer."""
+    parts = [{name: array[start : start + 50] for name, array in data.items()} for start in range(0, 120, 50)]
+    return sg.distributed.LocalObjective(sg.parse(text), parts, [*data], backend="numpy")
+
+
+def test_shards() -> None:
+    """Other parameters than those of all examples in one place; classes that are not those of the shards."""
+    X, labels = blobs()
+    X += 0.5  # around 0 a gradient is rounding alone, and Adam takes steps from that
+    settings: dict[str, Any] = {"optimizer": sg.Adam(0.1), "epochs": 40, "random_state": 0}
+    logistic, counts = (EXAMPLES / "logistic.sg").read_text(), {"constants": {"lambda": 1e-4}, "y": "c"}
+    for estimator, text, data, here in (
+        (C(**settings), SOFTMAX, {"y_star": np.eye(3)[labels]}, labels),
+        (C(COUNTED, sizes={"K": 3}, **counts, **settings), COUNTED, {"c": labels + 1}, labels + 1),
+        (C(**settings), logistic, {"y_star": (labels == 1).astype(float)}, (labels == 1).astype(int)),
+        (R(**settings), LINEAR, {"y_star": X @ [1.0, -2.0]}, X @ [1.0, -2.0]),
+        (R(**settings), TARGETS, {"y_star": X @ [[1.0, 2.0], [0.5, 0.0]]}, X @ [[1.0, 2.0], [0.5, 0.0]]),
+    ):
+        found = estimator.fit(on_shards(text, x=X, **data))
+        wanted = clone(estimator).set_params(model=text, batch_size=None, sizes=None, backend="numpy").fit(X, here)
+        assert np.allclose(found.predict(X), wanted.predict(X), atol=1e-9)
+        assert np.allclose(found.loss_curve_, wanted.loss_curve_, rtol=1e-9)
+        assert getattr(found, "classes_", None) is None or found.classes_.tolist() == wanted.classes_.tolist()
+        assert (found.n_features_in_, found.score(X, here)) == (2, pytest.approx(wanted.score(X, here)))
+        assert np.array_equal(pickle.loads(pickle.dumps(found)).predict(X), found.predict(X))
+    local = C(COUNTED, sizes={"K": 3}, local_steps=3, batch_size=10, **counts, **settings)
+    assert local.fit(on_shards(COUNTED, x=X, c=labels + 1)).score(X, labels + 1) > 0.95
+
+
+def test_shards_that_do_not_fit() -> None:
+    """A model that is trained on shards of another, or that predicts from what it is not given."""
+    X, labels = blobs()
+    one_hot, counted = on_shards(SOFTMAX, x=X, y_star=np.eye(3)[labels]), on_shards(COUNTED, x=X, c=labels + 1)
+    third = on_shards(
+        "input x[i], y^*, s; param w[i]; y = sum(w[i]*x[i] for i); J = s*(y - y^*)^2", x=X, y_star=X[:, 0], s=labels * 1.0
+    )
+    constants = {"lambda": 0.0}
+    for estimator, objective, words in (
+        (C(COUNTED, y="c", constants=constants), one_hot, "of another model"),
+        (C(constants=constants), counted, "no y_star for the labels"),
+        (C(y="c", constants=constants), counted, "how far that is"),
+        (R(), third, "x, y_star, s, and an estimator"),
+        (R(y="c", sizes={"K": 3}), counted, "counts classes"),
+        (C(y="c", sizes={"K": 3}), counted, "needs lambda"),
+        (C(output="o"), on_shards(LINEAR, x=X, y_star=X[:, 0]), "there is no quantity named o"),
+    ):
+        with pytest.raises(sg.SymgradError, match=words):
+            estimator.fit(objective)
+
+
 X3, Y3 = np.random.default_rng(0).normal(size=(30, 2)), np.arange(30) % 3
 TWO_PLACES = "input x[i], y^*[k in 1..2]; param W[k in 1..2,i]; y[k] = sum(W[k,i]*x[i] for i); J = sum((y[k] - y^*[k])^2 for k)"
 NO_CLASS = """
@@ -137,7 +190,6 @@ KNOWS_NOTHING = "input x[i], y^*; param w[i], c; y = c^2; J = (y - y^* + sum(w[i
 PICTURES = "input x[i,j], y^*; param w[i,j]; y = sum(w[i,j]*x[i,j] for i, j); J = (y - y^*)^2"
 NUMBER = "input x, y^*; param w; y = w*x; J = (y - y^*)^2"
 FIXED = "input x[i], y^*; y = sum(x[i] for i); J = (y - y^*)^2"
-C, R = SymgradClassifier, SymgradRegressor
 WRONG = {
     "three classes, one number": ("SG613", C(EXAMPLES / "logistic.sg")),
     "three classes, two places": ("SG613", C(TWO_PLACES)),

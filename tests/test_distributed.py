@@ -132,6 +132,30 @@ def test_fit_is_that_of_a_kernel(optimizer: Any) -> None:
         assert np.shape(f.params[name]) == np.shape(array)
 
 
+def test_a_kernel_trains_on_an_objective() -> None:
+    """Settings that do not reach the shards, data that are left out, a model that is not the objective's."""
+    k, obj = one_machine(), local()
+    for settings in ({"optimizer": sg.Adam(0.01), "clip_norm": 0.5}, {"local_steps": 2, "batch_size": 9, "seed": 4}):
+        found = k.fit(params(), objective=obj, epochs=3, progress=False, **settings)
+        wanted = obj.fit(params(), epochs=3, progress=False, **settings)
+        assert found.history["J"].tobytes() == wanted.history["J"].tobytes()
+        assert {n: a.tobytes() for n, a in found.params.items()} == {n: a.tobytes() for n, a in wanted.params.items()}
+    rest = {"c": 0.1, "v": params()["v"]}
+    found = k.fit({"W": params()["W"]}, rest, objective=obj, epochs=3, validation=load(50), patience=1, progress=False)
+    wanted = k.fit({"W": params()["W"]}, {**rest, **whole()}, batch_size=None, epochs=3, progress=False)
+    np.testing.assert_allclose(found.history["J"], wanted.history["J"], rtol=1e-12)
+    assert len(found.validation) == 3
+    for settings, words in (
+        ({"objective": whole()}, "of type dict"),
+        ({"local_steps": 2}, "objective is not"),
+        ({"objective": obj, "batch_size": 7}, "local_steps is not given"),
+        ({"objective": objective(load(0), dtype="float32")}, "J and float32, and not J and float64"),
+        ({"objective": objective(load(0), text=NETWORK.replace("/10", "/20"))}, "its program is not"),
+    ):
+        with refused("SG608", words):
+            k.fit(params(), progress=False, **settings)
+
+
 def test_fit_validates_and_stops() -> None:
     """Validation data that are not used; patience that does not give back the best parameters."""
     f = local().fit(params(), optimizer=sg.SGD(0.05), epochs=200, validation=load(50), patience=3, progress=False)
@@ -207,8 +231,8 @@ def refused(code: str, *words: str) -> Any:
     return pytest.raises(sg.SymgradError, match=f"{code}.*" + ".*".join(words))
 
 
-def objective(*shards: Any, batch: Any = BATCH, **settings: Any) -> Any:
-    return sg.distributed.LocalObjective(sg.parse(NETWORK), shards, batch, backend="numpy", **settings)
+def objective(*shards: Any, batch: Any = BATCH, text: str = NETWORK, **settings: Any) -> Any:
+    return sg.distributed.LocalObjective(sg.parse(text), shards, batch, backend="numpy", **settings)
 
 
 def broken() -> dict[str, Any]:
@@ -271,8 +295,13 @@ def test_refusals_at_a_call() -> None:
         obj.fit(params(), optimizer="adam", clip_norm=1.0)
     with refused("SG609", "x is not among"):
         obj.fit({"x": 1.0})
-    with refused("SG609", "x is not among"):
+    with refused("SG609", "no gradient by x"):
         obj.flat({"x": 1.0})
+    fun, theta = obj.flat(params())
+    with refused("SG633", "shape \\(3,\\)"):
+        fun(theta[:3])
+    with refused("SG652", "no Hessian times a vector"):
+        fun.hvp(theta, theta)
 
 
 def test_places_are_those_of_the_users_text() -> None:

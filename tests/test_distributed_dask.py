@@ -105,6 +105,24 @@ def test_training(client: Any, mode: str) -> None:
         assert {n: a.tobytes() for n, a in found.params.items()} == {n: a.tobytes() for n, a in wanted.params.items()}
 
 
+def test_kernel_scipy_and_scikit_learn(client: Any) -> None:
+    """`k.fit`, a minimizer and an estimator that take a cluster for something else than a kernel on all examples."""
+    optimize, estimators = pytest.importorskip("scipy.optimize"), pytest.importorskip("symgrad.adapters.sklearn")
+    obj, k = objective(client), sg.compile(sg.parse(NETWORK), batch=BATCH, backend="numpy")
+    settings = {"optimizer": sg.Adam(0.05), "epochs": 20, "progress": False}
+    found, wanted = k.fit(params(), objective=obj, **settings), k.fit(params(), whole(), batch_size=None, **settings)
+    np.testing.assert_allclose(found.history["J"], wanted.history["J"], rtol=1e-9)
+    (fun, theta), (one, _) = obj.flat(params()), k.flat(params(), **whole())
+    found = optimize.minimize(fun, theta, jac=True, options={"maxiter": 15})
+    assert found.fun == pytest.approx(optimize.minimize(one, theta, jac=True, options={"maxiter": 15}).fun, rel=1e-6)
+    fitted = estimators.SymgradRegressor(optimizer=sg.Adam(0.05), epochs=30, sizes={"H": 3}, random_state=0).fit(obj)
+    other = estimators.SymgradRegressor(
+        NETWORK, optimizer=sg.Adam(0.05), epochs=30, sizes={"H": 3}, random_state=0, batch_size=None, backend="numpy"
+    )
+    other.fit(whole()["x"], whole()["y_star"])
+    np.testing.assert_allclose(fitted.predict(load(50)["x"]), other.predict(load(50)["x"]), rtol=1e-6)
+
+
 def test_compiled_kernels(client: Any) -> None:
     """A kernel for numba that rounds otherwise on a worker, or with more threads."""
     p, shards = (
@@ -168,6 +186,24 @@ def test_a_worker_is_killed_in_a_step(cluster: Any, client: Any, mode: str) -> N
     assert moment[0] < time.monotonic()
     thread.join()
     assert bits(found) == bits(obj(w=0.9)) == bits(one(w=0.9))
+
+
+def dawdles(number: int) -> dict[str, Any]:
+    """A shard that one worker, whoever has the lowest address, reads ten times as slowly as it takes."""
+    worker = distributed.get_worker()
+    if worker.address == min(worker.client.scheduler_info()["workers"]):
+        time.sleep(0.3)
+    return load(number)
+
+
+@pytest.mark.parametrize("settings", [{}, {"mode": "actors"}, {"keep": False}], ids=["tasks", "actors", "read every time"])
+def test_a_worker_that_is_slow(cluster: Any, client: Any, settings: dict[str, Any]) -> None:
+    """A sum in the order in which answers come; a worker that is given up because it has not answered yet."""
+    scaled(cluster, client, 2)
+    obj = objective(client, [functools.partial(dawdles, number) for number in range(SHARDS)], timeout=60.0, **settings)
+    f = obj.fit(params(), epochs=2, progress=False)
+    assert f.history["J"].tobytes() == local().fit(params(), epochs=2, progress=False).history["J"].tobytes()
+    assert bits(obj(**params())) == bits(local()(**params()))
 
 
 def fatal() -> dict[str, Any]:

@@ -153,6 +153,26 @@ def test_c_compiles_without_a_warning(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+PARTS = """
+index n in 1..N, k in 1..K, d in 1..D
+input x[n,d]; param m[k,d], w[k,d], r[n]
+q[n,k] = sum((x[n,d] - m[k,d])^2*exp(w[k,d])/(1 + r[n]^2) for d)
+J = sum(sin(q[n,k])*r[n]^2*cos(m[k,d]) for n, k, d)/3
+"""
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_sums_of_products_of_parts(backend: str) -> None:
+    """A part that is computed over other loops than those of its letters, or left out, or taken twice."""
+    needs(backend)
+    program = sg.parse(PARTS)
+    arrays = random_arrays(program, np.random.default_rng(5), {"N": 4, "K": 3, "D": 2}, {})
+    k = sg.compile(program, wrt=reals(program), backend=backend)
+    assert_right(k, run(k, arrays), arrays, evaluate(program, arrays), adjoints(program, arrays, "J"), 1e-12)
+    contracted = {line.split()[0] for line in k.source.split("\n") if "einsum" in line}
+    assert {"q", "J_sum", "x_bar", "w_bar"} <= contracted
+
+
 MAIN = """
 #include <stdio.h>
 #include "net.h"

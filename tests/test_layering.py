@@ -23,10 +23,12 @@ LAYERS = {
     "backends": {"core", "schedule", "backends"},
     "answers": {"core", "frontend", "transform", "printers", "answers"},
     "adapters": {
-        *("core", "frontend", "transform", "adapters", "compiler", "data", "kernel", "operators", "optimizers", "trainer"),
+        *("core", "frontend", "transform", "adapters", "compiler", "data", "distributed", "flat", "kernel", "operators"),
+        *("optimizers", "trainer"),
     },
     "distributed": {
-        *("core", "frontend", "compiler", "divergence", "fitted", "kernel", "optimizers", "running", "train", "distributed"),
+        *("core", "frontend", "compiler", "divergence", "fitted", "flat", "kernel", "optimizers", "running", "train"),
+        "distributed",
     },
     "commands": {folder.stem for folder in PACKAGE.iterdir()},
 }

@@ -78,6 +78,19 @@ def test_training_is_the_kernels(rule: Any, tmp_path: Path) -> None:
     assert START["c"] == 0.5
 
 
+def test_gradients_are_cut_as_the_kernel_cuts_them(tmp_path: Path) -> None:
+    """A module that trains on whole gradients, or keeps the norm that it was saved with."""
+    k = kernel()
+    net = sg.load(k.save(tmp_path / "net.py", optimizer=sg.Momentum(0.1), clip_norm=0.3, clip_value=0.2))
+    for cuts in ({}, {"clip_norm": 0.05}):
+        wanted = k.fit(START, DATA, sg.Momentum(0.1), 3, 4, progress=False, **{"clip_norm": 0.3, "clip_value": 0.2, **cuts})
+        same(net.fit(START, DATA, epochs=3, batch_size=4, progress=False, **cuts).params, wanted.params)
+    assert "each cell cut to clip_value at most, all scaled to a norm of clip_norm at most" in net.source
+    plain = sg.load(k.save(tmp_path / "plain.py"))
+    assert refused(lambda: plain.fit(START, DATA, clip_norm=1.0)) == "SG713"
+    assert refused(lambda: k.save(tmp_path / "none.py", clip_norm=-1.0)) == "SG608"
+
+
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_nothing_is_trained_by_batches_where_there_are_no_rows(dtype: str, tmp_path: Path) -> None:
     k = sg.compile(sg.parse("param w[i]; input x[i]; J = sum((w[i]*x[i] - 1)^2 for i); maximize J"), backend="numpy", dtype=dtype)

@@ -39,6 +39,7 @@ from symgrad.core.graph import ancestors, find_loss
 from symgrad.core.program import Index, Program, Tensor
 from symgrad.core.source import written_name
 from symgrad.data import Table
+from symgrad.distributed.objective import Objective
 from symgrad.frontend.files import read
 from symgrad.frontend.latex import looks_like_latex, read_latex
 from symgrad.frontend.text import parse
@@ -145,10 +146,10 @@ class Match(Job):
         return name
 
     def measured(self) -> Iterator[tuple[str, Index, int]]:
-        """The axes of features and labels; the range of labels that count classes."""
+        """The axes of features and labels; the range of labels that count classes, where no size tells it."""
         yield from super().measured()
         values = self.program.tensors[self.target].values
-        if values is not None:
+        if values is not None and str(values[1]) not in (self.settings.sizes or {}):
             yield self.target, Index(sp.Symbol(self.target), *values), self.kinds
 
     def check_output(self) -> None:
@@ -182,10 +183,12 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         constants: Mapping[str, Any] | None = None,
         dtype: str = "float64",
         backend: str = "numba",
+        local_steps: int | None = None,
     ):
         self.model, self.loss, self.x, self.y, self.output = model, loss, x, y, output
         self.optimizer, self.epochs, self.batch_size, self.random_state = optimizer, epochs, batch_size, random_state
         self.sizes, self.constants, self.dtype, self.backend = sizes, constants, dtype, backend
+        self.local_steps = local_steps
 
     def _program(self) -> Program:
         if self.model is None or isinstance(self.model, Program):
@@ -194,28 +197,46 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
             return read(self.model)
         return read_latex(self.model).program if isinstance(self.model, str) and looks_like_latex(self.model) else parse(self.model)
 
-    def _trained(self, features: Any, labels: Any, kinds: int = 0) -> None:
-        program, seed = self._program(), int(check_random_state(self.random_state).randint(2**31 - 1))
-        constants = dict(self.constants or {})
+    def _trained(self, program: Program, given: Mapping[str, Any], kinds: int = 0, objective: Objective | None = None) -> None:
+        """given: features and labels by name; of an objective, whose shards hold them, those of one example."""
+        seed, constants = int(check_random_state(self.random_state).randint(2**31 - 1)), dict(self.constants or {})
         for name in constants:
             if name not in program.free:
                 hint = did_you_mean(name, program.free) or f"it is given {', '.join(program.free)}"
                 raise SymgradError("SG601", f"the model does not use an array named {name}", hint=hint)
         settings = Settings(self.optimizer or Adam(0.01), seed=seed, sizes=self.sizes)
-        given = {self.x: _columns(program, self.x, features), self.y: labels}
-        names = (self.x, self.y, self.output)
-        match = Match(program, Table(None, None), settings, names, given, constants, self.loss, kinds)
+        made = self if objective is None else objective.kernel
+        loss, dtype, backend = made.loss, made.dtype, made.backend
+        match = Match(program, Table(None, None), settings, (self.x, self.y, self.output), given, constants, loss, kinds)
         params = match.params
         match.check_output()
-        compiled = Compiled(str(program), match.loss, params, (self.x, self.y), self.output, str(self.dtype), self.backend)
+        compiled = Compiled(str(program), match.loss, params, (self.x, self.y), self.output, str(dtype), backend)
         kernel, _ = _kernels(compiled)
         fit = kernel.fit(
-            match.start(), {**given, **constants}, settings.optimizer, self.epochs, self.batch_size, seed=seed, progress=False
-        )
+            match.start(), constants if objective else {**given, **constants}, settings.optimizer, self.epochs, self.batch_size,
+            seed=seed, progress=False, objective=objective, local_steps=self.local_steps,
+        )  # fmt: skip
         if fit.stopped == "interrupted":
             warnings.warn("training was interrupted", stacklevel=3)
         self.compiled_, self.constants_ = compiled, constants
         self.params_, self.loss_curve_ = fit.params, fit.history[match.loss]
+
+    def _of_shards(self, objective: Objective) -> tuple[Program, dict[str, Any]]:
+        """The model of an objective, with one example of its features and labels. Raises SG613 where they are not what is told."""
+        program, example = objective.kernel.program, objective.example
+        if self.model is not None and str(self._program()) != str(program):
+            raise SymgradError("SG613", "the objective is of another model than the estimator", hint="leave model= out")
+        for name, what in ((self.x, "the features"), (self.y, "the labels")):
+            if name not in example:
+                message = f"the shards hold {', '.join(example)}, and no {name} for {what}"
+                raise SymgradError("SG613", message, hint="name what they hold: x=…, y=…")
+        if len(example) > 2:
+            message = f"the shards hold {', '.join(example)}, and an estimator has features and labels alone"
+            raise SymgradError("SG613", message, hint="train with kernel.fit(…, objective=…)")
+        features = example[self.x].reshape(1, -1)
+        _columns(program, self.x, features)
+        self.n_features_in_ = features.shape[1]
+        return program, example
 
     def _found(self, features: Any) -> Any:
         check_is_fitted(self)
@@ -246,16 +267,25 @@ class SymgradRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
     `kernel.fit`. random_state: start and order of examples. sizes: extents that the data do not tell, by name. constants: other
     inputs. Fitted: `params_`, the trained arrays by name; `loss_curve_`, the mean loss of each epoch; `n_features_in_`.
 
+    `fit(objective)` trains on shards of features and labels (`symgrad.distributed`), with the model, loss, type and backend of the
+    objective; local_steps as in `kernel.fit`.
+
     `fit` raises SG1xx to SG4xx (the model), SG601 to SG608 (arrays and settings), SG613 (model and data do not fit), SG614 (sizes).
     """
 
-    def fit(self, X: Any, y: Any) -> SymgradRegressor:
-        tensor = _labels_of(self._program(), self.y)
-        X, y = validate_data(self, X, y, dtype=np.float64, multi_output=bool(tensor.axes), y_numeric=True)
+    def fit(self, X: Any, y: Any = None) -> SymgradRegressor:
+        on_shards = isinstance(X, Objective)
+        program = X.kernel.program if on_shards else self._program()
+        tensor = _labels_of(program, self.y)
+        if not on_shards:
+            X, y = validate_data(self, X, y, dtype=np.float64, multi_output=bool(tensor.axes), y_numeric=True)
         if tensor.values is not None:
             raise SymgradError("SG613", f"{written_name(self.y)} counts classes", hint="use SymgradClassifier")
+        if on_shards:
+            self._trained(*self._of_shards(X), objective=X)
+            return self
         y = y[:, None] if tensor.axes and y.ndim == 1 else y
-        self._trained(X, y.astype(np.float64))
+        self._trained(program, {self.x: _columns(program, self.x, X), self.y: y.astype(np.float64)})
         return self
 
     def predict(self, X: Any) -> Any:
@@ -270,17 +300,24 @@ class SymgradRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
 class SymgradClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
     """A model that predicts classes; without one, softmax regression by cross-entropy.
 
-    Parameters and fitted values are those of `SymgradRegressor`, and `classes_`. Labels may be any that NumPy can sort. `output` is
-    to be the probability of the second class, or the probabilities of all; `predict` needs but the largest of them.
+    Parameters and fitted values are those of `SymgradRegressor`, and `classes_`. Labels may be any that NumPy can sort; shards hold
+    them as the model has them, and `classes_` are their numbers. `output` is to be the
+    probability of the second class, or the probabilities of all; `predict` needs but the largest of them.
     """
 
     default = SOFTMAX
 
-    def fit(self, X: Any, y: Any) -> SymgradClassifier:
-        X, y = validate_data(self, X, y, dtype=np.float64)
+    def fit(self, X: Any, y: Any = None) -> SymgradClassifier:
+        if isinstance(X, Objective):
+            program, example = self._of_shards(X)
+            self.classes_ = _counted(_labels_of(program, self.y), example[self.y], self.sizes or {})
+            self._trained(program, example, len(self.classes_), X)
+            return self
+        program, (X, y) = self._program(), validate_data(self, X, y, dtype=np.float64)
         check_classification_targets(y)
         self.classes_, places = np.unique(y, return_inverse=True)
-        self._trained(X, _encoded(_labels_of(self._program(), self.y), places, self.classes_), len(self.classes_))
+        labels = _encoded(_labels_of(program, self.y), places, self.classes_)
+        self._trained(program, {self.x: _columns(program, self.x, X), self.y: labels}, len(self.classes_))
         return self
 
     def predict_proba(self, X: Any) -> Any:
@@ -328,3 +365,14 @@ def _encoded(tensor: Tensor, places: Any, classes: Any) -> Any:
         message = f"{written_name(tensor.name)} is one number, and the labels are of {len(classes)} classes"
         raise SymgradError("SG613", message, hint="give the labels an index, y^*[k], or a range, input c in 1..K")
     return places.astype(np.float64)
+
+
+def _counted(tensor: Tensor, labels: Any, sizes: Mapping[str, int]) -> Any:
+    """The classes by the numbers that shards have for them: places in a row, values of a range, or 0 and 1."""
+    if tensor.values is None:
+        return np.arange(labels.shape[1] if tensor.axes else 2)
+    low, high = (sizes.get(str(end), end) for end in tensor.values)
+    if not (sp.S(low).is_Integer and sp.S(high).is_Integer):
+        message = f"{written_name(tensor.name)} counts from {low} to {high}, and one example does not tell how far that is"
+        raise SymgradError("SG613", message, hint=f'pass sizes={{"{high}": …}}, the number of classes')
+    return np.arange(int(low), int(high) + 1)

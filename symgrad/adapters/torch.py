@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -56,18 +56,18 @@ class Function:
 
     def __call__(self, /, **arrays: Any) -> Any:
         """Raises as a call of the kernel does, SG609 (a gradient that the kernel does not have), SG631 (a GPU), SG632."""
-        numbers, tensors, versions, differentiates = arrays.copy(), {}, [], _grad_enabled()
+        numbers, tensors, versions, wrt, differentiates = arrays.copy(), {}, [], self._wrt, _grad_enabled()
         for name, value in arrays.items():
             if isinstance(value, _Tensor):
                 numbers[name] = array_of(name, value)
                 versions.append((value, value._version))
                 if differentiates and value.requires_grad:
+                    if name not in wrt:
+                        raise _no_gradient(name, self.kernel)
                     tensors[name] = value
         if not tensors:
             return _tensor(self.kernel(**numbers)[0])
-        if not tensors.keys() <= self._wrt:
-            raise _no_gradient(next(name for name in tensors if name not in self._wrt), self.kernel)
-        return _apply(_Call(self.kernel, tensors, numbers, versions), *tensors.values())
+        return _apply((self.kernel, tensors, numbers, versions), *tensors.values())
 
     @cached_property
     def _wrt(self) -> frozenset[str]:
@@ -138,16 +138,9 @@ def _no_gradient(name: str, kernel: Kernel) -> SymgradError:
     return SymgradError("SG609", f"the kernel has no gradient by {name}", hint=did_you_mean(name, kernel.wrt) or known)
 
 
-class _Call(NamedTuple):
-    """`tensors`: those that want a gradient; `numbers`: what the kernel reads, in the memory of all tensors.
-
-    `versions`: how often each of them was changed in place before the call.
-    """
-
-    kernel: Kernel
-    tensors: Mapping[str, Any]
-    numbers: Mapping[str, Any]
-    versions: list[tuple[Any, int]]
+# the kernel; tensors that want a gradient; what the kernel reads, in the memory of all tensors; how often each of them was
+# changed in place before the call. A plain tuple, since a call of a small kernel makes one.
+_Call = tuple[Kernel, Mapping[str, Any], Mapping[str, Any], list[tuple[Any, int]]]
 
 
 class _Value(torch.autograd.Function):
@@ -155,15 +148,16 @@ class _Value(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, call: _Call, *tensors: Any) -> Any:
-        value, ctx.grads = call.kernel(**call.numbers)
-        ctx.call = call
-        return _tensor(value)
+        value, grads = call[0](**call[2])
+        ctx.kept = call, grads
+        return _from_numpy(_asarray(value))
 
     @staticmethod
     def backward(ctx: Any, slope: Any) -> Any:
-        if torch.is_grad_enabled():
-            return None, *_Gradient.apply(ctx.call, ctx.grads, slope, *ctx.call.tensors.values())
-        return None, *_scaled(ctx.grads, ctx.call.tensors, slope)
+        call, grads = ctx.kept
+        if _grad_enabled():
+            return None, *_Gradient.apply(call, grads, slope, *call[1].values())
+        return None, *_scaled(grads, call[1], slope)
 
 
 # `_Value.apply` without what it does for `torch.func`, whose tensors give no array anyway: a tenth of a small kernel's call
@@ -175,25 +169,25 @@ class _Gradient(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, call: _Call, grads: Any, slope: Any, *tensors: Any) -> Any:
-        ctx.call, ctx.grads = call, grads
+        ctx.kept = call, grads
         ctx.save_for_backward(slope)
-        return tuple(_scaled(grads, call.tensors, slope))
+        return tuple(_scaled(grads, call[1], slope))
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *along: Any) -> Any:
         from symgrad.operators import curvature
 
-        call, (slope,) = ctx.call, ctx.saved_tensors
-        if any(tensor._version != version for tensor, version in call.versions):
+        ((kernel, tensors, numbers, versions), grads), (slope,) = ctx.kept, ctx.saved_tensors
+        if any(tensor._version != version for tensor, version in versions):
             raise RuntimeError(CHANGED)
-        kind = call.kernel.dtype
-        vector = {name: np.asarray(array_of(name, each), kind) for name, each in zip(call.tensors, along, strict=True)}
-        params = {name: np.asarray(call.numbers[name], kind) for name in vector}
-        data = {name: each for name, each in call.numbers.items() if name not in params}
-        products = curvature(call.kernel)(params, vector, data)
-        level = sum(float(np.vdot(ctx.grads[name], each)) for name, each in vector.items())
-        return None, None, slope.new_tensor(level), *_scaled(products, call.tensors, slope)
+        kind = kernel.dtype
+        vector = {name: np.asarray(array_of(name, each), kind) for name, each in zip(tensors, along, strict=True)}
+        params = {name: np.asarray(numbers[name], kind) for name in vector}
+        data = {name: each for name, each in numbers.items() if name not in params}
+        products = curvature(kernel)(params, vector, data)
+        level = sum(float(np.vdot(grads[name], each)) for name, each in vector.items())
+        return None, None, slope.new_tensor(level), *_scaled(products, tensors, slope)
 
 
 def _scaled(grads: Mapping[str, Any], tensors: Mapping[str, Any], slope: Any) -> list[Any]:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
-from symgrad.backends import c
 from symgrad.backends.entry import Part
 from symgrad.backends.load import load
 from symgrad.backends.module import header
@@ -26,6 +25,8 @@ def files(program: Program, parts: Sequence[Part], dtype: str, backend: str, sou
         raise SymgradError("SG723", f"{path.name} is a name of C, and a kernel for {backend} is a module of Python", hint=hint)
     if backend != "c":
         return {path: source}
+    from symgrad.backends import c
+
     return {path.with_suffix(suffix): text for suffix, text in c.files(program, parts, dtype, path.stem).items()}
 
 
@@ -35,6 +36,8 @@ def loaded(program: Program, parts: Sequence[Part], dtype: str, backend: str, so
     Raises SG611 (JAX or PyTorch is not installed), SG710 (C cannot be compiled).
     """
     if backend == "c":
+        from symgrad.backends import c
+
         found = c.library(program, parts, dtype)
         module = load(c.face(header(program, "C", dtype), program, parts, dtype))
         vars(module).update({f"_run_{name}": function for name, function in found.items()})

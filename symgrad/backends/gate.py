@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Iterator
 from functools import cache
 
-from symgrad.backends import blas, checks, entry, jax, joined, native, numba, numpy, pure, saved, straight, threads, torch, training
+from symgrad.backends import blas, checks, entry, joined, native, numba, numpy, saved, straight, threads, training
 
 # kind of node → its parts, apart from operators and contexts, of which all are harmless; no lambda, class, with, comprehension
 NODES: dict[type[ast.AST], tuple[str, ...]] = {
@@ -47,6 +47,7 @@ IMPORTED = {
     ("numpy.typing", "ArrayLike"), ("numpy.typing", "NDArray"),
     ("", "jax"), ("", "jax.numpy as jnp"), ("jax", "lax"), ("", "torch"),
 }  # fmt: skip
+LIBRARIES = ("jax", "torch")  # what a module that is for others imports first
 # of what is imported, what the rest may read: the others are for the fixed texts
 READ = {"np", "math", "njit", "jnp", "lax", "torch", "Mapping", "ArrayLike", "NDArray"}
 TYPES = {"dict", "tuple", "str", "bool"}  # that stand in annotations, and are not called
@@ -99,9 +100,11 @@ def passed(text: str) -> None:
         tree = parsed(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise Unsafe(f"a module cannot be parsed: {error}") from None
-    own, lines = _defined(tree.body), text.split("\n")
+    own, lines, known = _defined(tree.body), text.split("\n"), fixed()
+    if any(isinstance(node, ast.Import) and node.names[0].name in LIBRARIES for node in tree.body):
+        known |= fixed_of_exports()
     for node in tree.body:
-        if not _is_fixed(node, lines) and (wrong := next(_wrong(node, own), None)):
+        if not _is_fixed(node, lines, known) and (wrong := next(_wrong(node, own), None)):
             raise Unsafe(f"a module has {wrong[1]} in line {wrong[0]}, which no kernel needs")
 
 
@@ -121,14 +124,25 @@ def fixed() -> frozenset[str]:
     texts = [checks.CHECKS, entry.COMPILED, entry.CACHED, entry.KEPT, threads.SUPPORT, native.SUPPORT, straight.own_text()]
     texts += [numba.APART, training.SHUFFLE, saved.SUPPORT, saved.VERSION, joined.SUPPORT, *numpy.OWN.values()]
     texts += [blas.support("_gemm(", dtype) for dtype in ("float32", "float64")]
-    for library in (jax.LIBRARY, torch.LIBRARY):
-        texts += [*pure.checks(library), *pure.definitions(library).values()]
+    return _statements(texts)
+
+
+@cache
+def fixed_of_exports() -> frozenset[str]:
+    """The same of modules for JAX and PyTorch, whose backends most programs never load."""
+    from symgrad.backends import jax, pure, torch
+
+    libraries = (jax.LIBRARY, torch.LIBRARY)
+    return _statements([text for each in libraries for text in (*pure.checks(each), *pure.definitions(each).values())])
+
+
+def _statements(texts: list[str]) -> frozenset[str]:
     return frozenset(_lines(node, text.split("\n")) for text in texts for node in parsed(text).body)
 
 
-def _is_fixed(node: ast.stmt, lines: list[str]) -> bool:
+def _is_fixed(node: ast.stmt, lines: list[str], known: frozenset[str]) -> bool:
     """The same lines are the same statement: it starts with the first of them and ends with the last."""
-    return isinstance(node, ast.FunctionDef | ast.ClassDef | ast.ImportFrom | ast.Assign) and _lines(node, lines) in fixed()
+    return isinstance(node, ast.FunctionDef | ast.ClassDef | ast.ImportFrom | ast.Assign) and _lines(node, lines) in known
 
 
 def _lines(node: ast.stmt, lines: list[str]) -> str:

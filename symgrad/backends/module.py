@@ -9,24 +9,18 @@ kernel runs: rank, type, and every axis against the equation that uses it.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from types import ModuleType
 
-from symgrad.backends import blas, c, entry, jax, native, numba, numpy, pure, threads, torch
+from symgrad.backends import blas, entry, native, numba, numpy, threads
 from symgrad.backends.checks import CHECKS
 from symgrad.backends.entry import Part, array_buffers, scalar_results
 from symgrad.backends.pycode import indent, python_name
 from symgrad.core.program import Program
 from symgrad.schedule.blocks import blocked
 
-# what writes the module of a backend: documentation, program, parts, dtype → text
-EXPORTS: dict[str, Callable[[str, Program, Sequence[Part], str], str]] = {
-    "jax": partial(pure.module_text, jax.LIBRARY),
-    "torch": partial(pure.module_text, torch.LIBRARY),
-}
-BACKENDS = ("numba", "numpy", *EXPORTS, "c")
+BACKENDS = ("numba", "numpy", "jax", "torch", "c")
 
 
 def module_text(program: Program, parts: Sequence[Part], dtype: str, backend: str, extra: str = "", doc: str = "") -> str:
@@ -34,10 +28,8 @@ def module_text(program: Program, parts: Sequence[Part], dtype: str, backend: st
 
     doc: the docstring of a module that is saved for people, whose functions then have annotations.
     """
-    if backend == "c":
-        return c.files(program, parts, dtype, "net")[".c"]
-    if backend in EXPORTS:
-        return EXPORTS[backend](header(program, backend, dtype), program, parts, dtype)
+    if backend in ("jax", "torch", "c"):
+        return _exported(program, parts, dtype, backend)
     if backend == "numba":
         parts = [replace(part, schedule=blocked(part.schedule)) for part in parts]
     functions = [text for part in parts for text in part_texts(program, part, dtype, backend, bool(doc))]
@@ -55,6 +47,18 @@ def module_text(program: Program, parts: Sequence[Part], dtype: str, backend: st
         extra,
     ]
     return "\n\n\n".join(block.strip("\n") for block in blocks if block) + "\n"
+
+
+def _exported(program: Program, parts: Sequence[Part], dtype: str, backend: str) -> str:
+    """What is for others to run; its backends are imported by those who ask for them."""
+    if backend == "c":
+        from symgrad.backends import c
+
+        return c.files(program, parts, dtype, "net")[".c"]
+    from symgrad.backends import jax, pure, torch
+
+    library = jax.LIBRARY if backend == "jax" else torch.LIBRARY
+    return pure.module_text(library, header(program, backend, dtype), program, parts, dtype)
 
 
 def native_module(

@@ -10,7 +10,7 @@ import string
 from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import sympy as sp
 from sympy import Symbol
@@ -338,7 +338,10 @@ class Array:
         return f"np.broadcast_to({value}, ({self.sizes(self.order)}))"
 
 
-def replace_order(array: Array, indices: Sequence[Index]) -> Array:
+AnArray = TypeVar("AnArray", bound=Array)
+
+
+def replace_order(array: AnArray, indices: Sequence[Index]) -> AnArray:
     """The same kernel seen over fewer loops."""
     other = copy(array)
     other.order = list(indices)

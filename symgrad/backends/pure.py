@@ -2,11 +2,7 @@
 
 The expressions are NumPy's (numpy.py), spelled for the library; what differs is here. Reads move along slices, so that a sum over
 a product is an einsum also inside of a recurrence. Derivatives of what is emitted have the conventions of `core.functions`:
-
-    maxima and minima        the first that is extreme has all of the slope
-    where(c, log(x), 0)      the branch that is not taken computes log(1): nan times 0 would be nan, in the next derivative
-    |u| inside of a helper   u from 0 on, so that all derivatives at 0 are those of the smooth function
-    logsumexp                the highest is a constant, which the result does not depend on
+`puretext.py` has the functions that see to it.
 """
 
 from __future__ import annotations
@@ -27,11 +23,12 @@ from symgrad.backends.checks import CHECKS, check_lines
 from symgrad.backends.entry import Part, as_tuple, describe_arguments, returned, unpacked
 from symgrad.backends.nests import indent
 from symgrad.backends.numba import scan_indices, within_scan
-from symgrad.backends.numpy import OWN, Array, ArrayCode, allocated, shape
-from symgrad.backends.pycode import FOR_ARRAYS, HELPERS, affine, named, python_name, used_definitions
+from symgrad.backends.numpy import OWN, Array, ArrayCode, allocated, replace_order, shape
+from symgrad.backends.puretext import DEFINITIONS
+from symgrad.backends.pycode import FOR_ARRAYS, HELPERS, affine, python_name, used_definitions
 from symgrad.core.affine import Ends
 from symgrad.core.errors import SymgradError
-from symgrad.core.expr import gathers, indices_of, is_access, name_of, powers
+from symgrad.core.expr import accesses, gathers, indices_of, is_access, name_of, powers
 from symgrad.core.functions import BY_HEAD, FUNCTIONS
 from symgrad.core.layout import Layout
 from symgrad.core.program import Index, Program
@@ -54,100 +51,6 @@ SAFE = {
     "acosh": "2.0",
 }
 DIVISOR = "1.0"
-
-# in NumPy's names; beside those that are right as they stand
-DEFINITIONS = named("""
-def _maximum(u, v):
-    return np.where((v > u) | (v != v), v, u)
-
-def _minimum(u, v):
-    return np.where((v < u) | (v != v), v, u)
-
-def _relu(u):
-    return np.where(u <= 0.0, 0.0*u, u)
-
-def _clip(u, low, high):
-    up = np.where(u <= low, low, u)
-    return np.where(up >= high, high, up)
-
-def _abs(u):
-    return u*np.sign(u)
-
-def _magnitude(u):
-    return np.where(u < 0.0, -u, u)
-
-def _root(u):
-    return np.where(u == 0.0, 0.0, np.sqrt(np.where(u == 0.0, 1.0, u)))
-
-def _sech(u):
-    e = np.exp(-_magnitude(u))
-    return 2.0*e/(1.0 + e*e)
-
-def _xlogy(a, b):
-    nothing = (a == 0.0) & ~((b > 0.0) & (b < np.inf))
-    return a*np.log(np.where(nothing, 1.0, b))
-
-def _sinc(u):
-    z = np.where(u*u < 1.0, u*u, 0.0)
-    near = 1.0 - z/6*(1.0 - z/20*(1.0 - z/42*(1.0 - z/72*(1.0 - z/110*(1.0 - z/156*(1.0 - z/210*(1.0 - z/272)))))))
-    far = np.where(u*u < 1.0, 1.0, u)
-    return np.where(u*u < 1.0, near, np.sin(far)/far)
-
-def _sinc_slope(u):
-    z = np.where(u*u < 1.0, u*u, 0.0)
-    near = -u*(1/3 - z*(1/30 - z*(1/840 - z*(1/45360 - z*(1/3991680 - z*(1/518918400 - z/93405312000))))))
-    far = np.where(u*u < 1.0, 1.0, u)
-    return np.where(u*u < 1.0, near, (np.cos(far) - np.sin(far)/far)/far)
-
-def _share_less(c, d, u, top, excess):
-    lower, below = np.expm1(-excess), u - top
-    near = (c - d) + c*(lower + (1.0 + lower)*below*(1.0 + below/2*(1.0 + below/3)))
-    return np.where(u == top, near, c*np.exp(below - excess) - d)
-
-def _gelu(u):
-    return 0.5*u*_erfc(-0.7071067811865476*u)
-
-def _leaky_relu(u, a):
-    return np.where(u > 0.0, u, a*u)
-
-def _elu(u):
-    return np.where(u > 0.0, u, np.expm1(_minimum(u, 0.0)))
-
-def _selu(u):
-    return np.where(u > 0.0, 1.0507009873554805*u, 1.7580993408473768*np.expm1(_minimum(u, 0.0)))
-
-def _trigamma(u):
-    x, total = np.where(u <= 0.0, 1.0 - u, u), 0.0
-    for k in range(16):
-        total = total + 1.0/(x + k)**2
-    r = 1.0/(x + 16.0)
-    z = r*r
-    above = total + (r + 0.5*z + r*z*(1/6 - z*(1/30 - z*(1/42 - z*(1/30 - z*(5/66 - z*(691/2730)))))))
-    low = np.where(u <= 0.0, u, 0.5)
-    s = 3.141592653589793/np.sin(3.141592653589793*(low - np.floor(low + 0.5)))
-    return np.where(u <= 0.0, s*s - above, above)
-
-def _polygamma2(u):
-    x, total = np.where(u <= 0.0, 1.0 - u, u), 0.0
-    for k in range(16):
-        total = total - 2.0/(x + k)**3
-    r = 1.0/(x + 16.0)
-    z = r*r
-    above = total - z - r*z - z*z*(1/2 - z*(1/6 - z*(1/6 - z*(3/10 - z*(5/6 - z*(691/210 - z*(35/2)))))))
-    low = np.where(u <= 0.0, u, 0.5)
-    r = low - np.floor(low + 0.5)
-    s = 3.141592653589793/np.sin(3.141592653589793*r)
-    below = above - 2.0*s*s*s*np.cos(3.141592653589793*r)
-    return np.where(u <= 0.0, np.where(r == 0.0, np.nan, below), above)
-
-def _logsumexp(values, axis):
-    top = _stop(_max(values, axis, keepdims=True))
-    top = np.where(np.isfinite(top), top, 0.0)
-    highest = values == top
-    shares = np.exp(values - top)
-    rest = np.sum(np.where(highest, shares - 1.0, shares), axis=axis) + np.sum(highest, axis=axis) - 1.0
-    return np.squeeze(top, axis) + np.log1p(rest)
-""")
 
 NAME = re.compile(r"(?<![\w.])np\.(\w+)")
 # what of the checks of NumPy's modules holds for any library
@@ -252,12 +155,11 @@ class PureArray(Array):
         return self.code_type("float64", self.read, lambda symbol: self.line(symbol, ", dtype=F"), arrays=True)
 
     def elementwise(self) -> str:
-        value = self.code()(self.kernel.statement.value)
-        return value if self.fills() or not self.order else self.broadcast(value)
+        return self.whole_of(self.kernel.statement.value)
 
-    def fills(self) -> bool:
+    def fills(self, value: Any) -> bool:
         """The reads span all loops together, so that the value does too."""
-        spanned = {s for r in self.kernel.statement.reads if self.sliced(r) for s in self.moving_with(r)}
+        spanned = {s for r in accesses(value) if self.sliced(r) for s in self.moving_with(r)}
         return spanned >= {index.symbol for index in self.order}
 
     def reduce(self) -> str:
@@ -265,8 +167,7 @@ class PureArray(Array):
         product = self.einsum() if op == "sum" and not self.ragged else None
         if product:
             return product
-        value = self.code()(statement.value)
-        value = value if self.fills() else self.broadcast(value)
+        value = self.whole_of(statement.value)
         if op in ("argmax", "argmin"):
             return self.first_of(f"np.{op}", value)
         return f"np.sum({value}, axis={self.dims})" if op == "sum" else f"_{op}({value}, {self.dims})"
@@ -288,20 +189,41 @@ class PureArray(Array):
     def product(self, value: Any, of_matrices: bool = False) -> str | None:
         factors = powers(value)
         symbols = [index.symbol for index in self.order]
+        if len(symbols) > len(string.ascii_letters) or any(self.axes_values(b) for b in accesses(value) if indices_of(b)):
+            return None
         arrays = [b for b in factors if is_access(b) and any(i.has(*symbols) for i in indices_of(b))]
         scalars = [b for b in factors if b not in arrays]
-        if not arrays or len(self.order) > len(string.ascii_letters) or any(factors[b] != 1 or not self.sliced(b) for b in arrays):
-            return None
-        if any(self.axes_values(b) for b in arrays):
-            return None
+        if any(s.has(*symbols) for s in scalars) or any(factors[b] != 1 or not self.sliced(b) for b in arrays):
+            return None if of_matrices else self.of_parts(factors)
         found = {a: self.moving_with(a) for a in arrays}
-        if not {s for each in found.values() for s in each} >= set(symbols) or any(s.has(*symbols) for s in scalars):
+        if not arrays or not {s for each in found.values() for s in each} >= set(symbols):
             return None
         scale = sp.Mul(*(b ** factors[b] for b in scalars))
         if of_matrices and self.is_one_array(found):
             return None
         call = self.summed(arrays, found) if self.is_one_array(found) else self.contracted(arrays, found)
         return call if scale == 1 else f"{self.code()(scale, 2)}*{call}"
+
+    def of_parts(self, factors: Mapping[Any, Any]) -> str | None:
+        """The einsum of factors that are no arrays as they stand: those of the same loops are multiplied cell by cell before."""
+        loops: dict[tuple[Index, ...], list[Any]] = {}
+        for base, power in factors.items():
+            loops.setdefault(tuple(index for index in self.order if base.has(index.symbol)), []).append(base**power)
+        scale = sp.Mul(*loops.pop((), []))
+        if len(loops) < 2 or {index for group in loops for index in group} < set(self.order):
+            return None
+        letters, kept = einsum_letters([index.symbol for index in self.order]), [index.symbol for index in self.kept]
+        # libraries that contract from left to right lose the loops that are summed first
+        groups = sorted(loops, key=lambda group: (not set(group) & set(self.reduced), -len(group)))
+        subscripts = ",".join("".join(letters[index.symbol] for index in group) for group in groups)
+        arrays = ", ".join(replace_order(self, group).whole_of(sp.Mul(*loops[group])) for group in groups)
+        call = f'np.einsum("{subscripts}->{"".join(letters[s] for s in kept)}", {arrays})'
+        return call if scale == 1 else f"{self.code()(scale, 2)}*{call}"
+
+    def whole_of(self, value: Any) -> str:
+        """A value as an array over all loops."""
+        text = self.code()(value)
+        return text if self.fills(value) else self.broadcast(text)
 
     def is_one_array(self, found: Mapping[Any, Sequence[Symbol]]) -> bool:
         """A sum over an array, or over a product of arrays cell by cell: no product of matrices."""

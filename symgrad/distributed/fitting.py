@@ -31,10 +31,12 @@ from symgrad.distributed.shards import Arrays, packed, unpacked
 from symgrad.divergence import HINT, Diverged, finite
 from symgrad.fitted import Fit, progress_bar
 from symgrad.frontend.text import parse
+from symgrad.kernel import Kernel
 from symgrad.optimizers import SGD, Optimizer, clipped
 from symgrad.running import Steps, Watch, held
 from symgrad.train import ready, whole_number
 
+BATCH = 32  # the batch_size of `Kernel.fit`, which has nothing to choose where a step takes all examples
 # its gradient by p is g, so that a step on it is the update rule
 UPDATE = "param p[i]; input g[i]; J = sum(p[i]*g[i] for i); {goal} J"
 
@@ -83,6 +85,34 @@ def fit(
         step = run.rounds(Rounds(objective.rows, batch_size, whole_number("local_steps", local_steps, 1)), bool(shuffle), seed)
     watch = Watch(_loss_of(objective, given, validation), patience, objective.kernel.program.goal == "maximize")
     return run.epoch_loop(step, watch, progress)
+
+
+def fit_kernel(
+    kernel: Kernel,
+    objective: Any,
+    params: Mapping[str, Any],
+    data: Mapping[str, Any],
+    optimizer: Optimizer | None,
+    epochs: int,
+    batch_size: int | None,
+    *settings: Any,
+) -> Fit:
+    """`Kernel.fit` over the shards of an objective. Raises as `fit`, SG608 where it is none, or one of another model."""
+    if objective is None:
+        raise SymgradError("SG608", "local_steps is given, and objective is not", hint="pass the objective over shards")
+    if not isinstance(objective, Objective):
+        message = f"objective must be one such as sg.distributed.LocalObjective, and is of type {type(objective).__name__}"
+        raise SymgradError("SG608", message, hint="pass the shards' objective, and other arrays as data")
+    own, other = ((str(each.program), each.loss, each.dtype) for each in (kernel, objective.kernel))
+    if own != other:
+        what = (
+            "its program is not the kernel's"
+            if own[0] != other[0]
+            else f"{' and '.join(other[1:])}, and not {' and '.join(own[1:])}"
+        )
+        raise SymgradError("SG608", f"the objective is of another model: {what}", hint="make both from one program")
+    whole = settings[-1] is None and batch_size == BATCH  # as it stands in `Kernel.fit`
+    return fit(objective, params, data, optimizer, epochs, None if whole else batch_size, *settings)
 
 
 def _loss_of(

@@ -2,9 +2,8 @@
 
     mpiexec -n 4 python train.py        # in train.py: obj = sg.distributed.MPIObjective(p, shards, batch=["x", "y_star"])
 
-Shards are read by the rank that they are dealt to. Each rank adds up its blocks, nodes of the tree (`shards.py`), into rows of an
-array that is -0.0 elsewhere; the Allreduce thus adds nothing but -0.0, which changes no number in any order, and every rank
-then adds up the rows.
+Shards are read by the rank that they are dealt to. Each rank adds up its blocks, nodes of the tree (`shards.py`), and gets those
+of all others, of which every rank adds up the same tree.
 """
 
 from __future__ import annotations
@@ -12,13 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from symgrad.core.errors import SymgradError
 from symgrad.core.program import Program
 from symgrad.distributed.objective import Objective, shard_list
-from symgrad.distributed.shards import Arrays, blocks_of, summed
-from symgrad.distributed.worker import Held, block, describe, read
+from symgrad.distributed.shards import Arrays, Block, blocks_of, summed
+from symgrad.distributed.worker import block, describe, read
 
 
 class MPIObjective(Objective):
@@ -30,36 +27,26 @@ class MPIObjective(Objective):
 
     def __init__(self, program: Program, shards: Iterable[Any], comm: Any = None, *, batch: Iterable[str], **settings: Any):
         super().__init__(program, batch, **settings)
-        self.comm = _world() if comm is None else comm
-        sources = shard_list(shards)
+        self.comm, sources = _world() if comm is None else comm, shard_list(shards)
         told = self.comm.allgather((self.job, len(sources)))
         differs = next((rank for rank, each in enumerate(told) if each != told[0]), None)
         if differs is not None:
             message = f"rank {differs} has another program, other versions or another number of shards than rank 0"
             raise SymgradError("SG655", message, hint="run the same program with the same libraries on every rank")
-        self.blocks = blocks_of(len(sources), 4 * self.comm.size)
-        own = range(self.comm.rank, len(self.blocks), self.comm.size)
-        self._held: dict[int, Held] = self._together(lambda: {
-            row: read(self.job, self.blocks[row][0], sources[slice(*self.blocks[row])]) for row in own
-        })  # fmt: skip
-        found = {
-            row: pairs
-            for each in self.comm.allgather({r: describe(h) for r, h in self._held.items()})
-            for row, pairs in each.items()
-        }
-        self.learn([pair for row in sorted(found) for pair in found[row]])
+        self.blocks = blocks_of(len(sources), 4 * self.comm.size)[self.comm.rank :: self.comm.size]
+        self._held = self._together(lambda: {each: read(self.job, each[0], sources[slice(*each)]) for each in self.blocks})
+        self.learn([pair for pairs in self._of_all({each: describe(held) for each, held in self._held.items()}) for pair in pairs])
 
     def sum_of(self, given: Arrays, weights: Sequence[float], steps: Sequence[Mapping[str, Any]] | None) -> Any:
-        vectors = self._together(lambda: {
-            row: block(self.job, self.order(*self.blocks[row], weights, steps), given, held) for row, held in self._held.items()
-        })  # fmt: skip
-        length = max(self.comm.allgather(max(map(len, vectors.values()), default=0)))
-        rows = np.full((len(self.blocks), length), -0.0, self.kernel.dtype)
-        for row, vector in vectors.items():
-            rows[row] = vector
-        found = np.empty_like(rows)
-        self.comm.Allreduce(rows, found)
-        return summed(found)
+        orders = {each: self.order(*each, weights, steps) for each in self.blocks}
+        return summed(self._of_all(self._together(
+            lambda: {each: block(self.job, orders[each], given, held) for each, held in self._held.items()}
+        )))  # fmt: skip
+
+    def _of_all(self, found: dict[Block, Any]) -> list[Any]:
+        """What all ranks found for their blocks, in the order of these."""
+        everything = {each: value for own in self.comm.allgather(found) for each, value in own.items()}
+        return [everything[each] for each in sorted(everything)]
 
     def _together(self, work: Callable[[], Any]) -> Any:
         """The work of this rank; an error of any rank is raised on all, so that none waits for ever."""

@@ -22,40 +22,20 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from symgrad.core.errors import SymgradError
 from symgrad.core.program import Program, a_program, name_list
 from symgrad.core.source import written_name
 from symgrad.distributed.job import job_of
-from symgrad.distributed.shards import Arrays, Description, packed, same_examples, summed, unpacked
+from symgrad.distributed.shards import Arrays, Description, same_examples, summed, unpacked
 from symgrad.distributed.worker import Held, Order, block, describe, read
+from symgrad.flat import Flat, flat
 from symgrad.running import Fit
-
-
-class Flat:
-    """`fun(theta)`: the loss and its gradient as one vector, for optimizers that minimize; `unflatten(theta)`: the arrays by name.
-
-    A model that says `maximize` has both with the other sign.
-    """
-
-    def __init__(self, objective: Objective, params: Mapping[str, Any], data: Mapping[str, Any]):
-        self.objective, self.data = objective, dict(data)
-        self.like = {name: np.asarray(array) for name, array in params.items()}
-        self.sign = -1.0 if objective.kernel.uphill else 1.0
-
-    def unflatten(self, theta: Any) -> Arrays:
-        return unpacked(np.asarray(theta, self.objective.kernel.dtype), self.like)
-
-    def __call__(self, theta: Any) -> tuple[float, Any]:
-        loss, grads = self.objective(**self.data, **self.unflatten(theta))
-        return self.sign * float(loss), self.sign * packed([grads[name] for name in self.like], np.float64)
 
 
 class Objective(ABC):
     """The mean loss over all examples of all shards, and its gradients.
 
-    `kernel`: the kernel of one shard. `rows`: how many examples each shard has.
+    `kernel`: the kernel of one shard. `rows`: how many examples each shard has. `example`: one of them, arrays of one row.
     """
 
     def __init__(self, program: Program, batch: Iterable[str], **settings: Any):
@@ -77,7 +57,7 @@ class Objective(ABC):
             raise SymgradError("SG652", message, hint="name in wrt what the shards do not hold")
         self.rows: tuple[int, ...] = ()
         self.digests: tuple[str, ...] = ()
-        self._first_row: Arrays = {}
+        self.example: Arrays = {}
 
     def __call__(self, /, **arrays: Any) -> tuple[Any, dict[str, Any]]:
         """The loss and its gradients by name, in the shapes of the arrays. Raises as a kernel does, and what the shards raise."""
@@ -85,15 +65,12 @@ class Objective(ABC):
         vector = self.sum_of(given, [rows / sum(self.rows) for rows in self.rows], None)
         return vector[0], unpacked(vector[1:], {name: given[name] for name in self.kernel.wrt})
 
-    def flat(self, params: Mapping[str, Any], **data: Any) -> tuple[Flat, Any]:
-        """`fun, theta0` for `scipy.optimize.minimize(fun, theta0, jac=True)`; data: what the loss needs else.
+    def flat(self, params: Mapping[str, Any], /, **data: Any) -> tuple[Flat, Any]:
+        """`fun, theta0` as `Kernel.flat` gives them, without `hvp`; data: what the loss needs else.
 
-        Raises SG609 (not in wrt), and as a call does.
+        Raises SG609 (not in wrt), SG633, and as a call does.
         """
-        self.trains(params)
-        fun = Flat(self, params, data)
-        self.checked({**data, **fun.like})
-        return fun, packed(fun.like.values(), np.float64)
+        return flat(self, self.kernel, lambda **arrays: self.checked(arrays), params, data)
 
     def fit(self, params: Mapping[str, Any], data: Mapping[str, Any] | None = None, optimizer: Any = None, **settings: Any) -> Fit:
         """Train `params`; `symgrad.distributed.fitting.fit` has the settings. The result is that of `Kernel.fit`."""
@@ -114,7 +91,7 @@ class Objective(ABC):
             if name in self.kernel.batch:
                 raise SymgradError("SG601", f"{written_name(name)} lies in the shards", hint=f"pass {', '.join(self.wanted)}")
         self.kernel.check_names(self.wanted, arrays)
-        found = self.kernel.checked(**arrays, **self._first_row)
+        found = self.kernel.checked(**arrays, **self.example)
         return {name: found[name] for name in self.wanted}
 
     def learn(self, found: Sequence[tuple[Description, Arrays]]) -> None:
@@ -122,7 +99,7 @@ class Objective(ABC):
         shards = [each for each, _ in found]
         same_examples(shards)
         self.rows, self.digests = tuple(each.rows for each in shards), tuple(each.digest for each in shards)
-        self._first_row = next(row for each, row in found if each.rows)
+        self.example = next(row for each, row in found if each.rows)
 
     def order(self, first: int, stop: int, weights: Sequence[float], steps: Sequence[Mapping[str, Any]] | None) -> Order:
         return first, list(weights[first:stop]), list(steps[first:stop]) if steps else None

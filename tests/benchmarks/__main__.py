@@ -6,7 +6,8 @@ of the following calls, the ratio fastest peer / symgrad, the memory that a proc
 of the machine's matrix peak or memory bandwidth where that bounds the work, and what a gradient costs beside the forward
 pass. Then whole processes, the accuracy on digits, and how the time to derive grows with the number of statements
 (alone: python -m tests.benchmarks derive). One thread, or with `--threads all` all of them. Peers that are not
-installed are left out (extra `bench`). `python -m tests.benchmarks distributed` is about clusters (distributed.py).
+installed are left out (extra `bench`). `python -m tests.benchmarks distributed` is about clusters (distributed.py), `exports`
+about modules for JAX (exports.py).
 """
 
 from __future__ import annotations
@@ -338,15 +339,26 @@ def derive() -> None:
             print(f"{count:6} statements, {shape:6}: {', '.join(times)}; up to {peak} MB", flush=True)
 
 
+def exported() -> None:
+    """XLA reads its settings when it is first used, so in a process that is started with them."""
+    code = "from tests.benchmarks import __main__ as own, exports; own.on_one_processor(); exports.main()"
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment(1))
+
+
 def main() -> None:
     reader = argparse.ArgumentParser(prog="python -m tests.benchmarks")
-    reader.add_argument("workloads", nargs="*", help=f"{', '.join(WORKLOADS)}, or derive, or distributed; all if none is named")
+    reader.add_argument(
+        "workloads", nargs="*", help=f"{', '.join(WORKLOADS)}, or derive, exports, distributed; all if none is named"
+    )
     reader.add_argument("--threads", choices=("1", "all", "both"), default="1")
     reader.add_argument("--json", help="a file for the figures")
     reader.add_argument("--picture", help="a file for the ratios as bars, .png or .svg")
     asked = reader.parse_args()
     if asked.workloads == ["derive"]:
         derive()
+        return
+    if asked.workloads == ["exports"]:
+        exported()
         return
     if asked.workloads == ["distributed"]:
         distributed.main()

@@ -94,7 +94,7 @@ def speed_up() -> None:
     with ExitStack() as open_:
         clients = {"one worker": open_.enter_context(cluster(1)), "two workers": open_.enter_context(cluster(2))}
         alone = sg.compile(sg.parse(NETWORK), batch=BATCH, threads=1)
-        for rows in (1_000, 40_000):
+        for rows in (1_000, 80_000):
             data, start = shard(0, rows), params()
             whole = min(in_turns({"": lambda data=data, start=start: alone(**data, **start)}, 5)[""])  # type: ignore[misc]
             for mode in ("tasks", "actors"):
