@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator
 from functools import cache
 
 from symgrad.backends import blas, checks, entry, jax, joined, native, numpy, pure, saved, straight, threads, torch, training
+from symgrad.backends.vecmath import sines
 
 # kind of node → its parts, apart from operators and contexts, of which all are harmless; no lambda, class, with, comprehension
 NODES: dict[type[ast.AST], tuple[str, ...]] = {
@@ -42,7 +43,7 @@ BUILTINS = {"range", "len", "min", "max", "abs", "int", "float", "type", "Memory
 IMPORTED = {
     *(("", name) for name in ("math", "ctypes", "glob", "hashlib", "os", "sys", "_thread")), ("", "numpy as np"),
     ("numba", "njit"), ("numba", "types"), ("numba.core", "cgutils"), ("numba.core", "types"), ("numba.extending", "intrinsic"),
-    ("llvmlite", "ir"), ("typing", "Any"), ("__future__", "annotations"), ("collections.abc", "Mapping"),
+    ("llvmlite", "ir"), ("llvmlite", "binding"), ("typing", "Any"), ("__future__", "annotations"), ("collections.abc", "Mapping"),
     ("numpy.typing", "ArrayLike"), ("numpy.typing", "NDArray"),
     ("", "jax"), ("", "jax.numpy as jnp"), ("jax", "lax"), ("", "torch"),
 }  # fmt: skip
@@ -118,7 +119,7 @@ def parsed(text: str) -> ast.Module:
 def fixed() -> frozenset[str]:
     """The statements of the texts that are the same in every module with them, for either type of numbers."""
     texts = [checks.CHECKS, entry.COMPILED, entry.CACHED, entry.KEPT, threads.SUPPORT, native.SUPPORT, straight.own_text()]
-    texts += [training.SHUFFLE, saved.SUPPORT, saved.VERSION, joined.SUPPORT, *numpy.OWN.values()]
+    texts += [training.SHUFFLE, saved.SUPPORT, saved.VERSION, joined.SUPPORT, sines(), *numpy.OWN.values()]
     texts += [blas.support("_gemm(", dtype) for dtype in ("float32", "float64")]
     for library in (jax.LIBRARY, torch.LIBRARY):
         texts += [*pure.checks(library), *pure.definitions(library).values()]
