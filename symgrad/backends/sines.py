@@ -114,8 +114,10 @@ def _sum_of_two(build: Any, left: Any, wide: Any, real: Any, whole: Any) -> Any:
     next_digits = build.and_(build.trunc(build.lshr(first, wide(86)), whole), whole(2**53 - 1))
     low = build.fmul(build.fmul(build.uitofp(next_digits, real), scale), real(2.0**-53))
     half_turn, rest = real(1.5707963267948966), real(6.123233995736766e-17)
-    r = build.fmul(high, half_turn)
-    return r, build.fadd(_fma(build, high, half_turn, build.fneg(r)), _fma(build, high, rest, build.fmul(low, half_turn)))
+    top = build.fmul(high, half_turn)
+    more = build.fadd(_fma(build, high, half_turn, build.fneg(top)), _fma(build, high, rest, build.fmul(low, half_turn)))
+    r = build.fadd(top, more)
+    return r, build.fsub(more, build.fsub(r, top))
 
 
 def _in_quadrant(build: Any, r: Any, s: Any, n: Any, quarter: Any) -> Any:
