@@ -156,7 +156,8 @@ def _one_number(module: Any, name: Any, quarter: Any, lanes: Any) -> Any:
     real, whole = ir.DoubleType(), ir.IntType(64)
     function, build = _open_function(module, f"symgrad.{name}", real, real)
     variants = ",".join(f"_ZGV_LLVM_M{n}v_symgrad.{name}(symgrad.{name}.{n})" for n in lanes)
-    for attribute in ("memory(none)", "willreturn", f'"vector-function-abi-variant"="{variants}"'):
+    function.attributes.add("readnone")
+    for attribute in ("willreturn", f'"vector-function-abi-variant"="{variants}"'):
         set.add(function.attributes, attribute)  # llvmlite's own add knows a few words alone
     u = function.args[0]
     size, near = _magnitude(build, u, whole)
