@@ -26,7 +26,7 @@ def _rows(table: str) -> list[tuple[str, tuple[str, ...]]]:
     return [(row[0], tuple(row[1:])) for line in table.replace(";", "\n").splitlines() if (row := line.split())]
 
 
-class _Lines(ir.Function):
+class _Lines(ir.Function):  # type: ignore[misc]
     """A function that is LLVM's text already: objects for instructions would take longer to make and print than LLVM takes."""
 
     lines: tuple[str, ...] = ()
