@@ -11,7 +11,7 @@ import secrets
 from pathlib import Path
 from typing import Any
 
-from symgrad.backends import joined, numba
+from symgrad.backends import joined, numba, vecmath
 
 STAND_IN = """
 def _sizes(*sizes):
@@ -46,12 +46,35 @@ def _joined(array):
     assert array.flags.c_contiguous
     return array.reshape(*array.shape[:-2], array.shape[-2]*array.shape[-1])
 """
+SINES = """
+def _sine(u):
+    return np.sin(u)
+
+def _cosine(u):
+    return np.cos(u)
+"""
 
 
 def plain_module(text: str, folder: Path) -> Any:
     """A kernel's module with no numba in it, which calls gemm wherever it can."""
     text = re.sub(r"^@njit.*\n|^from llvmlite.*\n|^from numba.*\n|^_(?:BLAS|CACHED|ALONE) = .*\n", "", text, flags=re.MULTILINE)
-    text = text.replace(joined.SUPPORT.strip("\n"), JOINED).replace(numba.APART.strip("\n"), "")
+    text = (
+        text.replace(
+            joined.SUPPORT.strip(
+                "\
+"
+            ),
+            JOINED,
+        )
+        .replace(
+            numba.APART.strip(
+                "\
+"
+            ),
+            "",
+        )
+        .replace(vecmath.sines(), SINES)
+    )
     start = text.find("@intrinsic")
     if start >= 0:
         end = text.index("return signature, call", start) + len("return signature, call")

@@ -78,6 +78,34 @@ def test_chunks_hand_values_on(monkeypatch: pytest.MonkeyPatch, chunk: int) -> N
     assert w[:3] == pytest.approx([0.7, math.sin(1.4) - 0.25, -1.4], rel=1e-15)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_longest_tables_are_translated_as_they_stand(monkeypatch: pytest.MonkeyPatch, dtype: str) -> None:
+    """Another number where LLVM does not improve the code; here the smallest counts as the longest."""
+    table = "load 0; const 0.1; div 0 1; exp 2; pick <= 3 1 3 0; pick != 3 3 1 3; pow 4 5; fmax 6 1; sin 7; cos 7; neg 8; "
+    table += "store 10 1; store 9 2"
+    wanted = carried_out(table, [-0.7, 0.0, 0.0], dtype)
+    monkeypatch.setattr(operations, "LONG", 1)
+    monkeypatch.setattr(operations, "CHUNK", 4)
+    found = carried_out(table, [-0.7, 0.0, 0.0], dtype)
+    assert wanted[1] != 0
+    np.testing.assert_allclose(found[:3], wanted[:3], 4 * np.finfo(dtype).eps)
+
+
+def test_additions_to_cells_are_rows() -> None:
+    """A loop of one step for every cell of an array's gradient, each compiled by numba."""
+    lines = [f"v_{k} = sin(v_{k - 1}) + {k}*x[{k % 7}]/9" for k in range(1, LEAST)]
+    program = sg.parse("\n".join(["input x[i in 0..6]", "v_0 = x[3]*x[4]", *lines, f"J = v_{LEAST - 1}", "minimize J"]))
+    kernel = sg.compile(program, wrt=["x"])
+    entry = kernel.source.partition("def _value_and_grad(")[2].partition("return (")[0]
+    assert "for " not in entry
+    assert "x_bar[...] = 0.0" in entry
+    x = np.linspace(0.1, 0.7, 7)
+    value, grads = kernel(x=x)
+    wanted, slopes = sg.compile(program, wrt=["x"], backend="numpy")(x=x)
+    assert value == pytest.approx(wanted, rel=1e-12)
+    np.testing.assert_allclose(grads["x"], slopes["x"], 1e-10)
+
+
 @pytest.mark.parametrize("chunk", [1, 2, 3, 100])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_sines_with_cosines(monkeypatch: pytest.MonkeyPatch, chunk: int, dtype: str) -> None:

@@ -6,6 +6,7 @@ SYMGRAD_POINTS=1000000 looks at more points, `python -m tests.test_vecmath` prin
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from collections.abc import Iterator
 from functools import cache
@@ -25,7 +26,7 @@ MOST = {"erfc": 4.0, "logistic": 2.5, "tanh": 2.5}  # ulp; 2 for the others
 NAMES = ("exp", "expm1", "log", "log1p", "tanh", "erf", "erfc", "logistic", "softplus", "sin", "cos")
 LIKE_THEIR_ARGUMENT = ("expm1", "log1p", "tanh", "sin")  # near 0
 TYPES = ("float32", "float64")
-CALLED = (("sin", "float64"), ("cos", "float64"))  # NumPy's
+IN_LLVM = (("sin", "float64"), ("cos", "float64"))  # functions of vectors, not lines in the loop
 POINTS = int(os.environ.get("SYMGRAD_POINTS", "1500"))
 LOOP = """
 {decorator}
@@ -40,10 +41,10 @@ def loops(dtype: str) -> Any:
     """A module with a loop for each function, as kernels have it."""
     decorator = numba.DECORATOR.replace("cache=True, ", "")
     text = "".join(
-        LOOP.format(decorator=decorator, name=name, code=vecmath.vectorized(FUNCTIONS[name].code.format("x[i]"), dtype))
-        for name in NAMES
+        LOOP.format(decorator=decorator, name=name, code=vecmath.vectorized(FUNCTIONS[name].code.format("x[i]"))) for name in NAMES
     )
-    return load(f"{numba.IMPORTS}\n\n\n{numba.helpers(text, dtype)}\n\n\n{text}")
+    used = numba.helpers(text, dtype)
+    return load(f"{numba.imports(used)}\n\n\n{used}\n\n\n{text}")
 
 
 def run(name: str, x: Any) -> Any:
@@ -131,7 +132,7 @@ def errors_of(name: str, seed: int) -> Iterator[tuple[float, float]]:
     x = scattered(name, seed)
     with mpmath.workprec(120):
         # a function is the same beyond these, and mpmath takes long for e^(10^300)
-        near = x[np.abs(x) < 1e5] if name not in ("log", "log1p") else x
+        near = x[np.abs(x) < 1e5] if name not in ("log", "log1p", "sin", "cos") else x
         yield from ((off(name, float(u), float(y)), float(u)) for u, y in zip(near, run(name, near), strict=True))
 
 
@@ -187,7 +188,71 @@ def test_near_multiples(name: str) -> None:
     assert errors.max() <= 1.0, (x[errors.argmax()], errors.max())
 
 
-@pytest.mark.parametrize(("name", "dtype"), [(name, dtype) for name in NAMES for dtype in TYPES if (name, dtype) not in CALLED])
+def reductions(count: int) -> Any:
+    """float64 numbers next to whole numbers of pi/4 and near the largest whose n is held, and those nearest to pi/2 of all."""
+    rng = np.random.default_rng(count)
+    with mpmath.workprec(1200):
+        quarter = mpmath.pi / 4
+        whole = [mpmath.nint(mpmath.mpf(2) ** float(power)) for power in rng.uniform(0, 1020, count)]
+        near = [float(k * quarter) for k in whole]
+        low = [float(int(k) * quarter) for k in np.exp2(rng.uniform(0, 42, 4 * count))]
+    edge = 2.0**40 + np.arange(-20, 20) * 2.0**-13
+    worst = np.ldexp(6381956970095103.0, np.arange(-60, 960, max(1, 4000 // count)))  # at 2^797 the nearest
+    x = np.concatenate([near, low, edge, worst, [6381956970095103.0 * 2.0**797, np.finfo(float).max]])
+    return np.concatenate([x, -x])
+
+
+@pytest.mark.parametrize("name", ["sin", "cos"])
+def test_near_multiples_in_float64(name: str) -> None:
+    """A part of pi/2 that is missing, a quadrant that is the next one, a vector that is not taken one by one."""
+    x = reductions(POINTS // 3)
+    with mpmath.workprec(200):
+        errors = [(off(name, float(u), float(y)), float(u)) for u, y in zip(x, run(name, x), strict=True)]
+    assert max(errors)[0] <= 0.9, max(errors)
+
+
+@pytest.mark.parametrize("name", ["sin", "cos"])
+def test_a_number_has_one_sine(name: str) -> None:
+    """A last digit that depends on the numbers beside it."""
+    x = np.concatenate([reductions(40), scattered(name, 40)])
+    x = np.random.default_rng(0).permutation(x)
+    alone = np.concatenate([run(name, x[k : k + 1]) for k in range(len(x))])
+    np.testing.assert_array_equal(run(name, x), alone)
+    small = x[np.abs(x) < 1e9]
+    np.testing.assert_array_equal(run(name, small), alone[np.abs(x) < 1e9])
+
+
+def test_coefficients_of_sines() -> None:
+    """A digit of a polynomial or of pi/2 that is another than was fitted."""
+    numbers = {float(word) for word in re.findall(r"\b\d[\d.]*(?:e[-+]\d+)?\b", vecmath.sines())}
+    rows = [vecmath.POLYNOMIALS[name] for name in ("sine of r", "cosine of r")]
+    fitted = [abs(float(c)) for row in rows for c in vecmath.coefficients(row, "float64")]
+    with mpmath.workprec(300):
+        parts = [float(mpmath.pi / 2)]
+        parts += [float(mpmath.pi / 2 - parts[0])]
+        parts += [abs(float(mpmath.pi / 2 - parts[0] - parts[1])), float(2 / mpmath.pi)]
+    assert {*fitted, *parts, 2.0**40, 1.5 * 2.0**52, 2.0**-27} <= numbers
+
+
+@pytest.mark.parametrize("choice", ["{0}", "({0}/x[i] if x[i] != 0.0 else 1.0)"])
+@pytest.mark.parametrize("name", ["sin", "cos"])
+def test_loops_call_functions_of_vectors(name: str, choice: str) -> None:
+    """A loop that LLVM leaves with one number at a time: the functions of vectors are not found, or have no mask."""
+    code = choice.format(vecmath.vectorized(f"np.{name}(x[i])"))
+    text = LOOP.format(decorator=numba.DECORATOR.replace("cache=True, ", ""), name="loop", code=code)
+    used = numba.helpers(text, "float64")
+    kept = load(f"{numba.imports(used)}\n\n\n{used}\n\n\n{text}").loop
+    loop = njit(error_model="numpy", fastmath={"reassoc", "contract", "arcp", "nsz"})(kept.py_func)
+    x = np.linspace(-3.0, 3.0, 31)
+    y = np.empty_like(x)
+    loop(x, y)
+    found = getattr(np, name)(x)
+    np.testing.assert_allclose(y, found if choice == "{0}" else np.where(x, found / np.where(x, x, 1), 1), 1e-15, 1e-16)
+    (text,) = loop.inspect_llvm().values()
+    assert re.search(rf"call .*<\d+ x double> @symgrad\.{name}\.\d+\(", text)
+
+
+@pytest.mark.parametrize(("name", "dtype"), [(name, dtype) for name in NAMES for dtype in TYPES if (name, dtype) not in IN_LLVM])
 def test_loops_vectorize(name: str, dtype: str) -> None:
     """A branch, a call or a conversion that leaves a loop with one number at a time."""
     kept = getattr(loops(dtype), name)  # whose machine code may be another process', without its text

@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator
 from functools import cache
 
 from symgrad.backends import blas, checks, entry, joined, native, numba, numpy, saved, straight, threads, training
+from symgrad.backends.vecmath import sines
 
 # kind of node → its parts, apart from operators and contexts, of which all are harmless; no lambda, class, with, comprehension
 NODES: dict[type[ast.AST], tuple[str, ...]] = {
@@ -43,7 +44,7 @@ IMPORTED = {
     *(("", name) for name in ("math", "ctypes", "glob", "hashlib", "os", "sys", "_thread")), ("", "numpy as np"),
     ("numba", "njit"), ("numba", "types"), ("numba.core", "cgutils"), ("numba.core", "types"), ("numba.extending", "intrinsic"),
     ("numba.core.compiler", "Compiler"),
-    ("llvmlite", "ir"), ("typing", "Any"), ("__future__", "annotations"), ("collections.abc", "Mapping"),
+    ("llvmlite", "ir"), ("llvmlite", "binding"), ("typing", "Any"), ("__future__", "annotations"), ("collections.abc", "Mapping"),
     ("numpy.typing", "ArrayLike"), ("numpy.typing", "NDArray"),
     ("", "jax"), ("", "jax.numpy as jnp"), ("jax", "lax"), ("", "torch"),
 }  # fmt: skip
@@ -122,7 +123,7 @@ def parsed(text: str) -> ast.Module:
 def fixed() -> frozenset[str]:
     """The statements of the texts that are the same in every module with them, for either type of numbers."""
     texts = [checks.CHECKS, entry.COMPILED, entry.CACHED, entry.KEPT, threads.SUPPORT, native.SUPPORT, straight.own_text()]
-    texts += [numba.APART, training.SHUFFLE, saved.SUPPORT, saved.VERSION, joined.SUPPORT, *numpy.OWN.values()]
+    texts += [numba.APART, training.SHUFFLE, saved.SUPPORT, saved.VERSION, joined.SUPPORT, sines(), *numpy.OWN.values()]
     texts += [blas.support("_gemm(", dtype) for dtype in ("float32", "float64")]
     return _statements(texts)
 

@@ -26,6 +26,7 @@ from weakref import WeakValueDictionary
 
 from symgrad.backends import sealed
 from symgrad.backends.sealed import module_name
+from symgrad.core.collector import rare_collections
 
 SETTINGS = (
     *("OPT", "LOOP_VECTORIZE", "SLP_VECTORIZE", "ENABLE_AVX", "DISABLE_INTEL_SVML", "LLVM_REFPRUNE_PASS"),
@@ -59,6 +60,7 @@ def load(text: str) -> ModuleType:
     return load_parts(taken_apart(text))
 
 
+@rare_collections()
 def taken_apart(text: str) -> dict[str, str]:
     """The texts of a module's files, once it went through the gate."""
     from symgrad.backends import gate, shared  # which bring SymPy; what is in the cache went through them
@@ -67,6 +69,7 @@ def taken_apart(text: str) -> dict[str, str]:
     return shared.apart(text)
 
 
+@rare_collections()
 def load_parts(texts: Mapping[str, str]) -> ModuleType:
     """The module of texts that `taken_apart` made. Raises SG703."""
     module = None

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -60,18 +59,26 @@ def helpers(body: str, dtype: str) -> str:
 
     def define(name: str) -> str:
         if name in vecmath.DEFINITIONS:
-            return f"{vecmath.DECORATOR}\n{vecmath.definition(name, dtype)}"
+            return vecmath.decorated(name, dtype)
         if name in EXACT:
-            return f"{vecmath.DECORATOR}\n{vecmath.vectorized(HELPERS[name], dtype)}"
-        return f"{HELPER}\n{vecmath.vectorized(HELPERS[name], dtype)}"
+            return f"{vecmath.DECORATOR}\n{vecmath.vectorized(HELPERS[name])}"
+        return f"{HELPER}\n{vecmath.vectorized(HELPERS[name])}"
 
     used = used_definitions(body, [*vecmath.DEFINITIONS, *HELPERS], define)
     types = f"F = np.{dtype}\n_D = np.dtype(F)" + (f"\n_I = {INTEGERS[dtype]}" if "_I(" in used else "")
     types += f"\n{INNER}" if used or "_gemm(" in body else ""
     tables = own_text() if "_straight(" in body else ""
     views = SUPPORT.strip("\n") if "_joined(" in body else ""
-    apart = APART.strip("\n") if "=_Apart" in body else ""
-    return "\n\n\n".join(text for text in (types, apart, used, tables, views) if text)
+    apart = (
+        APART.strip(
+            "\
+"
+        )
+        if "=_Apart" in body
+        else ""
+    )
+    sines = vecmath.sines() if vecmath.calls_sines(used) else ""
+    return "\n\n\n".join(text for text in (types, apart, used, sines, tables, views) if text)
 
 
 def imports(text: str) -> str:
@@ -79,7 +86,14 @@ def imports(text: str) -> str:
     calls = "_gemm(" in text
     more = (*(blas.STANDARD if calls else ()), *(["math"] if "math." in text else []))
     apart = "\nfrom numba.core.compiler import Compiler" if "=_Apart" in text else ""
-    return standard_imports(text, more) + (blas.IMPORTS if calls or "_joined(" in text else IMPORTS) + apart
+    return standard_imports(text, more) + imports_of(text, calls or "_joined(" in text) + apart
+
+
+def imports_of(text: str, intrinsics: bool) -> str:
+    """The lines for NumPy and numba."""
+    if vecmath.calls_sines(text):
+        return vecmath.SINES_IMPORTS
+    return blas.IMPORTS if intrinsics else IMPORTS
 
 
 def standard_imports(text: str, more: Sequence[str]) -> str:
@@ -101,7 +115,7 @@ def body(
     Definitions that it needs go to `tables`.
     """
     names = Names(schedule, dtype, cells, shorter, [] if tables is None else tables)
-    code = Code(dtype, names.value, lambda symbol: python_name(str(symbol)), call=partial(vecmath.vectorized, dtype=dtype))
+    code = Code(dtype, names.value, lambda symbol: python_name(str(symbol)), call=vecmath.vectorized)
     layout = Layout.of(schedule.program)
     short = {name for blocks in schedule.blocks for name in blocks.short}
     lines = list(zeros(sorted(schedule.zeroed - short), names, code))

@@ -17,6 +17,9 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 CHUNK = 2_000  # operations of one function: LLVM needs more than linear time for longer ones
+LONG = 50_000  # operations of a table: beyond, LLVM translates them as they stand: in half the time, to code a quarter slower
+FLAGS = "reassoc nsz arcp contract"
+TESTS = {">": "ogt", ">=": "oge", "<": "olt", "<=": "ole", "==": "oeq", "!=": "une"}
 
 
 def _rows(table: str) -> list[tuple[str, tuple[str, ...]]]:
@@ -24,79 +27,104 @@ def _rows(table: str) -> list[tuple[str, tuple[str, ...]]]:
     return [(row[0], tuple(row[1:])) for line in table.replace(";", "\n").splitlines() if (row := line.split())]
 
 
+class _Lines(ir.Function):  # type: ignore[misc]
+    """A function that is LLVM's text already: objects for instructions would take longer to make and print than LLVM takes."""
+
+    lines: tuple[str, ...] = ()
+    attributes_of_text = "noinline nounwind"
+
+    def __str__(self) -> str:
+        (array,) = self.args
+        head = f"define internal void {self.get_reference()}({array.type} %array) {self.attributes_of_text}"
+        return "\n".join([head, "{", *self.lines, "  ret void", "}", ""])
+
+
 class _Chunk:
     """One function of the operations start..end: what it needs of other chunks comes through the array."""
 
     def __init__(self, module: Any, real: Any, name: str, rows: Any, spilled: dict[int, int], later: dict[int, int]):
         self.module, self.real, self.rows, self.spilled, self.later = module, real, rows, spilled, later
-        kind = ir.FunctionType(ir.VoidType(), [real.as_pointer()])
-        self.function = ir.Function(module, kind, name)
-        self.function.linkage = "internal"
-        self.function.attributes.add("noinline")
-        self.build = ir.IRBuilder(self.function.append_basic_block())
-        self.values: dict[int, Any] = {}
-        self.both = [self.build.alloca(real) for _ in range(2 if later else 0)]
+        self.function = _Lines(module, ir.FunctionType(ir.VoidType(), [real.as_pointer()]), name)
+        self.pointer = str(real.as_pointer())
+        self.kind = "" if isinstance(real, ir.DoubleType) else "f"
+        self.values: dict[int, str] = {}
+        self.lines = [f"  %{place} = alloca {real}" for place in (("sine", "cosine") if later else ())]
 
-    def cell(self, place: int) -> Any:
-        return self.build.gep(self.function.args[0], [ir.Constant(ir.IntType(64), place)])
+    def line(self, place: Any, text: str) -> str:
+        self.lines.append(f"  %{place} = {text}")
+        return f"%{place}"
 
-    def value(self, row: int) -> Any:
+    def cell(self, place: int) -> str:
+        return self.line(f"p{len(self.lines)}", f"getelementptr {self.real}, {self.pointer} %array, i64 {place}")
+
+    def load(self, pointer: str) -> str:
+        return self.line(f"l{len(self.lines)}", f"load {self.real}, {self.pointer} {pointer}")
+
+    def value(self, row: int) -> str:
         if row not in self.values:
-            self.values[row] = self.build.load(self.cell(self.spilled[row]))
+            self.values[row] = self.load(self.cell(self.spilled[row]))
         return self.values[row]
 
-    def number(self, text: str) -> Any:
-        return ir.Constant(self.real, float(text))
+    def number(self, text: str) -> str:
+        return str(ir.Constant(self.real, float(text)).get_reference())
 
-    def call(self, name: str, *values: Any) -> Any:
-        name += "" if isinstance(self.real, ir.DoubleType) else "f"
-        kind = ir.FunctionType(self.real, [self.real] * len(values))
-        return self.build.call(cgutils.get_or_insert_function(self.module, kind, name), values)
+    def known(self, name: str, *arguments: Any) -> str:
+        """A function of the C library."""
+        result = self.real if all(kind is self.real for kind in arguments) else ir.VoidType()
+        name += self.kind
+        cgutils.get_or_insert_function(self.module, ir.FunctionType(result, arguments), name)
+        return f"call {result} @{name}"
+
+    def call(self, row: int, name: str, *values: str) -> str:
+        given = ", ".join(f"{self.real} {value}" for value in values)
+        return self.line(f"v{row}", f"{self.known(name, *[self.real] * len(values))}({given})")
 
     def sine_and_cosine(self, row: int, operation: str, operand: int) -> None:
         """This row and the later one that takes the other of the same number, in about the time of one."""
-        name = "sincos" if isinstance(self.real, ir.DoubleType) else "sincosf"
-        kind = ir.FunctionType(ir.VoidType(), [self.real, *(place.type for place in self.both)])
-        self.build.call(cgutils.get_or_insert_function(self.module, kind, name), [self.value(operand), *self.both])
+        known = self.known("sincos", self.real, *[self.real.as_pointer()] * 2)
+        self.lines.append(f"  {known}({self.real} {self.value(operand)}, {self.pointer} %sine, {self.pointer} %cosine)")
         rows = (row, self.later[row]) if operation == "sin" else (self.later[row], row)
-        for each, place in zip(rows, self.both, strict=True):
-            self.values[each] = self.build.load(place)
+        for each, place in zip(rows, ("%sine", "%cosine"), strict=True):
+            self.values[each] = self.load(place)
         self.keep(self.later[row])
 
     def keep(self, row: int) -> None:
         if row in self.spilled:
-            self.build.store(self.values[row], self.cell(self.spilled[row]))
+            self.store(row, self.spilled[row])
+
+    def store(self, row: int, place: int) -> None:
+        value = self.value(row)
+        self.lines.append(f"  store {self.real} {value}, {self.pointer} {self.cell(place)}")
 
     def carry_out(self, row: int, operation: str, operands: tuple[str, ...]) -> None:
-        build = self.build
         if operation in ("add", "sub", "mul", "div"):
-            self.values[row] = getattr(build, "f" + operation)(*(self.value(int(k)) for k in operands))
+            one, other = (self.value(int(k)) for k in operands)
+            self.values[row] = self.line(f"v{row}", f"f{operation} {FLAGS} {self.real} {one}, {other}")
         elif operation == "const":
             self.values[row] = self.number(operands[0])
         elif operation == "load":
-            self.values[row] = build.load(self.cell(int(operands[0])))
+            self.values[row] = self.load(self.cell(int(operands[0])))
         elif operation == "store":
-            build.store(self.value(int(operands[0])), self.cell(int(operands[1])))
+            self.store(int(operands[0]), int(operands[1]))
         elif row in self.later:
             self.sine_and_cosine(row, operation, int(operands[0]))
         elif operation == "neg":
-            self.values[row] = build.fneg(self.value(int(operands[0])))
-        elif operation in ("pow", "fmax", "fmin"):
-            self.values[row] = self.call(operation, *(self.value(int(k)) for k in operands))
+            self.values[row] = self.line(f"v{row}", f"fneg {self.real} {self.value(int(operands[0]))}")
         elif operation == "pick":
-            sign, *places = operands
-            left, right, yes, no = (self.value(int(k)) for k in places)
-            test = build.fcmp_unordered if sign == "!=" else build.fcmp_ordered
-            self.values[row] = build.select(test(sign, left, right), yes, no)
+            self.values[row] = self.pick(row, operands[0], *(self.value(int(k)) for k in operands[1:]))
         else:
-            self.values[row] = self.call(operation, self.value(int(operands[0])))
+            self.values[row] = self.call(row, operation, *(self.value(int(k)) for k in operands))
         self.keep(row)
+
+    def pick(self, row: int, sign: str, left: str, right: str, yes: str, no: str) -> str:
+        test = self.line(f"t{row}", f"fcmp {TESTS[sign]} {self.real} {left}, {right}")
+        return self.line(f"v{row}", f"select i1 {test}, {self.real} {yes}, {self.real} {no}")
 
     def finished(self, first: int, pairs: dict[int, int]) -> Any:
         for row, (operation, operands) in enumerate(self.rows, first):
             if row not in pairs:
                 self.carry_out(row, operation, operands)
-        self.build.ret_void()
+        self.function.lines = tuple(self.lines)
         return self.function
 
 
@@ -149,6 +177,7 @@ def _straight(table: str, cells: int) -> tuple[Any, int]:
         for first in range(0, len(rows), CHUNK):
             name = builder.module.get_unique_name("straight")
             chunk = _Chunk(builder.module, real, name, rows[first : first + CHUNK], spilled, later)
+            chunk.function.attributes_of_text += " optnone" if len(rows) > LONG else ""
             builder.call(chunk.finished(first, pairs), [array.data])
         return context.get_dummy_value()
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 
-from symgrad.backends import blas, entry, numba
+from symgrad.backends import entry, numba
 from symgrad.backends.sealed import module_name
 
 GAP = "\n\n\n"
@@ -73,7 +73,7 @@ def _add(name: str, own: dict[str, str], constants: list[str], texts: dict[str, 
                 copied.append(own[word])
                 todo.append(own[word])
     code = GAP.join([*reversed(copied), _bare(own[name])])
-    head = blas.IMPORTS if "@intrinsic" in code else numba.IMPORTS
+    head = numba.imports_of(code, "@intrinsic" in code)
     used = [line for line in constants if re.search(rf"\b{line.partition(' ')[0]}\b", code)]
     texts[name] = GAP.join(part for part in (head, "\n".join(used), "\n".join(imports), code) if part) + "\n"
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from typing import Any
 import sympy as sp
 
 from symgrad.backends.pycode import COMPARE
-from symgrad.core.expr import indices_of, is_access, is_index, is_where, name_of, nodes
+from symgrad.core.expr import indices_of, is_access, is_index, is_where, name_of, nodes, substitute
 from symgrad.core.functions import BY_HEAD
 from symgrad.core.guards import needed
 from symgrad.core.layout import Layout
@@ -39,18 +39,29 @@ COMPOSED = ("logistic", "softplus", "sech", "logaddexp", "xlogy", "root", "relu"
 
 def runs(kernels: Sequence[Kernel], program: Program) -> Iterator[Kernel | tuple[Map, ...]]:
     """The kernels, with every long run of scalar equations as one tuple."""
-    run: list[Map] = []
+    run: list[tuple[Kernel, Map]] = []
     for kernel in (*kernels, None):
-        if isinstance(kernel, Map) and _straight(kernel, program):
-            run.append(kernel)
+        one = _of_one_step(kernel) if isinstance(kernel, Map) else None
+        if kernel is not None and one is not None and _straight(one, program):
+            run.append((kernel, one))
             continue
-        if sum(map(_operations, run)) >= LEAST:
-            yield tuple(run)
+        if sum(_operations(each) for _, each in run) >= LEAST:
+            yield tuple(each for _, each in run)
         else:
-            yield from run
+            yield from (each for each, _ in run)
         run = []
         if kernel is not None:
             yield kernel
+
+
+def _of_one_step(kernel: Map) -> Map:
+    """Loops of one step each as the equation of that step: a gradient adds to the cells of an array in such."""
+    statement, loops = kernel.statement, kernel.loops
+    if not loops or len(statement.domain) != len(loops) or not all(i.lo.is_Integer and i.lo == i.hi for i in loops):
+        return kernel
+    step = {index.symbol: index.lo for index in loops}
+    target, value = (substitute(each, step) for each in (statement.target, statement.value))
+    return replace(kernel, statement=replace(statement, target=target, value=value, domain=()), loops=())
 
 
 def _operations(kernel: Map) -> int:

@@ -7,12 +7,14 @@ With u = n log 2 + r, |r| <= log(2)/2, and polynomials P fitted by Chebyshev int
 
     sin(u) = sin(pi/2 (q + n)), 4 u/(2 pi) = 4 (whole number) + n + q, |q| <= 1/2, float32 alone and computed in float64
 
+sin and cos of float64 would need more than a thousand digits of 1/(2 pi) in such a line; they are functions in LLVM (sines.py).
+
 (Muller et al., Handbook of Floating-Point Arithmetic, ch. 10; the form of log: Tang 1990.) Errors are below 2 units
 of the last place, of tanh and logistic below 2.5, of erfc below 4 (tests/test_vecmath.py), and infinities, nan, -0 and
 subnormal numbers have their values.
 The functions are not to be reassociated, as the loops that use them are: `(u + big) - big` rounds u.
 
->>> vectorized("np.exp({0})", "float64")
+>>> vectorized("np.exp({0})")
 '_exp({0})'
 """
 
@@ -23,6 +25,7 @@ import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import mpmath
@@ -32,11 +35,11 @@ from symgrad.backends.pycode import named
 
 # compiled apart, so that the flags of a caller do not reach them, and then inlined by LLVM
 DECORATOR = '@njit(forceinline=True, error_model="numpy", fastmath={"contract"}, **_INNER)'
+# a flag that says nothing where nothing is divided keeps those of a caller away
+DECORATOR_OF_SINES = '@njit(forceinline=True, error_model="numpy", fastmath={"arcp"}, **_INNER)'
 
 # NumPy's spelling, and the definition below that stands for it
-SPELLINGS = {f"np.{name}": f"_{name}" for name in ("exp", "expm1", "log", "log1p", "tanh")}
-# of float32 only: u/(2 pi) of any float64 needs more than a thousand digits
-SINGLE = {f"np.{name}": f"_{name}" for name in ("sin", "cos")}
+SPELLINGS = {f"np.{name}": f"_{name}" for name in ("exp", "expm1", "log", "log1p", "tanh", "sin", "cos")}
 
 _DEFINITIONS = '''
 def _rank(u):
@@ -177,6 +180,17 @@ def _cos(u):
     return _sin_of_quarters(s - n, n + 1.0, abs(n) != 1.0)
 '''
 DEFINITIONS = named(_DEFINITIONS)
+# of float64, by the functions of sines.py
+SINES = {name: f"def {name}(u):\n    return {call}(u)" for name, call in (("_sin", "_sine"), ("_cos", "_cosine"))}
+SINES_IMPORTS = """
+from typing import Any
+
+import numpy as np
+from llvmlite import binding, ir
+from numba import njit
+from numba.core import cgutils, types
+from numba.extending import intrinsic
+""".strip()
 
 
 @dataclass(frozen=True)
@@ -256,6 +270,18 @@ def _cosine(z: Any) -> Any:
     return mpmath.cos(mpmath.pi / 2 * mpmath.sqrt(z))
 
 
+def _sine_after_r(z: Any) -> Any:
+    """(sin(r) - r)/r^3, z = r^2."""
+    r = mpmath.sqrt(z)
+    return (mpmath.sin(r) / r - 1) / z if z else -mpmath.mpf(1) / 6
+
+
+def _cosine_after_square(z: Any) -> Any:
+    """(cos(r) - 1 + r^2/2)/r^4, z = r^2."""
+    return (mpmath.cos(mpmath.sqrt(z)) - 1 + z / 2) / z**2 if z else mpmath.mpf(1) / 24
+
+
+EIGHTH_TURN = (mpmath.pi / 4 + 1e-4) ** 2
 POLYNOMIALS = {
     "exp": Polynomial(_after_r, "r", (-0.34658, 0.34658), {"float32": 6, "float64": 11}),
     "erf": Polynomial(_erf_over_u, "z", (0, 1), {"float32": 8, "float64": 13}),
@@ -263,6 +289,9 @@ POLYNOMIALS = {
     "log": Polynomial(_after_2s, "z", (0, 0.02944), {"float32": 4, "float64": 7}),
     "sine": Polynomial(_sine_over_q, "z", (0, 0.25), {"float32": 4}, "float64"),
     "cosine": Polynomial(_cosine, "z", (0, 0.25), {"float32": 5}, "float64"),
+    # those of sines.py
+    "sine of r": Polynomial(_sine_after_r, "z", (0, EIGHTH_TURN), {"float64": 6}),
+    "cosine of r": Polynomial(_cosine_after_square, "z", (0, EIGHTH_TURN), {"float64": 6}),
 }
 
 
@@ -332,9 +361,17 @@ def _bits(form: Format) -> dict[str, int]:
     }  # fmt: skip
 
 
+def decorated(name: str, dtype: str) -> str:
+    """The definition as it stands in a module."""
+    exact = dtype == "float64" and name in SINES
+    return f"{DECORATOR_OF_SINES if exact else DECORATOR}\n{definition(name, dtype)}"
+
+
 @lru_cache
 def definition(name: str, dtype: str) -> str:
     """The text of a function for one type."""
+    if dtype == "float64" and name in SINES:
+        return SINES[name]
     form, text = FORMATS[dtype], DEFINITIONS[name]
     with mpmath.workdps(40):
         words = {word: form.number(value) for word, value in _numbers(form).items()}
@@ -347,7 +384,18 @@ def definition(name: str, dtype: str) -> str:
     return text.format(**words, **_turns(), **bits, inf=infinity, nan=nan)
 
 
-def vectorized(text: str, dtype: str) -> str:
+def vectorized(text: str) -> str:
     """NumPy's functions in code for one number, replaced by the definitions here."""
-    known = SPELLINGS | (SINGLE if dtype == "float32" else {})
-    return re.sub(r"\bnp\.\w+\b", lambda found: known.get(found[0], found[0]), text)
+    return re.sub(r"\bnp\.\w+\b", lambda found: SPELLINGS.get(found[0], found[0]), text)
+
+
+def calls_sines(text: str) -> bool:
+    """Whether a text needs `sines()`, and its imports."""
+    return "_sine(" in text or "_cosine(" in text
+
+
+@lru_cache
+def sines() -> str:
+    """The functions in LLVM for float64, as they go into modules."""
+    text = Path(__file__).with_name("sines.py").read_text(encoding="utf-8")
+    return text[text.index("def _splat(") :].strip("\n")

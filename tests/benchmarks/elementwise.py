@@ -33,11 +33,11 @@ def module(dtype: str, own: bool, names: tuple[str, ...] = NAMES) -> ModuleType:
     decorator = numba.DECORATOR.replace("cache=True, ", "")
     codes = {name: FUNCTIONS[name].code.format("x[i]") for name in names}
     if own:
-        codes = {name: vecmath.vectorized(code, dtype) for name, code in codes.items()}
+        codes = {name: vecmath.vectorized(code) for name, code in codes.items()}
     loops = "".join(LOOP.format(decorator=decorator, name=name, value=code) for name, code in codes.items())
     calls = used_definitions(loops, HELPERS, lambda name: f"{numba.HELPER}\n{HELPERS[name]}")
     used = numba.helpers(loops, dtype) if own else f"F = np.{dtype}\n\n\n{calls}"
-    return load(f"{numba.IMPORTS}\n\n\n{used}\n\n\n{loops}")
+    return load(f"{numba.imports(used)}\n\n\n{used}\n\n\n{loops}")
 
 
 def loops(dtype: str) -> dict[tuple[str, bool], Callable[[], None]]:
