@@ -58,23 +58,8 @@ def _cosine(u):
 def plain_module(text: str, folder: Path) -> Any:
     """A kernel's module with no numba in it, which calls gemm wherever it can."""
     text = re.sub(r"^@njit.*\n|^from llvmlite.*\n|^from numba.*\n|^_(?:BLAS|CACHED|ALONE) = .*\n", "", text, flags=re.MULTILINE)
-    text = (
-        text.replace(
-            joined.SUPPORT.strip(
-                "\
-"
-            ),
-            JOINED,
-        )
-        .replace(
-            numba.APART.strip(
-                "\
-"
-            ),
-            "",
-        )
-        .replace(vecmath.sines(), SINES)
-    )
+    text = text.replace(joined.SUPPORT.strip("\n"), JOINED).replace(numba.APART.strip("\n"), "")
+    text = text.replace(vecmath.sines(), SINES)
     start = text.find("@intrinsic")
     if start >= 0:
         end = text.index("return signature, call", start) + len("return signature, call")

@@ -69,14 +69,7 @@ def helpers(body: str, dtype: str) -> str:
     types += f"\n{INNER}" if used or "_gemm(" in body else ""
     tables = own_text() if "_straight(" in body else ""
     views = SUPPORT.strip("\n") if "_joined(" in body else ""
-    apart = (
-        APART.strip(
-            "\
-"
-        )
-        if "=_Apart" in body
-        else ""
-    )
+    apart = APART.strip("\n") if "=_Apart" in body else ""
     sines = vecmath.sines() if vecmath.calls_sines(used) else ""
     return "\n\n\n".join(text for text in (types, apart, used, sines, tables, views) if text)
 
