@@ -23,6 +23,7 @@ from symgrad.schedule.blocks import blocked
 from symgrad.schedule.checkpoint import checkpointed
 from symgrad.schedule.kernels import Schedule
 from symgrad.schedule.order import schedule
+from symgrad.schedule.turned import turned
 from symgrad.transform.batch import batch as add_batch
 from symgrad.transform.collect import collect
 from symgrad.transform.functions import expand
@@ -155,7 +156,7 @@ def explained(kernel: Kernel) -> Schedule:
     Product  [j n i] W_bar[j, i] = y_barᵀ·x
     """
     planned = kernel.parts[0].schedule
-    return blocked(planned) if kernel.backend == "numba" else planned
+    return blocked(turned(planned)) if kernel.backend == "numba" else planned
 
 
 def rules_of(kernel: Kernel) -> tuple[Fired, ...]:

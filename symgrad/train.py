@@ -30,6 +30,7 @@ from symgrad.optimizers import SGD, Adagrad, Adam, AdamW, Momentum, Nesterov, Op
 from symgrad.running import Fit, Run, Watch
 from symgrad.schedule.ahead import ahead
 from symgrad.schedule.order import schedule
+from symgrad.schedule.turned import turned
 from symgrad.update import step_program
 
 __all__ = [
@@ -109,7 +110,7 @@ def plan(kernel: Kernel, params: tuple[str, ...], rule: Rule, single: bool) -> T
     size = str(checks.program.tensors[batched[0]].axes[0].extent) if batched else None
     return Training(
         kernel.program,
-        planned,
+        turned(planned) if kernel.backend == "numba" else planned,
         checks,
         tuple(data),
         batched,

@@ -19,6 +19,7 @@ from symgrad.backends.entry import Part, array_buffers, scalar_results
 from symgrad.backends.pycode import indent, python_name
 from symgrad.core.program import Program
 from symgrad.schedule.blocks import blocked
+from symgrad.schedule.turned import turned
 
 BACKENDS = ("numba", "numpy", "jax", "torch", "c")
 
@@ -31,7 +32,7 @@ def module_text(program: Program, parts: Sequence[Part], dtype: str, backend: st
     if backend in ("jax", "torch", "c"):
         return _exported(program, parts, dtype, backend)
     if backend == "numba":
-        parts = [replace(part, schedule=blocked(part.schedule)) for part in parts]
+        parts = [replace(part, schedule=blocked(turned(part.schedule))) for part in parts]
     functions = [text for part in parts for text in part_texts(program, part, dtype, backend, bool(doc))]
     own = numba if backend == "numba" else numpy
     used = "\n".join([*functions, extra])
@@ -68,7 +69,7 @@ def native_module(
 
     Raises SG710 where no compiler links it.
     """
-    parts = [replace(part, schedule=blocked(part.schedule)) for part in parts]
+    parts = [replace(part, schedule=blocked(turned(part.schedule))) for part in parts]
     found, level = native.built(compiled, parts, dtype)
     functions: list[str] = []
     for part in parts:
