@@ -97,10 +97,22 @@ def test_which_sums_are_computed_ahead() -> None:
     assert first(TWO).examples == {"x": "x_next", "z": "z_next"}
     assert first(LAYERS, single=False) is None
     assert first(LAYERS, backend="numpy") is None
+    # nor a sum whose places the example tells
     rows = "input label in 1..3, y^*; param E[k in 1..3,d]; J = (sum(E[label,d] for d) - y^*)^2; minimize J"
     program = sg.parse(rows)
     k = sg.compile(program, batch=("label", "y_star"))
     assert plan(k, ("E",), sg.SGD().rule, True).first is None
+
+
+def test_rows_chosen_by_the_example() -> None:
+    """The next sum with this example's row of a table."""
+    text = "input label in 1..3, y^*, B[k in 1..3,i]; param w[i]; o = sum(w[i]*B[label,i] for i); J = (o - y^*)^2; minimize J"
+    program, r = sg.parse(text), np.random.default_rng(2)
+    data = {"label": r.integers(1, 4, size=9), "y_star": r.normal(size=9)}
+    given, start = {**data, "B": r.normal(size=(3, 4))}, {"w": r.normal(size=4)}
+    options: dict[str, Any] = {"epochs": 3, "batch_size": 1, "progress": False}
+    found, wanted = (kernel(program, data, backend).fit(start, given, sg.SGD(0.05), **options) for backend in ("numba", "numpy"))
+    np.testing.assert_allclose(found.params["w"], wanted.params["w"], rtol=1e-10)
 
 
 def test_names_of_the_model_are_left_alone() -> None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 
 from sympy import Expr
 
-from symgrad.core.expr import access, accesses, indices_of, name_of, substitute
+from symgrad.core.expr import access, accesses, gathers, indices_of, name_of, substitute
 from symgrad.core.program import Program, Statement, covers
 
 
@@ -69,6 +69,8 @@ def _is_early(s: Statement, program: Program, examples: AbstractSet[str], follow
     own = [name for name in s.read_names if name in following]
     given = set(program.free)
     if s.op != "sum" or len(own) != 1 or not given.issuperset(s.read_names) or examples.isdisjoint(s.read_names):
+        return False
+    if any(gathers(index) for read in s.reads for index in indices_of(read)):
         return False
     reads = s.reads_of[own[0]]
     symbols = [index.symbol for index in s.domain]
