@@ -118,7 +118,7 @@ class _Region:
                 self.late_touch.add(other)
         found = self.fitting(kernel)
         self.late_touch = everyone
-        if found is None or self.keeps(kernel):
+        if not isinstance(found, Map | Contract) or self.keeps(found):
             return None
         self.late = [replace(k, adds=True) if isinstance(k, Map | Contract) and k in waiting else k for k in self.late]
         return found
